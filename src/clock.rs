@@ -1,0 +1,203 @@
+//! The two clocks that decide whether a token is still good, and one that a test sets by hand.
+//!
+//! A lifetime is measured on both: the monotonic clock, which nobody can set, and the wall clock, which goes on while a
+//! machine sleeps. Whichever says *expired* first wins, so neither a suspended laptop nor a wall clock that was set back
+//! revives a dead token.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// A moment on both clocks, in milliseconds. All arithmetic saturates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Now {
+    /// Milliseconds on the monotonic clock, from an arbitrary start.
+    pub mono: i64,
+    /// Milliseconds since 1970-01-01T00:00:00Z on the wall clock.
+    pub wall: i64,
+}
+
+impl Now {
+    /// This moment moved by `ms` on both clocks.
+    #[must_use]
+    pub const fn plus(self, ms: i64) -> Now {
+        Now {
+            mono: self.mono.saturating_add(ms),
+            wall: self.wall.saturating_add(ms),
+        }
+    }
+
+    /// Milliseconds from `earlier` to this moment, by the clock that counted more.
+    #[must_use]
+    pub fn since(self, earlier: Now) -> i64 {
+        self.mono
+            .saturating_sub(earlier.mono)
+            .max(self.wall.saturating_sub(earlier.wall))
+    }
+
+    /// Wall clock in whole Unix seconds.
+    #[must_use]
+    pub const fn unix(self) -> i64 {
+        self.wall.div_euclid(1000)
+    }
+}
+
+/// Where the time comes from. Everything that waits or compares times asks this, so that every rule is tested without
+/// sleeping.
+pub trait Clock: Send + Sync {
+    /// The time, to about 4 ms: cheap enough for every call.
+    fn now(&self) -> Now;
+
+    /// Waits for `duration`; a hand-set clock jumps instead.
+    fn sleep(&self, duration: Duration);
+
+    /// On a hand-set clock, moves the time by `duration` and answers true: whoever was about to wait need not.
+    fn jump(&self, duration: Duration) -> bool {
+        let _ = duration;
+        false
+    }
+}
+
+/// The system's coarse clocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[inline]
+    fn now(&self) -> Now {
+        crate::sys::coarse_now()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        std::thread::sleep(duration);
+    }
+}
+
+/// A clock that stands still until it is told otherwise. Waiting on it moves it.
+#[derive(Debug)]
+pub struct ManualClock(Mutex<Now>);
+
+impl ManualClock {
+    /// A clock that shows `now`.
+    #[must_use]
+    pub fn new(now: Now) -> ManualClock {
+        ManualClock(Mutex::new(now))
+    }
+
+    /// Moves both clocks by `ms`, which may be negative.
+    pub fn advance(&self, ms: i64) {
+        let mut now = self.lock();
+        *now = now.plus(ms);
+    }
+
+    /// Moves the wall clock alone: suspend (forward), or somebody set it.
+    pub fn advance_wall(&self, ms: i64) {
+        let mut now = self.lock();
+        now.wall = now.wall.saturating_add(ms);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Now {
+        *self.lock()
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.advance(millis(duration));
+    }
+
+    fn jump(&self, duration: Duration) -> bool {
+        self.advance(millis(duration));
+        true
+    }
+}
+
+/// A duration in whole milliseconds, rounded up, saturating.
+#[must_use]
+pub fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds as a duration; nothing below zero.
+#[must_use]
+pub fn duration(ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_that_counted_more_wins() {
+        let start = Now {
+            mono: 1_000,
+            wall: 50_000,
+        };
+        assert_eq!(
+            Now {
+                mono: 2_000,
+                wall: 90_000
+            }
+            .since(start),
+            40_000,
+            "suspend"
+        );
+        assert_eq!(
+            Now {
+                mono: 2_000,
+                wall: 10_000
+            }
+            .since(start),
+            1_000,
+            "wall set back"
+        );
+    }
+
+    #[test]
+    fn arithmetic_saturates() {
+        let end = Now {
+            mono: i64::MAX,
+            wall: i64::MAX,
+        };
+        assert_eq!(end.plus(i64::MAX), end);
+        assert_eq!(
+            end.since(Now {
+                mono: i64::MIN,
+                wall: i64::MIN
+            }),
+            i64::MAX
+        );
+        assert_eq!(millis(Duration::MAX), i64::MAX);
+        assert_eq!(duration(-5), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_system_clock_goes_on() {
+        let clock = SystemClock;
+        let before = clock.now();
+        clock.sleep(Duration::from_millis(20));
+        assert!(clock.now().mono > before.mono);
+        assert!(clock.now().unix() > 1_700_000_000);
+    }
+
+    #[test]
+    fn a_hand_set_clock_moves_when_told() {
+        let clock = ManualClock::new(Now::default());
+        clock.sleep(Duration::from_secs(1));
+        assert!(clock.jump(Duration::from_secs(1)));
+        clock.advance_wall(-500);
+        assert_eq!(
+            clock.now(),
+            Now {
+                mono: 2_000,
+                wall: 1_500
+            }
+        );
+    }
+}

@@ -1,0 +1,230 @@
+//! Where a P21 server lives: the base URL in one normal form, whatever was pasted.
+
+use url::{Host, Url};
+
+use crate::error::{Code, Error, Result};
+
+/// A normalised base URL: http or https, lower-case host, no default port, query, fragment, trailing slash or trailing
+/// `/api`. Another path prefix, such as `/P21APIService`, is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BaseUrl(Url);
+
+impl BaseUrl {
+    /// Normalises what a user configured. Without a scheme, https is meant.
+    ///
+    /// # Errors
+    ///
+    /// `Config` with a hint: not a URL, a scheme other than http and https, a user or password in it, a path of the web
+    /// client such as `/Prophet21`, or plain http to another machine without `allow_http`.
+    pub fn parse(text: &str, allow_http: bool) -> Result<BaseUrl> {
+        let text = text.trim();
+        let fault = |what: &str, hint: &str| {
+            Error::new(Code::Config, format!("base_url: {what}")).with_hint(hint)
+        };
+        let example = "Write it like https://p21.example.com or https://p21.example.com:3443.";
+        if text.is_empty() {
+            return Err(fault("is empty", example));
+        }
+        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+            return Err(fault("holds blanks or control characters", example));
+        }
+        let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
+            scheme
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+        });
+        let full = if has_scheme {
+            text.to_owned()
+        } else {
+            format!("https://{text}")
+        };
+        let mut url = Url::parse(&full)
+            .map_err(|error| fault(&format!("is not a URL ({error})"), example))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(fault(
+                &format!("has the scheme '{}'", url.scheme()),
+                "Only https (and http to this machine) can be used.",
+            ));
+        }
+        if !url.username().is_empty() || url.password().is_some() || authority_has_at(&full) {
+            return Err(fault(
+                "holds a user or password",
+                "Set username and password as options of their own.",
+            ));
+        }
+        url.set_query(None);
+        url.set_fragment(None);
+        let mut path = url.path().trim_end_matches('/').to_owned();
+        while path.to_ascii_lowercase().ends_with("/api") {
+            path.truncate(path.len() - 4);
+            path.truncate(path.trim_end_matches('/').len());
+        }
+        if let Some(segment) = path
+            .rsplit('/')
+            .next()
+            .filter(|s| s.eq_ignore_ascii_case("prophet21") || s.eq_ignore_ascii_case("login"))
+        {
+            return Err(fault(
+                &format!("ends in /{segment}, which is the web client"),
+                "The APIs live beside the web client: leave that part of the path away, or ask your P21 administrator for the middleware (SOA) URL.",
+            ));
+        }
+        url.set_path(&path);
+        let base = BaseUrl(url);
+        if base.0.scheme() == "http" && !allow_http && !base.is_loopback() {
+            return Err(fault(
+                "is plain http to another machine, so credentials would cross the network unprotected",
+                "Use https, or set allow_http=1 if the network is yours alone.",
+            ));
+        }
+        Ok(base)
+    }
+
+    /// The normalised text, without a trailing slash.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str().trim_end_matches('/')
+    }
+
+    /// The URL of a path under it. `path` begins with a slash and may hold a query.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidArgument` when the result is no URL or leaves this server.
+    pub fn join(&self, path: &str) -> Result<Url> {
+        let fault = || {
+            Error::new(
+                Code::InvalidArgument,
+                "the path does not make a URL of this server",
+            )
+        };
+        let url = Url::parse(&format!("{}{path}", self.as_str())).map_err(|_| fault())?;
+        if path.starts_with('/') && url.origin() == self.0.origin() {
+            Ok(url)
+        } else {
+            Err(fault())
+        }
+    }
+
+    /// The parsed URL.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether it names this very machine.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.0.host() {
+            Some(Host::Domain(name)) => name == "localhost",
+            Some(Host::Ipv4(ip)) => ip.is_loopback(),
+            Some(Host::Ipv6(ip)) => {
+                ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
+            }
+            None => false,
+        }
+    }
+}
+
+impl std::fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+fn authority_has_at(full: &str) -> bool {
+    let rest = full.split_once("://").map_or(full, |(_, rest)| rest);
+    rest.split(['/', '?', '#', '\\'])
+        .next()
+        .is_some_and(|authority| authority.contains('@'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn what_people_paste_becomes_one_form() {
+        for (pasted, normal) in [
+            ("https://P21.Example.com/", "https://p21.example.com"),
+            ("p21.example.com", "https://p21.example.com"),
+            ("p21.example.com:3443", "https://p21.example.com:3443"),
+            ("localhost:8443", "https://localhost:8443"),
+            ("https://p21.example.com:443", "https://p21.example.com"),
+            ("https://p21.example.com/api", "https://p21.example.com"),
+            ("https://p21.example.com/API/", "https://p21.example.com"),
+            (
+                "https://p21.example.com/P21APIService/api/",
+                "https://p21.example.com/P21APIService",
+            ),
+            (
+                "https://p21.example.com/P21APIService//",
+                "https://p21.example.com/P21APIService",
+            ),
+            (
+                "https://p21.example.com/?x=1#/login",
+                "https://p21.example.com",
+            ),
+            ("  https://10.1.2.3:3443/  ", "https://10.1.2.3:3443"),
+            ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+            ("http://localhost:8080/", "http://localhost:8080"),
+            ("http://127.0.0.1", "http://127.0.0.1"),
+            ("http://[::1]:80", "http://[::1]"),
+        ] {
+            assert_eq!(
+                BaseUrl::parse(pasted, false).expect(pasted).as_str(),
+                normal,
+                "{pasted}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_with_a_hint() {
+        for (pasted, word) in [
+            ("", "empty"),
+            ("https://", "not a URL"),
+            ("https://a b", "blanks"),
+            ("ftp://p21.example.com", "scheme 'ftp'"),
+            ("https://user:pw@p21.example.com", "user or password"),
+            ("https://@p21.example.com", "user or password"),
+            ("https://p21.example.com/Prophet21/#/login", "web client"),
+            ("https://p21.example.com/prophet21", "web client"),
+            ("http://p21.example.com", "plain http"),
+        ] {
+            let error = BaseUrl::parse(pasted, false).expect_err(pasted);
+            assert_eq!(error.code(), Code::Config);
+            assert!(error.message().contains(word), "{pasted}: {error}");
+            assert!(!error.hint().is_empty(), "{pasted}");
+            assert!(!error.to_string().contains("pw"), "{error}");
+        }
+        assert!(BaseUrl::parse("http://p21.example.com", true).is_ok());
+    }
+
+    #[test]
+    fn paths_join_below_the_prefix() {
+        let base = BaseUrl::parse("https://p21.example.com/P21APIService", false).expect("valid");
+        assert_eq!(
+            base.join("/api/security/token/v2").expect("valid").as_str(),
+            "https://p21.example.com/P21APIService/api/security/token/v2"
+        );
+        assert!(base.join("@evil.example/").is_err());
+        assert!(
+            BaseUrl::parse("https://p21.example.com", false)
+                .expect("valid")
+                .join(".evil.example/")
+                .is_err()
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn normalising_never_panics_and_is_stable(text in "\\PC{0,60}", allow in any::<bool>()) {
+            if let Ok(base) = BaseUrl::parse(&text, allow) {
+                let again = BaseUrl::parse(base.as_str(), allow);
+                prop_assert_eq!(again.as_ref().map(BaseUrl::as_str), Ok(base.as_str()));
+            }
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! Configuration: one table of options, the textual [`Config`] that a caller fills, and the typed [`Settings`] made of it.
+
+mod base_url;
+mod config;
+mod dotenv;
+mod resolve;
+mod settings;
+mod table;
+
+pub use base_url::BaseUrl;
+pub use config::Config;
+pub use dotenv::parse as parse_dotenv;
+pub use settings::{
+    AuthMode, ConsumerHeaders, Credential, Pin, ProxyChoice, Resolve, Settings, StoreChoice,
+    StoreSettings, TlsTrust, TransportSettings,
+};
+pub use table::{Kind, OPTIONS, OptionRow, Scope, near_misses, option, options_json};

@@ -1,0 +1,82 @@
+//! The P21 wire protocol as pure functions: from settings to a request, from bytes to a token, from a rejection to a
+//! verdict. Nothing here opens a socket, reads a clock or takes a lock.
+
+use std::fmt;
+
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// HTTP method; the library needs no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// GET.
+    Get,
+    /// POST.
+    Post,
+}
+
+/// One HTTP request. Its `Debug` shows neither header values, body nor query, which may all be credentials.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// GET or POST.
+    pub method: Method,
+    /// Where to; with `v1_query` its query holds the password.
+    pub url: Url,
+    /// Names in the spelling that goes over the wire, and values.
+    pub headers: Vec<(&'static str, Secret)>,
+    /// `Some` for a POST, empty included: it then goes out with a `Content-Length`.
+    pub body: Option<Secret>,
+}
+
+impl Request {
+    /// The URL without its query, fit for messages.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        url.to_string()
+    }
+}
+
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} {} ({} headers)",
+            self.method,
+            self.shown_url(),
+            self.headers.len()
+        )
+    }
+}
+
+/// One HTTP response, its body complete and within the size limit. `Debug` shows the status alone.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// Header names in lower case, and values as far as they are text.
+    pub headers: Vec<(String, String)>,
+    /// The body; zeroised when dropped.
+    pub body: Zeroizing<Vec<u8>>,
+}
+
+impl Response {
+    /// The first header of this name (lower case).
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers
+            .iter()
+            .find(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
+    }
+}
