@@ -1,12 +1,29 @@
 //! The P21 wire protocol as pure functions: from settings to a request, from bytes to a token, from a rejection to a
 //! verdict. Nothing here opens a socket, reads a clock or takes a lock.
 
+mod body;
+mod json;
+mod redirect;
+mod rejection;
+mod request;
+mod response;
+mod router;
+mod status;
+mod xml;
+
 use std::fmt;
 
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+
+pub use redirect::redirect;
+pub use rejection::{Rejection, Verdict, classify_rejection};
+pub use request::{token_request, ui_router_request};
+pub use response::{parse_response_json, parse_token_body};
+pub use router::ui_url_reply;
+pub use status::{is_transient, retry_after, server_date_unix, token_reply};
 
 /// HTTP method; the library needs no others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +41,7 @@ pub struct Request {
     pub method: Method,
     /// Where to; with `v1_query` its query holds the password.
     pub url: Url,
-    /// Names in the spelling that goes over the wire, and values.
+    /// Names in the spelling that goes over the wire, and values: Latin-1, each character one byte on the wire.
     pub headers: Vec<(&'static str, Secret)>,
     /// `Some` for a POST, empty included: it then goes out with a `Content-Length`.
     pub body: Option<Secret>,

@@ -1,0 +1,215 @@
+//! What a body is, told by looking at it and never by `Content-Type`: JSON, XML, an HTML page, text, or nothing.
+//!
+//! JSON and XML become the same flat list of named texts, so that one rule reads both.
+
+use std::borrow::Cow;
+
+use zeroize::Zeroizing;
+
+use super::{json, xml};
+use crate::secret::{Scrubber, Secret};
+
+/// More named values than any reply has; keeps a hostile body from filling memory.
+pub(super) const MAX_FIELDS: usize = 1000;
+
+/// Nesting beyond any reply.
+pub(super) const MAX_DEPTH: usize = 64;
+
+/// A named value of a JSON object or XML document.
+#[derive(Debug)]
+pub(super) struct Field {
+    /// The name in the form that [`plain_name`] gives.
+    pub name: String,
+    /// The value as text; empty for an XML element with children.
+    pub text: Secret,
+    /// Whether it is a place where a value of a reply may stand: a member of the outermost JSON object, or an XML element
+    /// below the root without children.
+    pub direct: bool,
+    /// Whether it is a text, and not a JSON number or boolean.
+    pub is_text: bool,
+}
+
+/// The named values of a body.
+#[derive(Debug, Default)]
+pub(super) struct Fields(pub Vec<Field>);
+
+impl Fields {
+    /// The first text that is not empty under the first of `names` (plain) that has one.
+    pub fn text(&self, names: &[&str]) -> Option<&Secret> {
+        names.iter().find_map(|name| {
+            self.direct(name)
+                .find(|field| field.is_text && !field.text.is_empty())
+                .map(|field| &field.text)
+        })
+    }
+
+    /// All values of this name where a value of a reply may stand, numbers included.
+    pub fn direct<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a Field> + use<'a, 'n> {
+        self.0
+            .iter()
+            .filter(move |field| field.direct && field.name == name)
+    }
+}
+
+/// A body, looked at.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// Nothing, or blanks.
+    Empty,
+    /// A JSON object.
+    Json(Fields),
+    /// An XML document.
+    Xml(Fields),
+    /// Bare text, a JSON string, or XML whose root holds nothing but text; trimmed.
+    Text(Secret),
+    /// JSON that is neither an object nor a string.
+    Scalar,
+    /// A web page; its title.
+    Html(String),
+    /// Begins like JSON or XML and isn't, or is unreasonable; what is wrong, without any of its text.
+    Broken(String),
+}
+
+impl Body {
+    /// Looks at `bytes`.
+    pub fn read(bytes: &[u8]) -> Body {
+        let text = decode(bytes);
+        let text = text.trim();
+        match text.chars().next() {
+            None => Body::Empty,
+            Some('<') => xml::read(text),
+            Some('{' | '[' | '"') => json::read(text),
+            // `true`, `null` and numbers are JSON too, and as little a token as any other text.
+            Some(_) if serde_json::from_str::<serde_json::Value>(text).is_ok() => Body::Scalar,
+            Some(_) => Body::Text(Secret::new(text)),
+        }
+    }
+
+    /// The named values, of which other bodies have none.
+    pub fn fields(&self) -> &[Field] {
+        match self {
+            Body::Json(fields) | Body::Xml(fields) => &fields.0,
+            _ => &[],
+        }
+    }
+
+    /// Whether it says that user, password or consumer key are wrong, in any of the spellings met.
+    pub fn is_bad_credentials(&self) -> bool {
+        let says = |text: &str| {
+            ["invalid_grant", "invalid_client"]
+                .iter()
+                .any(|word| contains_ignoring_case(text, word))
+        };
+        match self {
+            Body::Text(text) => says(text.expose()),
+            _ => self.fields().iter().any(|field| {
+                let named = matches!(field.name.as_str(), "tokenerror" | "resourceerror");
+                // An element says it by being there, a member of a JSON object may be there and empty.
+                (named && (matches!(self, Body::Xml(_)) || !field.text.is_empty()))
+                    || says(field.text.expose())
+                    || (field.name.starts_with("error")
+                        && matches!(
+                            plain_name(field.text.expose()).as_str(),
+                            "invalidgrant" | "invalidclient"
+                        ))
+            }),
+        }
+    }
+
+    /// Whether it reports a .NET `NullReferenceException`, by name or by its message.
+    pub fn is_null_reference(&self) -> bool {
+        let says = |text: &str| {
+            contains_ignoring_case(text, "NullReferenceException")
+                || contains_ignoring_case(text, "Object reference not set to an instance")
+        };
+        match self {
+            Body::Text(text) => says(text.expose()),
+            Body::Html(title) => says(title),
+            _ => self.fields().iter().any(|field| says(field.text.expose())),
+        }
+    }
+
+    /// What the server has to say, scrubbed, or an empty text. Only what is meant to be a message: never whole bodies,
+    /// which may hold a token nobody knows yet.
+    pub fn words(&self, scrub: &Scrubber) -> String {
+        match self {
+            // A token has no blanks, so a sentence is none.
+            Body::Text(text) if text.expose().contains(char::is_whitespace) => {
+                scrub.scrub(text.expose())
+            }
+            Body::Html(title) => scrub.scrub(title),
+            _ => {
+                let mut words: Vec<&str> = Vec::new();
+                for name in MESSAGE_NAMES {
+                    for field in self.fields().iter().filter(|field| field.name == *name) {
+                        let text = field.text.expose().trim();
+                        if !text.is_empty() && !words.contains(&text) {
+                            words.push(text);
+                        }
+                    }
+                }
+                scrub.scrub(&Zeroizing::new(words.join(": ")))
+            }
+        }
+    }
+}
+
+/// Where servers put messages, the most telling first.
+const MESSAGE_NAMES: &[&str] = &[
+    "errormessage",
+    "errortype",
+    "error",
+    "errorcode",
+    "errordescription",
+    "description",
+    "message",
+    "messagedetail",
+    "exceptionmessage",
+    "exceptiontype",
+    "title",
+    "detail",
+    "reason",
+    "tokenerror",
+    "resourceerror",
+];
+
+/// A name without case and underscores: `access_token`, `accessToken` and `AccessToken` are one.
+pub(super) fn plain_name(name: &str) -> String {
+    name.chars()
+        .filter(|c| *c != '_')
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Whether `text` holds `word` (ASCII), ignoring the case of ASCII letters.
+pub(super) fn contains_ignoring_case(text: &str, word: &str) -> bool {
+    text.as_bytes()
+        .windows(word.len())
+        .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+}
+
+/// Bytes as text: by a byte order mark where there is one, else UTF-8, else Latin-1, in which every byte is something.
+pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        Cow::Owned(
+            char::decode_utf16(units)
+                .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect(),
+        )
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => {
+            let rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+            match std::str::from_utf8(rest) {
+                Ok(text) => Cow::Borrowed(text),
+                Err(_) => Cow::Owned(rest.iter().map(|byte| char::from(*byte)).collect()),
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! From the bytes of a token reply to a [`Reply`], or to an error that says why it is none.
+
+use zeroize::Zeroizing;
+
+use super::body::{Body, Fields};
+use crate::error::{Code, Error, Result};
+use crate::secret::{Scrubber, Secret};
+use crate::token::{Reply, is_header_token, is_jwt, jwt_claims, reply_json, stated_lifetime_s};
+
+/// What a wrong base URL needs.
+pub(super) const BASE_URL_HINT: &str = "Check base_url: it must be the P21 middleware (SOA) address. Cloud tenants often have a separate -api host beside the web client's; servers on premises often use a port such as 3443 or 8443.";
+
+/// Reads the body of a successful token reply: JSON, XML, or a bare JWT, told apart by the body alone.
+///
+/// # Errors
+///
+/// `Unauthorized` when the body says that the credentials are wrong; `NoAccessToken` when it was understood and holds no
+/// usable token; `Parse` when it could not be understood (a web page, broken JSON or XML, plain text). None shows a token.
+pub fn parse_token_body(body: &[u8], scrub: &Scrubber) -> Result<Reply> {
+    reply_of(&Body::read(body), scrub)
+}
+
+/// A token reply as JSON in the guide's names, every name always present. `ExpiresIn` and `ExpiresInSeconds` are what the
+/// reply states, null when that is unknown.
+///
+/// # Errors
+///
+/// As [`parse_token_body`].
+pub fn parse_response_json(body: &[u8]) -> Result<Zeroizing<String>> {
+    let reply = parse_token_body(body, &Scrubber::default())?;
+    let access = reply.access_token.expose();
+    Ok(reply_json(
+        access,
+        &reply,
+        reply.stated_lifetime_s,
+        jwt_claims(access).as_ref(),
+    ))
+}
+
+pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
+    match body {
+        Body::Json(fields) | Body::Xml(fields) => match reply_of_fields(fields)? {
+            Some(reply) => Ok(reply),
+            None if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
+            None => Err(no_token(body, fields, scrub)),
+        },
+        Body::Text(text) if is_jwt(text.expose()) => Ok(Reply {
+            access_token: text.clone(),
+            ..Reply::default()
+        }),
+        Body::Text(_) if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
+        Body::Text(_) => Err(Error::new(
+            Code::Parse,
+            with_words("the reply is plain text and not a token", body, scrub),
+        )
+        .with_hint(BASE_URL_HINT)),
+        Body::Empty => Err(Error::new(Code::NoAccessToken, "the reply is empty")
+            .with_hint("A proxy may have dropped the body, or another program answers at base_url.")),
+        Body::Scalar => Err(Error::new(
+            Code::NoAccessToken,
+            "the reply is JSON, but neither an object nor a token",
+        )
+        .with_hint(BASE_URL_HINT)),
+        Body::Html(_) => Err(Error::new(
+            Code::Parse,
+            with_words("the reply is a web page and not a token", body, scrub),
+        )
+        .with_hint(BASE_URL_HINT)),
+        Body::Broken(what) => Err(Error::new(
+            Code::Parse,
+            format!("the reply cannot be read: {what}"),
+        )
+        .with_hint("If it happens again, a proxy may cut replies off; otherwise another program answers at base_url.")),
+    }
+}
+
+/// `what`, and what the server has to say about it.
+pub(super) fn with_words(what: &str, body: &Body, scrub: &Scrubber) -> String {
+    match body.words(scrub) {
+        words if words.is_empty() => what.to_owned(),
+        words => format!("{what}; the server says: {words}"),
+    }
+}
+
+fn bad_credentials(body: &Body, scrub: &Scrubber) -> Error {
+    Error::new(
+        Code::Unauthorized,
+        with_words("the server refuses the credentials", body, scrub),
+    )
+    .with_hint("Check username and password, or verify the consumer key in SOA Admin.")
+}
+
+fn no_token(body: &Body, fields: &Fields, scrub: &Scrubber) -> Error {
+    let words = body.words(scrub);
+    if !words.is_empty() {
+        return Error::new(
+            Code::NoAccessToken,
+            format!("the reply holds no access token; the server says: {words}"),
+        )
+        .with_hint(
+            "The middleware answered and failed inside: its message above, and its log, tell why.",
+        );
+    }
+    let what = if fields.direct("accesstoken").next().is_some() {
+        "the reply's access token is empty"
+    } else {
+        "the reply holds no access token"
+    };
+    Error::new(Code::NoAccessToken, what).with_hint(BASE_URL_HINT)
+}
+
+fn reply_of_fields(fields: &Fields) -> Result<Option<Reply>> {
+    let Some(access_token) = fields.text(&["accesstoken", "token"]) else {
+        return Ok(None);
+    };
+    if !is_header_token(access_token.expose()) {
+        let what = if access_token.expose().trim().is_empty() {
+            "is blank"
+        } else {
+            "holds blanks, control characters or letters beyond ASCII and cannot stand in a header"
+        };
+        return Err(Error::new(
+            Code::NoAccessToken,
+            format!("the reply's access token {what}"),
+        )
+        .with_hint("Something between here and the P21 server changes its replies."));
+    }
+    // Numbers too: an id is an id whether it is in quotation marks or not.
+    let text = |name: &str| {
+        fields
+            .direct(name)
+            .map(|field| field.text.expose())
+            .find(|text| !text.is_empty())
+            .map(str::to_owned)
+    };
+    let lifetimes = ["expiresinseconds", "expiresin"];
+    Ok(Some(Reply {
+        access_token: access_token.clone(),
+        refresh_token: text("refreshtoken").map(Secret::new),
+        token_type: text("tokentype"),
+        stated_lifetime_s: lifetimes
+            .iter()
+            .flat_map(|name| fields.direct(name))
+            .filter_map(|field| stated_lifetime_s(field.text.expose()))
+            .min(),
+        user_name: text("username"),
+        scope: text("scope"),
+        session_id: text("sessionid"),
+        consumer_uid: text("consumeruid"),
+        app_key: text("appkey"),
+    }))
+}

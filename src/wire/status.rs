@@ -1,0 +1,242 @@
+//! What the status of a response means: the error table of the protocol, for the token endpoint and the router.
+
+use std::time::{Duration, SystemTime};
+
+use super::body::Body;
+use super::request::TOKEN_V2;
+use super::response::{BASE_URL_HINT, reply_of, with_words};
+use super::{Request, Response};
+use crate::error::{Code, Error, Result};
+use crate::options::AuthMode;
+use crate::secret::Scrubber;
+use crate::token::Reply;
+
+/// What the token endpoint answered. `now_unix` is the time in Unix seconds, for a `Retry-After` that is a date in a
+/// response without a `Date`.
+///
+/// # Errors
+///
+/// Every status that is no success, and every success without a usable token, has its own error: status, hint in P21's
+/// terms, `retry_after` where the server stated one, and whether trying again can help. `Unauthorized` is the code of
+/// wrong credentials, in whatever spelling and status they come, and of nothing else.
+pub fn token_reply(
+    request: &Request,
+    response: &Response,
+    mode: AuthMode,
+    scrub: &Scrubber,
+    now_unix: i64,
+) -> Result<Reply> {
+    let body = Body::read(&response.body);
+    let status = response.status;
+    let error = if (200..300).contains(&status) {
+        match reply_of(&body, scrub) {
+            Ok(reply) => return Ok(reply),
+            Err(error) if error.code() == Code::Unauthorized => {
+                bad_credentials(request, mode, &body, scrub)
+            }
+            Err(error) => error.while_doing(&request.shown_url()),
+        }
+    } else if status == 401 || (status >= 400 && status != 407 && body.is_bad_credentials()) {
+        bad_credentials(request, mode, &body, scrub)
+    } else if status == 500 && body.is_null_reference() {
+        wrong_dialect(request, mode, &body, scrub)
+    } else if status == 403 {
+        Error::new(
+            Code::Forbidden,
+            with_words("the server forbids asking for a token", &body, scrub),
+        )
+        .with_hint(if mode.uses_consumer_key() {
+            "Check the consumer key's API scope in SOA Admin (API Console)."
+        } else {
+            "Check that the user may use the API: User Maintenance → Application Security. A firewall before the server can answer 403 as well."
+        })
+    } else {
+        return Err(failed(
+            &request.shown_url(),
+            response,
+            &body,
+            scrub,
+            now_unix,
+        ));
+    };
+    Err(finish(error, response, now_unix))
+}
+
+/// Whether the same request may succeed when it is sent again soon: 408, 429, 500, 502, 503 and 504, unless the body says
+/// that the credentials are wrong or were sent in the wrong dialect.
+#[must_use]
+pub fn is_transient(response: &Response) -> bool {
+    if !matches!(response.status, 408 | 429 | 500 | 502 | 503 | 504) {
+        return false;
+    }
+    let body = Body::read(&response.body);
+    !(body.is_bad_credentials() || (response.status == 500 && body.is_null_reference()))
+}
+
+/// How long the server asks to wait: `Retry-After` in seconds, or as a date, which is taken relative to the response's own
+/// `Date` (the server's clock) or else to `now_unix`. A date that is past means no wait.
+#[must_use]
+pub fn retry_after(response: &Response, now_unix: i64) -> Option<Duration> {
+    let value = response.header("retry-after")?.trim();
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = value.parse().map_or(u32::MAX, |seconds: u32| seconds);
+        return Some(Duration::from_secs(u64::from(seconds)));
+    }
+    let until = unix_of(value)?;
+    let seconds = until.saturating_sub(server_date_unix(response).unwrap_or(now_unix));
+    Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)))
+}
+
+/// The response's `Date` in Unix seconds.
+#[must_use]
+pub fn server_date_unix(response: &Response) -> Option<i64> {
+    unix_of(response.header("date")?.trim())
+}
+
+fn unix_of(http_date: &str) -> Option<i64> {
+    let time = httpdate::parse_http_date(http_date).ok()?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
+/// The error of a status that means the same at every endpoint. `url` is what was tried, without secrets.
+pub(super) fn failed(
+    url: &str,
+    response: &Response,
+    body: &Body,
+    scrub: &Scrubber,
+    now_unix: i64,
+) -> Error {
+    let status = response.status;
+    let (code, what, hint) = match status {
+        300..=399 => (
+            Code::Redirect,
+            "the server redirects".to_owned(),
+            BASE_URL_HINT,
+        ),
+        401 => (
+            Code::Unauthorized,
+            "the server does not accept the token".to_owned(),
+            "",
+        ),
+        403 => (
+            Code::Forbidden,
+            "the server forbids it".to_owned(),
+            "Check the consumer key's API scope in SOA Admin (API Console).",
+        ),
+        404 => (
+            Code::NotFound,
+            format!("no P21 API answers at {url}"),
+            BASE_URL_HINT,
+        ),
+        407 => return proxy_refused(response),
+        408 => (
+            Code::Http,
+            "the server gave up waiting for the request".to_owned(),
+            "",
+        ),
+        411 => (
+            Code::Http,
+            "the server misses the Content-Length of an empty POST, which this library sends"
+                .to_owned(),
+            "A proxy before the server drops it.",
+        ),
+        429 => (
+            Code::RateLimited,
+            "the server throttles requests".to_owned(),
+            "Share tokens between programs (option store) so that fewer are asked for.",
+        ),
+        500..=599 => (
+            Code::Server,
+            "the server failed".to_owned(),
+            match status {
+                502..=504 => {
+                    "The middleware behind the proxy or load balancer is down, starting or overloaded."
+                }
+                _ => "The middleware's own log tells why.",
+            },
+        ),
+        _ => (Code::Http, format!("{url} was refused"), BASE_URL_HINT),
+    };
+    let error = Error::new(
+        code,
+        with_words(&format!("{what} (HTTP {status})"), body, scrub),
+    )
+    .with_hint(hint)
+    .with_retryable(is_transient(response));
+    finish(error, response, now_unix)
+}
+
+fn finish(error: Error, response: &Response, now_unix: i64) -> Error {
+    let error = error.with_http_status(response.status);
+    match retry_after(response, now_unix) {
+        Some(wait) if response.status >= 400 => error.with_retry_after(wait),
+        _ => error,
+    }
+}
+
+fn bad_credentials(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
+    let (what, hint) = if mode.uses_consumer_key() {
+        (
+            "the server refuses the consumer key",
+            "Verify the key in SOA Admin (API Console): it must be complete, enabled and not expired; a username sent with it must be a P21 user.",
+        )
+    } else {
+        (
+            "the server refuses the username or password",
+            "Check username and password by logging in to P21 with them; the user must be enabled and not locked (User Maintenance).",
+        )
+    };
+    let proxies = if request.headers.iter().any(|(name, _)| name.contains('_')) {
+        " If they are right: a reverse proxy such as nginx drops headers with underscores in their names (underscores_in_headers on; lets them pass), or use auth_mode=v2_consumer."
+    } else {
+        ""
+    };
+    Error::new(Code::Unauthorized, with_words(what, body, scrub))
+        .with_hint(format!("{hint}{proxies}"))
+}
+
+fn wrong_dialect(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
+    let what = if request.url.path().ends_with(TOKEN_V2) {
+        "the server failed with a NullReferenceException, as it does when credentials come in the wrong dialect"
+    } else {
+        "the server failed with a NullReferenceException"
+    };
+    let other = if mode.uses_consumer_key() {
+        "v1_consumer"
+    } else {
+        "v1_password"
+    };
+    let hint = if mode.name() == other {
+        "Use auth_mode=v2_password or v2_consumer, as your credentials need it."
+    } else if mode.uses_consumer_key() {
+        "Check that this is a consumer key and not a password; a server without V2 for consumer keys needs auth_mode=v1_consumer."
+    } else {
+        "Check that these are a username and password and not a consumer key; a server without V2 needs auth_mode=v1_password."
+    };
+    Error::new(Code::Server, with_words(what, body, scrub))
+        .with_hint(hint)
+        .with_retryable(false)
+}
+
+fn proxy_refused(response: &Response) -> Error {
+    let offers = |scheme: &str| {
+        response
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "proxy-authenticate")
+            .any(|(_, value)| super::body::contains_ignoring_case(value, scheme))
+    };
+    let windows = offers("ntlm") || offers("negotiate");
+    let error = if windows && !offers("basic") {
+        Error::new(
+            Code::Proxy,
+            "the forward proxy wants NTLM or Negotiate, which is not supported (HTTP 407)",
+        )
+        .with_hint("Let the proxy pass this program or the P21 host without a login, run a local relay such as px or cntlm and set proxy to it, or set proxy=direct.")
+    } else {
+        Error::new(Code::Proxy, "the forward proxy wants a login (HTTP 407)")
+            .with_hint("Set proxy=http://user:password@host:port.")
+    };
+    error.with_http_status(407)
+}
