@@ -1,0 +1,41 @@
+//! One transport for each set of settings, for the life of the process.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::HttpTransport;
+use crate::error::Result;
+use crate::options::TransportSettings;
+
+/// Few processes know more than a handful of networks, so a list does.
+static TRANSPORTS: Mutex<Vec<Arc<HttpTransport>>> = Mutex::new(Vec::new());
+
+/// Counts the forks that this process descends from: HTTP clients made under another count belong to the parent.
+pub(super) fn epoch() -> u64 {
+    0
+}
+
+/// The transport for these settings, the same one each time. Threadless until it is first used.
+///
+/// # Errors
+///
+/// `Config` when `ca_file` cannot be used.
+pub fn transport_for(settings: &TransportSettings) -> Result<Arc<HttpTransport>> {
+    let find = |transports: &[Arc<HttpTransport>]| {
+        transports
+            .iter()
+            .find(|transport| transport.settings == *settings)
+            .cloned()
+    };
+    let lock = || TRANSPORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(transport) = find(&lock()) {
+        return Ok(transport);
+    }
+    // Made outside of the lock, for it reads a file and the environment; whoever comes second takes the first one's.
+    let made = Arc::new(HttpTransport::new(settings)?);
+    let mut transports = lock();
+    if let Some(transport) = find(&transports) {
+        return Ok(transport);
+    }
+    transports.push(Arc::clone(&made));
+    Ok(made)
+}
