@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod error;
 pub mod http;
+#[cfg(feature = "mock")]
+pub mod mock;
 pub mod options;
 pub mod secret;
 mod sys;

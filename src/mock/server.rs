@@ -1,0 +1,270 @@
+//! One connection: requests in, replies or faults out.
+
+use std::io::{self, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::ServerConfig;
+
+use super::api::{self, Place};
+use super::control_http;
+use super::fault::Action;
+use super::message::{Reply, Request};
+use super::redact;
+use super::sock::Stream;
+use super::state::{Shared, shift};
+use super::token::Asked;
+
+/// Serves a connection until it ends.
+pub(super) fn serve(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>, shared: &Arc<Shared>) {
+    let _ = socket.set_nodelay(true);
+    let mut stream = match tls {
+        None => Stream::plain(socket),
+        Some(config) => match Stream::tls(socket, config) {
+            Ok(stream) => stream,
+            Err(error) => {
+                shared.bump("connections.tls_failed");
+                shared.log(&format!("TLS handshake failed: {error}"));
+                return;
+            }
+        },
+    };
+    let mut buffer = Vec::new();
+    let mut used = false;
+    while !shared.stopping() {
+        let request = match Request::read(&mut stream, &mut buffer) {
+            Ok(Some(request)) => request,
+            Ok(None) => break,
+            Err(error) => {
+                if error.kind() == io::ErrorKind::InvalidData {
+                    let reply = Reply::iis(400, "Bad Request");
+                    let _ = send(&mut stream, &reply, shared, 0, true, false);
+                }
+                break;
+            }
+        };
+        if let Some(reply) = control_http::answer(&request, shared) {
+            let head_only = request.method == "HEAD";
+            if send(&mut stream, &reply, shared, 0, request.close, head_only).is_err()
+                || request.close
+            {
+                break;
+            }
+            continue;
+        }
+        if !used {
+            used = true;
+            shared.bump("connections.used");
+        }
+        let (reply, action) = respond(&request, shared);
+        let close = request.close || !shared.lock().settings.keep_alive;
+        match deliver(stream, &reply, &action, &request, close, shared) {
+            Some(open) => stream = open,
+            None => return,
+        }
+    }
+    stream.close();
+}
+
+/// The reply to a request, and what shall go wrong with it on its way.
+fn respond(request: &Request, shared: &Shared) -> (Reply, Action) {
+    let started = Instant::now();
+    let path = request.path.to_ascii_lowercase();
+    let place = Place::of(&path, &shared.prefix);
+    let asked = match place {
+        Place::Token { v2 } if request.method == "POST" => Some(Asked::read(request, v2)),
+        _ => None,
+    };
+    let (fault, who, base_latency) = shared.change(|state| {
+        state.bump("requests");
+        if let Some(counter) = place.counter() {
+            state.bump(counter);
+        }
+        if let Some(asked) = &asked {
+            asked.count(request, state);
+        }
+        let route = format!("{} {}", request.method, request.path);
+        state.last.insert(route, redact::request(request));
+        let fault = state.faults.take(&request.method, &request.path);
+        if fault.is_some() {
+            state.bump("faults.fired");
+        }
+        let who = asked
+            .as_ref()
+            .map(|a| format!(" {} {}", a.dialect, a.who(state)));
+        let latency = if asked.is_some() {
+            state.settings.latency_ms
+        } else {
+            0
+        };
+        (fault, who.unwrap_or_default(), latency)
+    });
+    shared.pass_gate(&request.path);
+    let fault = fault.unwrap_or_default();
+    shared.pause(Duration::from_millis(
+        base_latency.saturating_add(fault.latency_ms),
+    ));
+    if fault.hang {
+        shared.hang();
+    }
+    let reply = canned(&fault.action).unwrap_or_else(|| {
+        let needs_length = matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
+        if needs_length && !request.has_length {
+            return Reply::iis(411, "Length Required");
+        }
+        match &asked {
+            Some(asked) => asked.answer(request, shared),
+            None => place.answer(request, shared),
+        }
+    });
+    let said = match fault.action {
+        Action::Close | Action::Reset => "closed".to_owned(),
+        _ => reply.status.to_string(),
+    };
+    shared.log(&format!(
+        "{} {}{} {said}{who} {} ms",
+        request.method,
+        request.path,
+        if request.query.is_some() { "?…" } else { "" },
+        started.elapsed().as_millis()
+    ));
+    (reply, fault.action)
+}
+
+/// The reply of an action that doesn't let the server answer.
+fn canned(action: &Action) -> Option<Reply> {
+    Some(match action {
+        Action::Answer {
+            status,
+            headers,
+            body,
+        } => Reply {
+            status: *status,
+            headers: headers.clone().into_iter().collect(),
+            body: body.clone().into_bytes(),
+        },
+        Action::Redirect { location, status } => {
+            Reply::html(*status, String::new()).with("Location", location)
+        }
+        Action::Empty | Action::Close | Action::Reset => Reply::text(200, ""),
+        Action::Html => api::page(),
+        Action::Flood => Reply::new(200, "application/json", r#"{"AccessToken":""#),
+        Action::Pass
+        | Action::ResetAfterHeaders
+        | Action::Truncate { .. }
+        | Action::Drip { .. }
+        | Action::SkewDate { .. } => return None,
+    })
+}
+
+/// Sends the reply with its fault; gives the stream back if the connection goes on.
+fn deliver(
+    mut stream: Stream,
+    reply: &Reply,
+    action: &Action,
+    request: &Request,
+    close: bool,
+    shared: &Shared,
+) -> Option<Stream> {
+    let head = |stream: &mut Stream, length, close| {
+        stream.write_all(&reply.head(date(shared, 0), length, close))?;
+        stream.flush()
+    };
+    let whole = Some(reply.body.len());
+    match action {
+        Action::Close => {
+            stream.close();
+            return None;
+        }
+        Action::Reset => {
+            stream.reset();
+            return None;
+        }
+        Action::ResetAfterHeaders => {
+            let _ = head(&mut stream, whole, close);
+            stream.reset();
+            return None;
+        }
+        Action::Truncate { bytes } => {
+            let part = &reply.body[..reply.body.len().min(*bytes)];
+            let _ = head(&mut stream, whole, close)
+                .and_then(|()| stream.write_all(part))
+                .and_then(|()| stream.flush());
+            stream.cut();
+            return None;
+        }
+        Action::Flood => {
+            let _ = head(&mut stream, None, true);
+            flood(&mut stream, &reply.body, shared);
+            stream.cut();
+            return None;
+        }
+        Action::Drip { bytes_per_s } => {
+            head(&mut stream, whole, close).ok()?;
+            drip(&mut stream, &reply.body, *bytes_per_s, shared).ok()?;
+        }
+        _ => {
+            let skew = match action {
+                Action::SkewDate { seconds } => *seconds,
+                _ => 0,
+            };
+            let head_only = request.method == "HEAD";
+            send(&mut stream, reply, shared, skew, close, head_only).ok()?;
+        }
+    }
+    if close {
+        stream.close();
+        return None;
+    }
+    Some(stream)
+}
+
+fn send(
+    stream: &mut Stream,
+    reply: &Reply,
+    shared: &Shared,
+    skew: i64,
+    close: bool,
+    head_only: bool,
+) -> io::Result<()> {
+    let mut bytes = reply.head(date(shared, skew), Some(reply.body.len()), close);
+    if !head_only {
+        bytes.extend_from_slice(&reply.body);
+    }
+    stream.write_all(&bytes)?;
+    stream.flush()
+}
+
+fn date(shared: &Shared, skew: i64) -> Option<std::time::SystemTime> {
+    let state = shared.lock();
+    let skew = state.settings.date_skew_s.saturating_add(skew);
+    state
+        .settings
+        .date_header
+        .then(|| shift(state.clock(), skew))
+}
+
+/// Writes without end: until the client goes or the emulator stops.
+fn flood(stream: &mut Stream, start: &[u8], shared: &Shared) {
+    let mut result = stream.write_all(start);
+    let more = [b'A'; 16 * 1024];
+    while result.is_ok() && !shared.stopping() {
+        result = stream.write_all(&more);
+    }
+}
+
+/// Writes slowly, at most 20 pieces a second.
+fn drip(stream: &mut Stream, body: &[u8], bytes_per_s: u32, shared: &Shared) -> io::Result<()> {
+    let rate = bytes_per_s.max(1);
+    let piece = usize::try_from(rate / 20).unwrap_or(1).max(1);
+    let pause = Duration::from_secs(1) * u32::try_from(piece).unwrap_or(1) / rate;
+    for part in body.chunks(piece) {
+        stream.write_all(part)?;
+        stream.flush()?;
+        if shared.pause(pause) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+    }
+    Ok(())
+}
