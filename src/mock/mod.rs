@@ -26,6 +26,7 @@ mod api;
 mod certs;
 mod control;
 mod control_http;
+mod dialect;
 mod fault;
 mod message;
 mod options;

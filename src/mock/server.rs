@@ -9,12 +9,12 @@ use rustls::ServerConfig;
 
 use super::api::{self, Place};
 use super::control_http;
+use super::dialect::Asked;
 use super::fault::Action;
 use super::message::{Reply, Request};
 use super::redact;
 use super::sock::Stream;
 use super::state::{Shared, shift};
-use super::token::Asked;
 
 /// Serves a connection until it ends.
 pub(super) fn serve(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>, shared: &Arc<Shared>) {
