@@ -39,3 +39,58 @@ pub(crate) fn coarse_now() -> Now {
         wall,
     }
 }
+
+/// Keeps the code of this library in memory from now on: a thread of ours may still run when the last user unloads it. The
+/// shared library is linked with `-z nodelete` as well; this serves the static one inside somebody's plugin.
+#[cfg(unix)]
+pub(crate) fn pin_library() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    static PINNED: AtomicBool = AtomicBool::new(false);
+    if PINNED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
+    // SAFETY: dladdr only reads the address and fills `info`; the name it gives stays valid while the object is loaded,
+    // which it is, since this code runs. RTLD_NOLOAD loads nothing, RTLD_NODELETE only marks. In a plain executable the
+    // call fails or changes nothing.
+    unsafe {
+        if libc::dladdr(pin_library as *const libc::c_void, info.as_mut_ptr()) != 0 {
+            let name = info.assume_init().dli_fname;
+            if !name.is_null() {
+                libc::dlopen(
+                    name,
+                    libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE,
+                );
+            }
+        }
+    }
+}
+
+/// As above: the loader is told to keep the module that this address is in.
+#[cfg(windows)]
+pub(crate) fn pin_library() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    const FROM_ADDRESS: u32 = 4;
+    const PIN: u32 = 1;
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetModuleHandleExW(
+            flags: u32,
+            address: *const core::ffi::c_void,
+            module: *mut *mut core::ffi::c_void,
+        ) -> i32;
+    }
+    static PINNED: AtomicBool = AtomicBool::new(false);
+    if PINNED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let mut module = std::ptr::null_mut();
+    // SAFETY: with FROM_ADDRESS the second argument is any address inside the module; `module` is a valid out pointer.
+    unsafe {
+        GetModuleHandleExW(
+            FROM_ADDRESS | PIN,
+            pin_library as *const core::ffi::c_void,
+            &raw mut module,
+        )
+    };
+}

@@ -11,7 +11,7 @@ static TRANSPORTS: Mutex<Vec<Arc<HttpTransport>>> = Mutex::new(Vec::new());
 
 /// Counts the forks that this process descends from: HTTP clients made under another count belong to the parent.
 pub(super) fn epoch() -> u64 {
-    0
+    crate::fork::epoch()
 }
 
 /// The transport for these settings, the same one each time. Threadless until it is first used.

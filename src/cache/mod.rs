@@ -1,0 +1,14 @@
+//! The cache: one slot for each identity, at most one token request at a time, every decision a pure function.
+
+pub mod classify;
+pub mod commit;
+mod flight;
+mod registry;
+mod slot;
+
+pub use flight::{Flight, Pulse, Spawn, ThreadSpawner};
+pub use registry::{Registry, SlotKey};
+pub use slot::{
+    Caller, Counters, Fetch, Fetched, Need, Presence, Rejected, Routed, Slot, SlotInfo,
+    SlotOptions, Status, Waited, held, next_number,
+};

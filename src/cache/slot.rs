@@ -1,0 +1,1058 @@
+//! One identity: its current token, the gate that lets one flight at a time through, and its waiters.
+//!
+//! The current token is read without a lock. Everything else lives behind the gate's mutex, which is only taken inside a
+//! [`fork::section`] and only for a moment: deciding, starting a flight, landing one.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::classify::{Ask, Decision, Entry, Failure, Held, Windows, classify};
+use super::commit::{Outcome, Pace, commit};
+use super::flight::{Flight, Pulse, Spawn};
+use crate::clock::{Clock, Now, duration, millis};
+use crate::error::{Code, Error, Result};
+use crate::fork;
+use crate::log::{self, Level};
+use crate::options::AuthMode;
+use crate::token::{Life, Reply, Token};
+
+/// What a token request brought.
+pub struct Fetched {
+    /// What the reply said.
+    pub reply: Reply,
+    /// Its effective life.
+    pub life: Life,
+    /// Server clock minus ours, in seconds; 0 below 30 s.
+    pub skew_s: i64,
+}
+
+/// What the router said.
+pub enum Routed {
+    /// The UI server's URL.
+    Url(String),
+    /// It rejected the token as bad or expired; the error is what a caller gets if a new one fares no better.
+    Rejected(Error),
+}
+
+/// How a slot reaches the server. One for each client, since the slot itself keeps no secret.
+pub trait Fetch: Send + Sync {
+    /// Asks for a token, retries included, within `limit`. `on_try` is called for each request that goes out.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server or the network has to say.
+    fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched>;
+
+    /// Asks the router for the UI server's URL.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server or the network has to say, except a rejected token.
+    fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed>;
+}
+
+/// What belongs to the slot: the first client that opens an identity decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotOptions {
+    /// `min_refresh_interval_s` in milliseconds.
+    pub min_refresh_interval_ms: i64,
+    /// `bad_credentials_cooldown_s` in milliseconds.
+    pub cooldown_ms: i64,
+    /// `default_lifetime_s` in milliseconds.
+    pub default_lifetime_ms: i64,
+    /// `max_retries`.
+    pub max_retries: u32,
+    /// `max_response_bytes`.
+    pub max_response_bytes: usize,
+    /// `user_agent`.
+    pub user_agent: String,
+}
+
+/// What may be said of an identity in public.
+#[derive(Clone, Debug)]
+pub struct SlotInfo {
+    /// Normalised base URL.
+    pub base_url: String,
+    /// How it asks.
+    pub auth_mode: AuthMode,
+    /// First 8 hex digits of a hash that leaves the secret out.
+    pub fingerprint: String,
+}
+
+/// What happened so far. Hits are not counted.
+#[derive(Default)]
+pub struct Counters {
+    /// Token requests that went out, retries included.
+    pub token_requests: AtomicU64,
+    /// Tokens that came.
+    pub refreshes: AtomicU64,
+    /// Calls that waited for a flight which another call had started.
+    pub shared_waits: AtomicU64,
+    /// Rejected tokens that were dropped.
+    pub rejections: AtomicU64,
+    /// Requests to the router.
+    pub ui_requests: AtomicU64,
+}
+
+/// What a call brings along.
+pub struct Caller<'a> {
+    /// Its client's windows.
+    pub windows: Windows,
+    /// How long it may wait.
+    pub wait: Duration,
+    /// Whether it wants `Pending` instead of waiting.
+    pub no_wait: bool,
+    /// Whether its client is still open, and on this slot.
+    pub presence: &'a dyn Fn() -> Presence,
+    /// How to ask the server, once that is needed; `None`: the client's credentials have changed, it belongs elsewhere now.
+    pub fetch: &'a dyn Fn(Need) -> Result<Option<Arc<dyn Fetch>>>,
+}
+
+/// Where a waiting call's client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Open on this slot.
+    Here,
+    /// Updated: on another slot now.
+    Moved,
+    /// Freed.
+    Closed,
+}
+
+/// What a request is to be sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A token.
+    Token,
+    /// The UI server's URL, with a token at hand.
+    UiUrl,
+}
+
+/// How a call ended.
+pub enum Waited<T> {
+    /// With what it wanted.
+    Got(T),
+    /// Its client now belongs to another slot: ask that one.
+    Moved,
+}
+
+/// A client that is open on the slot.
+struct Open {
+    word: &'static AtomicU64,
+    timeout: Duration,
+}
+
+#[derive(Default)]
+struct Ui {
+    /// URL and the generation of the token it was asked with.
+    url: Option<(u64, Arc<str>)>,
+    asked: Option<Now>,
+    flight: Option<Arc<Flight<Arc<str>>>>,
+    entry: Entry,
+}
+
+struct Gate {
+    entry: Entry,
+    flight: Option<Arc<Flight<Arc<Token>>>>,
+    ui: Ui,
+    pulse: Arc<Pulse>,
+    open: Vec<Open>,
+    failures: HashMap<&'static str, u64>,
+    last_error: Option<(Error, Now)>,
+}
+
+/// One identity in the process.
+pub struct Slot {
+    current: ArcSwapOption<Token>,
+    gate: Mutex<Gate>,
+    clock: Arc<dyn Clock>,
+    spawn: Arc<dyn Spawn>,
+    random: fn(u64) -> u64,
+    /// What the first opener chose.
+    pub options: SlotOptions,
+    /// What may be said of it.
+    pub info: SlotInfo,
+    /// What happened so far.
+    pub counters: Counters,
+    skew_s: AtomicI64,
+}
+
+/// Generations and the values of generation words: one counter for the process, so none ever repeats.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
+/// A number that no generation and no generation word has had before.
+#[must_use]
+pub fn next_number() -> u64 {
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What one look at the gate led to.
+enum Step<T> {
+    Have(T),
+    Wait {
+        flight: Arc<Flight<T>>,
+        pulse: Arc<Pulse>,
+        fallback: Option<T>,
+        started: bool,
+    },
+    /// Nothing may be sent for so long; nothing is under way.
+    Hold {
+        pulse: Arc<Pulse>,
+        seen: u64,
+        left_ms: i64,
+    },
+    Fail(Error),
+    /// A flight is needed and the caller has not said how yet.
+    NeedFetch,
+}
+
+impl Slot {
+    /// An empty slot.
+    #[must_use]
+    pub fn new(
+        options: SlotOptions,
+        info: SlotInfo,
+        clock: Arc<dyn Clock>,
+        spawn: Arc<dyn Spawn>,
+        random: fn(u64) -> u64,
+    ) -> Arc<Slot> {
+        Arc::new(Slot {
+            current: ArcSwapOption::empty(),
+            gate: Mutex::new(Gate {
+                entry: Entry::default(),
+                flight: None,
+                ui: Ui::default(),
+                pulse: Arc::default(),
+                open: Vec::new(),
+                failures: HashMap::new(),
+                last_error: None,
+            }),
+            clock,
+            spawn,
+            random,
+            options,
+            info,
+            counters: Counters::default(),
+            skew_s: AtomicI64::new(0),
+        })
+    }
+
+    /// Puts in a token that the caller brought (`auth_mode=token`), unless it is there already. No other is ever asked for.
+    pub fn hold(&self, token: Token) {
+        self.gate(|gate| {
+            if gate.entry.token.is_none() {
+                gate.entry.token = Some(held(&token));
+                self.current.store(Some(Arc::new(token)));
+            }
+        });
+    }
+
+    /// The current token, expired or not, without a lock or a write to shared memory.
+    #[inline]
+    pub fn current(&self) -> arc_swap::Guard<Option<Arc<Token>>> {
+        self.current.load()
+    }
+
+    /// The slot's clock.
+    #[inline]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn gate<R>(&self, work: impl FnOnce(&mut Gate) -> R) -> R {
+        fork::section(|| work(&mut self.gate.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// A token by the rules of [`classify`]; waits within the caller's time.
+    ///
+    /// # Errors
+    ///
+    /// The flight's error or its replay; `Timeout`, `Pending`, `NoCachedToken`, `Closed`.
+    pub fn acquire(self: &Arc<Slot>, ask: &Ask, caller: &Caller<'_>) -> Result<Waited<Arc<Token>>> {
+        let step = |fetch: Option<Arc<dyn Fetch>>| self.token_step(ask, caller, fetch);
+        let result = self.wait_for(caller, ask.force, step, Need::Token);
+        // While the current token lives, failures show only to those who insist on a new one.
+        match &result {
+            Err(error) if error.code() != Code::Closed && !ask.force => {
+                let now = self.clock.now();
+                let token = self
+                    .current
+                    .load_full()
+                    .filter(|token| token.life.left_ms(now) > 0);
+                token.map_or(result, |token| Ok(Waited::Got(token)))
+            }
+            _ => result,
+        }
+    }
+
+    /// The loop that tokens and UI URLs share: look at the gate, start or join a flight, wait, look again.
+    fn wait_for<T: Clone>(
+        &self,
+        caller: &Caller<'_>,
+        force: bool,
+        step: impl Fn(Option<Arc<dyn Fetch>>) -> Step<T>,
+        need: Need,
+    ) -> Result<Waited<T>> {
+        let deadline = self.clock.now().mono.saturating_add(millis(caller.wait));
+        let left = || duration(deadline.saturating_sub(self.clock.now().mono));
+        let mut fetch = None;
+        loop {
+            match (caller.presence)() {
+                Presence::Here => {}
+                Presence::Moved => return Ok(Waited::Moved),
+                Presence::Closed => return Err(closed()),
+            }
+            match step(fetch.take()) {
+                Step::Have(value) => return Ok(Waited::Got(value)),
+                Step::Fail(error) => return Err(error),
+                Step::NeedFetch => match (caller.fetch)(need)? {
+                    Some(how) => fetch = Some(how),
+                    None => return Ok(Waited::Moved),
+                },
+                Step::Hold {
+                    pulse,
+                    seen,
+                    left_ms,
+                } => {
+                    let wait = duration(left_ms);
+                    if caller.no_wait {
+                        return Err(pending().with_retry_after(wait));
+                    }
+                    let most = left();
+                    if most.is_zero() {
+                        return Err(timed_out(need).with_retry_after(wait));
+                    }
+                    pulse.wait(seen, most.min(wait), &*self.clock);
+                }
+                Step::Wait {
+                    flight,
+                    pulse,
+                    fallback,
+                    started,
+                } => {
+                    if !started {
+                        self.counters.shared_waits.fetch_add(1, Ordering::Relaxed);
+                    }
+                    return self.ride(
+                        &flight,
+                        &pulse,
+                        fallback.filter(|_| !force),
+                        caller,
+                        deadline,
+                        need,
+                    );
+                }
+            }
+        }
+    }
+
+    /// Waits for a flight within the caller's time.
+    fn ride<T: Clone>(
+        &self,
+        flight: &Flight<T>,
+        pulse: &Pulse,
+        fallback: Option<T>,
+        caller: &Caller<'_>,
+        deadline: i64,
+        need: Need,
+    ) -> Result<Waited<T>> {
+        loop {
+            let seen = pulse.seen();
+            if let Some(result) = flight.result() {
+                return match (result, fallback) {
+                    (Ok(value), _) | (Err(_), Some(value)) => Ok(Waited::Got(value)),
+                    (Err(error), None) => Err(error),
+                };
+            }
+            match (caller.presence)() {
+                Presence::Here => {}
+                Presence::Moved => return Ok(Waited::Moved),
+                Presence::Closed => return Err(closed()),
+            }
+            if caller.no_wait {
+                return fallback.map(Waited::Got).ok_or_else(pending);
+            }
+            let left = duration(deadline.saturating_sub(self.clock.now().mono));
+            if left.is_zero() {
+                return fallback
+                    .map(Waited::Got)
+                    .ok_or_else(|| timed_out(need).with_retry_after(Duration::ZERO));
+            }
+            pulse.wait(seen, left, &*self.clock);
+        }
+    }
+
+    fn token_step(
+        self: &Arc<Slot>,
+        ask: &Ask,
+        caller: &Caller<'_>,
+        fetch: Option<Arc<dyn Fetch>>,
+    ) -> Step<Arc<Token>> {
+        let now = self.clock.now();
+        let (step, job) = self.gate(|gate| {
+            let token = self
+                .current
+                .load_full()
+                .filter(|token| token.life.left_ms(now) > 0);
+            let decision = classify(
+                &gate.entry,
+                ask,
+                &caller.windows,
+                self.options.min_refresh_interval_ms,
+                now,
+            );
+            let wait = |flight: &Arc<Flight<Arc<Token>>>, started| Step::Wait {
+                flight: Arc::clone(flight),
+                pulse: Arc::clone(&gate.pulse),
+                fallback: token.clone(),
+                started,
+            };
+            let start_in_ms = match decision {
+                Decision::NotCached => return (Step::Fail(not_cached()), None),
+                // A forced refresh joins a flight under way, whatever the floor says.
+                Decision::Fresh if !ask.force || gate.flight.is_none() => {
+                    return (
+                        token.map_or_else(|| Step::Fail(not_cached()), Step::Have),
+                        None,
+                    );
+                }
+                Decision::RefreshDue if gate.flight.is_some() && !ask.force => {
+                    return (
+                        token.map_or_else(|| Step::Fail(not_cached()), Step::Have),
+                        None,
+                    );
+                }
+                Decision::Empty { start_in_ms } => start_in_ms,
+                _ => 0,
+            };
+            if let Some(flight) = &gate.flight {
+                return (wait(flight, false), None);
+            }
+            if let (Decision::Backoff { left_ms } | Decision::Denied { left_ms }, Some(failure)) =
+                (decision, &gate.entry.failure)
+            {
+                return (Step::Fail(replay(failure, left_ms, now)), None);
+            }
+            if start_in_ms > 0 {
+                return (
+                    Step::Hold {
+                        pulse: Arc::clone(&gate.pulse),
+                        seen: gate.pulse.seen(),
+                        left_ms: start_in_ms,
+                    },
+                    None,
+                );
+            }
+            let Some(fetch) = fetch else {
+                return (Step::NeedFetch, None);
+            };
+            let flight = Flight::new();
+            let limit = gate
+                .open
+                .iter()
+                .map(|open| open.timeout)
+                .max()
+                .unwrap_or(caller.wait);
+            let job = self.token_job(Arc::clone(&flight), fetch, limit);
+            let step = match (decision, &token) {
+                (Decision::RefreshDue, Some(token)) => Step::Have(Arc::clone(token)),
+                _ => wait(&flight, true),
+            };
+            gate.flight = Some(flight);
+            (step, Some(job))
+        });
+        if let Some(job) = job {
+            self.launch(job);
+        }
+        step
+    }
+
+    /// Everything that a flight does, and that it lands whatever happens.
+    fn token_job(
+        self: &Arc<Slot>,
+        flight: Arc<Flight<Arc<Token>>>,
+        fetch: Arc<dyn Fetch>,
+        limit: Duration,
+    ) -> Job {
+        let slot = Arc::clone(self);
+        let landing = Landing::new(move |result: Result<Fetched>| slot.land_token(&flight, result));
+        let slot = Arc::clone(self);
+        Box::new(move || {
+            let count = || {
+                slot.counters.token_requests.fetch_add(1, Ordering::Relaxed);
+            };
+            landing.land(unpanicked(|| fetch.token(limit, &count)));
+        })
+    }
+
+    fn launch(&self, job: Job) {
+        // A job that gets no thread is dropped; its landing then says so to everybody who waits.
+        if let Err(error) = self.spawn.spawn(job) {
+            log::record(Level::Error, "flight.no_thread", error.message());
+        }
+    }
+
+    fn land_token(&self, flight: &Arc<Flight<Arc<Token>>>, result: Result<Fetched>) {
+        let now = self.clock.now();
+        let pace = Pace {
+            cooldown_ms: self.options.cooldown_ms,
+        };
+        let result = result.and_then(|fetched| {
+            self.skew_s.store(fetched.skew_s, Ordering::Relaxed);
+            if fetched.life.left_ms(now) > 0 {
+                let jitter = u16::try_from((self.random)(101)).unwrap_or(0);
+                Ok(Arc::new(Token::new(fetched.reply, fetched.life, next_number(), jitter)))
+            } else {
+                Err(Error::new(Code::NoAccessToken, "the server sent a token that had already expired when it arrived")
+                    .with_hint("Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.")
+                    .with_retryable(true))
+            }
+        });
+        let message = match &result {
+            Ok(token) => format!(
+                "{}: new token {}, {} s to live",
+                self.info.base_url,
+                token.fingerprint(),
+                token.life.left_ms(now) / 1000
+            ),
+            Err(error) => format!(
+                "{}: {} {}",
+                self.info.base_url,
+                error.code().name(),
+                error.message()
+            ),
+        };
+        self.gate(|gate| {
+            match &result {
+                Ok(token) => {
+                    commit(
+                        &mut gate.entry,
+                        Outcome::Token(held(token)),
+                        pace,
+                        now,
+                        &self.random,
+                    );
+                    self.current.store(Some(Arc::clone(token)));
+                    self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
+                    gate.announce();
+                }
+                Err(error) => {
+                    commit(
+                        &mut gate.entry,
+                        Outcome::Failed(error.clone()),
+                        pace,
+                        now,
+                        &self.random,
+                    );
+                    gate.note_failure(error, now);
+                }
+            }
+            let told = match (&result, &gate.entry.failure) {
+                (Err(_), Some(failure)) => Err(failure.error.clone()),
+                _ => result.clone(),
+            };
+            if gate
+                .flight
+                .as_ref()
+                .is_some_and(|under_way| Arc::ptr_eq(under_way, flight))
+            {
+                gate.flight = None;
+            }
+            flight.finish(told);
+            gate.pulse.beat();
+        });
+        match result {
+            Ok(_) => log::record(Level::Info, "token.refreshed", &message),
+            Err(_) => log::record(Level::Error, "token.failed", &message),
+        }
+    }
+
+    /// Drops the token if it is still the current one: compare first, so that late reports do no harm.
+    /// Answers the failure that is now in force, if the library gave up.
+    pub fn reject(&self, token: &str) -> Rejected {
+        let now = self.clock.now();
+        self.gate(|gate| {
+            let mut dropped = false;
+            if self
+                .current
+                .load()
+                .as_ref()
+                .is_some_and(|current| same_secret(current.value(), token))
+            {
+                dropped = true;
+                self.current.store(None);
+                commit(
+                    &mut gate.entry,
+                    Outcome::Rejected,
+                    Pace { cooldown_ms: 0 },
+                    now,
+                    &self.random,
+                );
+                self.counters.rejections.fetch_add(1, Ordering::Relaxed);
+                gate.announce();
+                log::record(
+                    Level::Info,
+                    "token.rejected",
+                    &format!(
+                        "{}: the current token was rejected and dropped",
+                        self.info.base_url
+                    ),
+                );
+            }
+            let given_up = gate
+                .entry
+                .failure
+                .as_ref()
+                .is_some_and(|f| f.error.code() == Code::Rejected && f.left_ms(now) > 0);
+            Rejected { dropped, given_up }
+        })
+    }
+
+    /// Drops whatever is cached and lifts cool-down, backoff and floor once.
+    pub fn invalidate(&self) {
+        let now = self.clock.now();
+        self.gate(|gate| {
+            self.current.store(None);
+            commit(
+                &mut gate.entry,
+                Outcome::Lifted,
+                Pace { cooldown_ms: 0 },
+                now,
+                &self.random,
+            );
+            gate.ui = Ui {
+                flight: gate.ui.flight.take(),
+                ..Ui::default()
+            };
+            gate.announce();
+            gate.pulse.beat();
+        });
+    }
+
+    /// The UI server's URL for the current token, asked for once in each generation.
+    ///
+    /// # Errors
+    ///
+    /// As [`Slot::acquire`], and the router's own errors.
+    pub fn ui_url(self: &Arc<Slot>, ask: &Ask, caller: &Caller<'_>) -> Result<Waited<Arc<str>>> {
+        let started = self.clock.now();
+        let plain = Ask {
+            force: false,
+            ..*ask
+        };
+        let token = match self.acquire(&plain, caller)? {
+            Waited::Got(token) => token,
+            Waited::Moved => return Ok(Waited::Moved),
+        };
+        let spent = duration(self.clock.now().mono.saturating_sub(started.mono));
+        let caller = Caller {
+            wait: caller.wait.saturating_sub(spent),
+            ..*caller
+        };
+        let step = |fetch: Option<Arc<dyn Fetch>>| self.ui_step(ask, &caller, &token, fetch);
+        self.wait_for(&caller, ask.force, step, Need::UiUrl)
+    }
+
+    fn ui_step(
+        self: &Arc<Slot>,
+        ask: &Ask,
+        caller: &Caller<'_>,
+        token: &Arc<Token>,
+        fetch: Option<Arc<dyn Fetch>>,
+    ) -> Step<Arc<str>> {
+        let now = self.clock.now();
+        let (step, job) = self.gate(|gate| {
+            let ui = &gate.ui;
+            let cached = ui
+                .url
+                .as_ref()
+                .filter(|(generation, _)| *generation == token.generation)
+                .map(|(_, url)| Arc::clone(url));
+            let recent = ui
+                .asked
+                .is_some_and(|asked| now.since(asked) < self.options.min_refresh_interval_ms);
+            match cached {
+                Some(url) if !ask.force || recent => return (Step::Have(url), None),
+                None if ask.cached_only => {
+                    let error = Error::new(Code::NoCachedToken, "no UI server URL is cached")
+                        .with_hint("Ask without P21_CACHED_ONLY.");
+                    return (Step::Fail(error), None);
+                }
+                _ => {}
+            }
+            if let Some(flight) = &ui.flight {
+                return (
+                    Step::Wait {
+                        flight: Arc::clone(flight),
+                        pulse: Arc::clone(&gate.pulse),
+                        fallback: None,
+                        started: false,
+                    },
+                    None,
+                );
+            }
+            if let Some(failure) = ui
+                .entry
+                .failure
+                .as_ref()
+                .filter(|failure| failure.left_ms(now) > 0)
+            {
+                return (Step::Fail(replay(failure, failure.left_ms(now), now)), None);
+            }
+            let Some(fetch) = fetch else {
+                return (Step::NeedFetch, None);
+            };
+            let flight = Flight::new();
+            let limit = gate
+                .open
+                .iter()
+                .map(|open| open.timeout)
+                .max()
+                .unwrap_or(caller.wait);
+            let job = self.ui_job(
+                Arc::clone(&flight),
+                fetch,
+                Arc::clone(token),
+                caller.windows,
+                limit,
+            );
+            gate.ui.flight = Some(Arc::clone(&flight));
+            (
+                Step::Wait {
+                    flight,
+                    pulse: Arc::clone(&gate.pulse),
+                    fallback: None,
+                    started: true,
+                },
+                Some(job),
+            )
+        });
+        if let Some(job) = job {
+            self.launch(job);
+        }
+        step
+    }
+
+    /// Asks the router; a rejected token is reported, replaced and tried once more.
+    fn ui_job(
+        self: &Arc<Slot>,
+        flight: Arc<Flight<Arc<str>>>,
+        fetch: Arc<dyn Fetch>,
+        token: Arc<Token>,
+        windows: Windows,
+        limit: Duration,
+    ) -> Job {
+        let slot = Arc::clone(self);
+        let landing =
+            Landing::new(move |result: Result<(u64, Arc<str>)>| slot.land_ui(&flight, result));
+        let slot = Arc::clone(self);
+        Box::new(move || {
+            let count = || {
+                slot.counters.ui_requests.fetch_add(1, Ordering::Relaxed);
+            };
+            let end = slot.clock.now().mono.saturating_add(millis(limit));
+            let left = || duration(end.saturating_sub(slot.clock.now().mono));
+            landing.land(unpanicked(|| {
+                match fetch.ui_url(&token, left(), &count)? {
+                    Routed::Url(url) => return Ok((token.generation, Arc::from(url))),
+                    Routed::Rejected(_) => slot.reject(token.value()),
+                };
+                let how = |_| Ok(Some(Arc::clone(&fetch)));
+                let caller = Caller {
+                    windows,
+                    wait: left(),
+                    no_wait: false,
+                    presence: &|| Presence::Here,
+                    fetch: &how,
+                };
+                let Waited::Got(token) = slot.acquire(&Ask::default(), &caller)? else {
+                    return Err(Error::new(
+                        Code::Internal,
+                        "a flight's credentials cannot change",
+                    ));
+                };
+                match fetch.ui_url(&token, left(), &count)? {
+                    Routed::Url(url) => Ok((token.generation, Arc::from(url))),
+                    Routed::Rejected(error) => Err(error),
+                }
+            }));
+        })
+    }
+
+    fn land_ui(&self, flight: &Arc<Flight<Arc<str>>>, result: Result<(u64, Arc<str>)>) {
+        let now = self.clock.now();
+        self.gate(|gate| {
+            let told = match result {
+                Ok((generation, url)) => {
+                    gate.ui.entry = Entry::default();
+                    gate.ui.url = Some((generation, Arc::clone(&url)));
+                    gate.ui.asked = Some(now);
+                    Ok(url)
+                }
+                Err(error) => {
+                    gate.note_failure(&error, now);
+                    commit(
+                        &mut gate.ui.entry,
+                        Outcome::Failed(error.clone()),
+                        Pace { cooldown_ms: 0 },
+                        now,
+                        &self.random,
+                    );
+                    Err(gate
+                        .ui
+                        .entry
+                        .failure
+                        .as_ref()
+                        .map_or(error, |failure| failure.error.clone()))
+                }
+            };
+            gate.ui.flight = None;
+            flight.finish(told);
+            gate.pulse.beat();
+        });
+    }
+
+    /// A client opens: its generation word is told of changes, and its timeout counts for flights.
+    pub fn attach(&self, word: &'static AtomicU64, timeout: Duration) {
+        self.gate(|gate| {
+            gate.open.push(Open { word, timeout });
+            word.store(next_number(), Ordering::Release);
+        });
+    }
+
+    /// A client closes or moves. Wakes waiters, so that those of a closed client see it. Answers how many remain.
+    pub fn detach(&self, word: &'static AtomicU64) -> usize {
+        self.gate(|gate| {
+            if let Some(at) = gate
+                .open
+                .iter()
+                .position(|open| std::ptr::eq(open.word, word))
+            {
+                gate.open.swap_remove(at);
+            }
+            word.store(next_number(), Ordering::Release);
+            gate.pulse.beat();
+            gate.open.len()
+        })
+    }
+
+    /// Whether there is something worth keeping without an open client: an unexpired token or a wait in force.
+    #[must_use]
+    pub fn worth_keeping(&self) -> bool {
+        let now = self.clock.now();
+        self.gate(|gate| {
+            !gate.open.is_empty()
+                || gate.flight.is_some()
+                || gate
+                    .entry
+                    .token
+                    .is_some_and(|held| held.life.left_ms(now) > 0)
+                || gate
+                    .entry
+                    .failure
+                    .as_ref()
+                    .is_some_and(|failure| failure.left_ms(now) > 0)
+        })
+    }
+
+    /// In a forked child: no flight survived, and whatever its waiters used is made new. Tokens stay.
+    #[cfg(unix)]
+    pub(crate) fn after_fork(&self) {
+        self.gate(|gate| {
+            // The threads that held these are gone; nothing of theirs is dropped, for it may be half written.
+            std::mem::forget(gate.flight.take());
+            std::mem::forget(gate.ui.flight.take());
+            std::mem::forget(std::mem::take(&mut gate.pulse));
+            gate.announce();
+        });
+    }
+
+    /// What the stats show.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let now = self.clock.now();
+        self.gate(|gate| Status {
+            token: self.current.load_full(),
+            now,
+            failure: gate
+                .entry
+                .failure
+                .clone()
+                .filter(|failure| failure.left_ms(now) > 0),
+            failures: gate
+                .failures
+                .iter()
+                .map(|(name, count)| (*name, *count))
+                .collect(),
+            last_error: gate.last_error.clone(),
+            ui_url: gate.ui.url.as_ref().map(|(_, url)| Arc::clone(url)),
+            skew_s: self.skew_s.load(Ordering::Relaxed),
+            open_clients: gate.open.len(),
+            refreshing: gate.flight.is_some(),
+        })
+    }
+}
+
+/// What [`Slot::reject`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// It was the current token and is gone.
+    pub dropped: bool,
+    /// Too many young tokens were rejected; no request for a while.
+    pub given_up: bool,
+}
+
+/// A slot at one moment, for the stats.
+pub struct Status {
+    /// The current token.
+    pub token: Option<Arc<Token>>,
+    /// The moment.
+    pub now: Now,
+    /// A cool-down or backoff in force.
+    pub failure: Option<Failure>,
+    /// Failures so far, by the name of their code.
+    pub failures: Vec<(&'static str, u64)>,
+    /// The last one, and when.
+    pub last_error: Option<(Error, Now)>,
+    /// The UI server's URL last seen.
+    pub ui_url: Option<Arc<str>>,
+    /// Server clock minus ours.
+    pub skew_s: i64,
+    /// Clients that share the slot.
+    pub open_clients: usize,
+    /// Whether a flight is under way.
+    pub refreshing: bool,
+}
+
+impl Gate {
+    /// The token that a caller would get may have changed: every word of the slot's clients changes.
+    fn announce(&self) {
+        for open in &self.open {
+            open.word.store(next_number(), Ordering::Release);
+        }
+    }
+
+    fn note_failure(&mut self, error: &Error, now: Now) {
+        *self.failures.entry(error.code().name()).or_default() += 1;
+        self.last_error = Some((error.clone(), now));
+    }
+}
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Lands a flight exactly once: with its result, or, if the job is dropped unrun or its thread dies, with an error. So a
+/// gate never stays shut.
+struct Landing<T, F: FnOnce(Result<T>)> {
+    land: Option<F>,
+    result: std::marker::PhantomData<fn(T)>,
+}
+
+impl<T, F: FnOnce(Result<T>)> Landing<T, F> {
+    fn new(land: F) -> Landing<T, F> {
+        Landing {
+            land: Some(land),
+            result: std::marker::PhantomData,
+        }
+    }
+
+    fn land(mut self, result: Result<T>) {
+        if let Some(land) = self.land.take() {
+            land(result);
+        }
+    }
+}
+
+impl<T, F: FnOnce(Result<T>)> Drop for Landing<T, F> {
+    fn drop(&mut self) {
+        if let Some(land) = self.land.take() {
+            let error = if std::thread::panicking() {
+                Error::new(Code::Panic, "the token request failed inside the library")
+            } else {
+                Error::new(
+                    Code::NoMemory,
+                    "no thread could be started for the token request",
+                )
+                .with_hint("The process has reached its limit of threads or memory.")
+            };
+            land(Err(error));
+        }
+    }
+}
+
+fn unpanicked<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(
+            Error::new(Code::Panic, "the request failed inside the library")
+                .with_hint("Please report it; the next call starts afresh."),
+        )
+    })
+}
+
+/// What the decision needs of a token.
+#[inline]
+#[must_use]
+pub fn held(token: &Token) -> Held {
+    Held {
+        life: token.life,
+        jitter_permille: token.jitter_permille,
+    }
+}
+
+/// Equal in a time that does not depend on where they differ.
+fn same_secret(a: &str, b: &str) -> bool {
+    a.len() == b.len()
+        && a.bytes()
+            .zip(b.bytes())
+            .fold(0, |difference, (x, y)| difference | (x ^ y))
+            == 0
+}
+
+/// The failure again, with the time that is left.
+fn replay(failure: &Failure, left_ms: i64, now: Now) -> Error {
+    let at = std::time::UNIX_EPOCH + duration(now.wall.saturating_add(left_ms));
+    failure
+        .error
+        .clone()
+        .with_note(&format!(
+            "next try in {} s, at {}",
+            (left_ms.saturating_add(999)) / 1000,
+            httpdate::fmt_http_date(at)
+        ))
+        .with_retry_after(duration(left_ms))
+}
+
+fn closed() -> Error {
+    Error::new(
+        Code::Closed,
+        "the client was freed while this call was using it",
+    )
+}
+
+fn pending() -> Error {
+    Error::new(Code::Pending, "the token is being fetched")
+        .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
+}
+
+fn not_cached() -> Error {
+    Error::new(Code::NoCachedToken, "no unexpired token is cached")
+        .with_hint("Ask without P21_CACHED_ONLY to fetch one.")
+}
+
+fn timed_out(need: Need) -> Error {
+    let what = match need {
+        Need::Token => "the access token",
+        Need::UiUrl => "the UI server's URL",
+    };
+    Error::new(
+        Code::Timeout,
+        format!("{what} did not arrive within the time given to this call"),
+    )
+    .with_hint(
+        "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
+    )
+}

@@ -1,0 +1,102 @@
+//! How one client's credentials reach the server: wire, retry and transport put together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::runtime::Runtime;
+use crate::cache::{Fetch, Fetched, Routed};
+use crate::error::Result;
+use crate::http::Transport;
+use crate::options::{AuthMode, Settings};
+use crate::retry::{self, Exchange, Policy};
+use crate::secret::{Scrubber, Secret};
+use crate::token::{Token, effective_life, jwt_claims, skew_s};
+use crate::wire::{self, Request};
+
+/// One client's way to the server.
+pub(super) struct ServerFetch {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) secret: Secret,
+}
+
+impl ServerFetch {
+    fn exchange(&self, request: &Request, limit: Duration, on_try: &dyn Fn()) -> Result<Exchange> {
+        let policy = Policy {
+            max_retries: self.settings.max_retries,
+            max_body: self.settings.max_response_bytes,
+        };
+        let transport: Arc<dyn Transport> = (self.runtime.transports)(&self.settings.transport)?;
+        retry::exchange(
+            &*transport,
+            &*self.runtime.clock,
+            request,
+            &policy,
+            limit,
+            &self.runtime.random,
+            on_try,
+        )
+    }
+
+    fn scrubber(&self, token: Option<&Token>) -> Scrubber {
+        let mut scrubber = Scrubber::new([&self.secret]);
+        if let Some(token) = token {
+            scrubber.add(&Secret::new(token.value()));
+        }
+        scrubber
+    }
+}
+
+impl Fetch for ServerFetch {
+    fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched> {
+        let request = wire::token_request(&self.settings, &self.secret)?;
+        let exchange = self.exchange(&request, limit, on_try)?;
+        let (sent, received) = (exchange.sent, exchange.received);
+        let reply = wire::token_reply(
+            &request,
+            &exchange.response,
+            self.settings.auth_mode,
+            &self.scrubber(None),
+            received.unix(),
+        )?;
+        let claims = jwt_claims(reply.access_token.expose());
+        let date = wire::server_date_unix(&exchange.response);
+        let life = effective_life(
+            &reply,
+            claims.as_ref(),
+            sent,
+            received,
+            date,
+            self.settings.default_lifetime_ms,
+        );
+        Ok(Fetched {
+            reply,
+            life,
+            skew_s: skew_s(sent, received, date),
+        })
+    }
+
+    fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed> {
+        let request = wire::ui_router_request(&self.settings, &Secret::new(token.value()))?;
+        let exchange = self.exchange(&request, limit, on_try)?;
+        let response = &exchange.response;
+        let result = wire::ui_url_reply(
+            &self.settings.base_url,
+            response,
+            &self.scrubber(Some(token)),
+            exchange.received.unix(),
+        );
+        match result {
+            Ok(url) => Ok(Routed::Url(url)),
+            Err(error) => {
+                let dead = wire::classify_rejection(response.status, &response.body).verdict()
+                    == wire::Verdict::Retry;
+                if dead && self.settings.auth_mode != AuthMode::Token {
+                    Ok(Routed::Rejected(error))
+                } else {
+                    Err(error)
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a client says of itself, as JSON and without secrets.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use super::{Opened, slot_options};
+use crate::cache::classify::Hold;
+use crate::http;
+
+/// Version of the layout; grows when a name changes its meaning, not when one is added.
+const SCHEMA: u32 = 1;
+
+pub(super) fn json(opened: &Opened) -> String {
+    let (slot, settings) = (&opened.slot, &opened.settings);
+    let status = slot.status();
+    let now = status.now;
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let proxy = http::proxy_origin(&settings.transport, settings.base_url.url());
+    let token = status.token.as_ref().map(|token| {
+        json!({
+            "fingerprint": token.fingerprint(),
+            "age_s": token.life.age_ms(now) / 1000,
+            "expires_in_s": token.expires_in_s(now),
+            "expires_at": token.life.expires_at(),
+            "generation": token.generation,
+        })
+    });
+    let hold = status.failure.as_ref().map(|failure| {
+        json!({
+            "kind": match failure.hold { Hold::CoolDown => "cool-down", Hold::Backoff => "backoff" },
+            "left_ms": failure.left_ms(now),
+        })
+    });
+    let last_error = status.last_error.as_ref().map(|(error, at)| {
+        json!({
+            "code": error.code().name(),
+            "http_status": error.http_status(),
+            "message": error.message(),
+            "hint": error.hint(),
+            "age_s": now.since(*at).max(0) / 1000,
+        })
+    });
+    let ui_url = status.ui_url.as_ref().map(|url| {
+        let host = |text: &str| {
+            url::Url::parse(text)
+                .ok()
+                .and_then(|url| url.host_str().map(str::to_owned))
+        };
+        json!({ "url": **url, "other_host": host(url) != host(settings.base_url.as_str()) })
+    });
+    let failures: serde_json::Map<String, Value> = status
+        .failures
+        .iter()
+        .map(|(name, count)| ((*name).to_owned(), json!(count)))
+        .collect();
+    json!({
+        "schema": SCHEMA,
+        "identity": slot.info.fingerprint,
+        "base_url": settings.base_url.as_str(),
+        "auth_mode": settings.auth_mode.name(),
+        "open_clients": status.open_clients,
+        "refreshing": status.refreshing,
+        "token": token,
+        "counters": {
+            "token_requests": count(&slot.counters.token_requests),
+            "refreshes": count(&slot.counters.refreshes),
+            "shared_waits": count(&slot.counters.shared_waits),
+            "rejections": count(&slot.counters.rejections),
+            "ui_requests": count(&slot.counters.ui_requests),
+            "failures": failures,
+        },
+        "hold": hold,
+        "last_error": last_error,
+        "clock_skew_s": status.skew_s,
+        "tls_verify": settings.transport.tls.verify,
+        "proxy": proxy_json(&proxy),
+        "store": { "kind": settings.store.choice.shown() },
+        "ui_url": ui_url,
+        "options_of_first_opener": mismatches(opened),
+    })
+    .to_string()
+}
+
+fn proxy_json(proxy: &http::ProxyOrigin) -> Value {
+    json!({ "from": proxy.source, "url": proxy.proxy })
+}
+
+/// Options of this client that do not count because another client opened the identity first.
+fn mismatches(opened: &Opened) -> Vec<&'static str> {
+    let (mine, chosen) = (slot_options(&opened.settings), &opened.slot.options);
+    [
+        (
+            "min_refresh_interval_s",
+            mine.min_refresh_interval_ms != chosen.min_refresh_interval_ms,
+        ),
+        (
+            "bad_credentials_cooldown_s",
+            mine.cooldown_ms != chosen.cooldown_ms,
+        ),
+        (
+            "default_lifetime_s",
+            mine.default_lifetime_ms != chosen.default_lifetime_ms,
+        ),
+        ("max_retries", mine.max_retries != chosen.max_retries),
+        (
+            "max_response_bytes",
+            mine.max_response_bytes != chosen.max_response_bytes,
+        ),
+        ("user_agent", mine.user_agent != chosen.user_agent),
+    ]
+    .into_iter()
+    .filter_map(|(name, differs)| differs.then_some(name))
+    .collect()
+}

@@ -1,0 +1,178 @@
+//! Events that a program may read: a bounded ring, never a callback.
+//!
+//! A library that calls back into .NET or Python while it holds its own state invites deadlocks. So events are kept here,
+//! the newest [`CAPACITY`] of them, and the bindings read them after slow calls. No event ever holds a secret.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use serde_json::json;
+
+use crate::clock::{Clock as _, SystemClock};
+use crate::fork;
+
+/// How serious an event is, and how much a reader wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(i32)]
+pub enum Level {
+    /// A call failed, or soon will.
+    Error = 1,
+    /// Something to mend: TLS checks are off, the store is degraded.
+    Warn = 2,
+    /// A token was fetched, rejected or replaced.
+    Info = 3,
+    /// Why a decision was taken.
+    Debug = 4,
+    /// Every request.
+    Trace = 5,
+}
+
+impl Level {
+    /// The name in the JSON lines.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Level::Error => "error",
+            Level::Warn => "warn",
+            Level::Info => "info",
+            Level::Debug => "debug",
+            Level::Trace => "trace",
+        }
+    }
+}
+
+/// Events kept.
+pub const CAPACITY: usize = 1024;
+
+struct Event {
+    level: Level,
+    line: String,
+}
+
+struct Ring {
+    /// Number of the oldest event kept; numbers begin at 0 and never repeat.
+    first: u64,
+    events: VecDeque<Event>,
+}
+
+static RING: Mutex<Ring> = Mutex::new(Ring {
+    first: 0,
+    events: VecDeque::new(),
+});
+
+fn with_ring<R>(work: impl FnOnce(&mut Ring) -> R) -> R {
+    fork::section(|| {
+        work(
+            &mut RING
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner),
+        )
+    })
+}
+
+/// Records an event. `event` is a stable name such as `token.refreshed`.
+pub(crate) fn record(level: Level, event: &str, message: &str) {
+    let line = line(level, event, message);
+    with_ring(|ring| {
+        if ring.events.len() == CAPACITY {
+            ring.events.pop_front();
+            ring.first += 1;
+        }
+        ring.events.push_back(Event { level, line });
+    });
+}
+
+/// One JSON object and a line break; `time` is in Unix seconds with milliseconds.
+fn line(level: Level, event: &str, message: &str) -> String {
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "milliseconds since 1970 fit a double for 280,000 years"
+    )]
+    let time = SystemClock.now().wall as f64 / 1000.0;
+    format!(
+        "{}\n",
+        json!({ "time": time, "level": level.name(), "event": event, "message": message })
+    )
+}
+
+/// Events from `cursor` on, up to `max_level`, as JSON lines; moves the cursor behind them. `None` when nothing is new.
+///
+/// Cursor 0 is the oldest event kept. Each line is a JSON object with `time`, `level`, `event` and `message`; when events
+/// were overwritten before they were read, the first line says how many.
+#[must_use]
+pub fn read(cursor: &mut u64, max_level: i32) -> Option<String> {
+    with_ring(|ring| {
+        let end = ring.first + ring.events.len() as u64;
+        let lost = if *cursor == 0 {
+            0
+        } else {
+            ring.first.saturating_sub(*cursor - 1)
+        };
+        // A cursor is the number of the next event plus one, so that 0 can mean "from the start".
+        let from = (*cursor).saturating_sub(1).clamp(ring.first, end);
+        *cursor = end + 1;
+        let mut text = String::new();
+        if lost > 0 {
+            text += &line(
+                Level::Warn,
+                "log.lost",
+                &format!("{lost} events were overwritten before they were read"),
+            );
+        }
+        let skip = usize::try_from(from - ring.first).unwrap_or(usize::MAX);
+        for event in ring
+            .events
+            .iter()
+            .skip(skip)
+            .filter(|event| event.level as i32 <= max_level)
+        {
+            text += &event.line;
+        }
+        (!text.is_empty()).then_some(text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The ring is the process', so other tests write into it too: look for our own events only.
+    fn mine(text: Option<String>, tag: &str) -> usize {
+        text.unwrap_or_default()
+            .lines()
+            .filter(|line| line.contains(tag))
+            .count()
+    }
+
+    #[test]
+    fn events_are_read_once_by_each_cursor_and_filtered_by_level() {
+        let (mut a, mut b) = (0, 0);
+        record(Level::Info, "test.a", "tag-once");
+        record(Level::Trace, "test.a", "tag-once");
+        assert_eq!(mine(read(&mut a, 3), "tag-once"), 1);
+        assert_eq!(mine(read(&mut a, 5), "tag-once"), 0);
+        assert_eq!(mine(read(&mut b, 5), "tag-once"), 2);
+    }
+
+    #[test]
+    fn what_was_lost_is_said_in_a_line_of_its_own() {
+        let mut cursor = 0;
+        let _ = read(&mut cursor, 5);
+        for _ in 0..CAPACITY + 10 {
+            record(Level::Debug, "test.flood", "tag-flood");
+        }
+        let text = read(&mut cursor, 5).expect("something new");
+        let first: serde_json::Value =
+            serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+        assert_eq!(first["event"], "log.lost");
+        for line in text.lines() {
+            let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            assert!(
+                event["time"].as_f64() > Some(1.7e9)
+                    && event["level"].is_string()
+                    && event["message"].is_string()
+            );
+        }
+        assert!(text.ends_with('\n'));
+    }
+}
