@@ -86,7 +86,9 @@ impl Client {
             session.complete_io(&mut socket)?;
         }
         let leaf = Sha256::digest(&session.peer_certificates().unwrap()[0]);
-        let leaf = leaf.iter().map(|b| format!("{b:02x}")).collect();
+        let leaf = leaf
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let stream = StreamOwned::new(session, socket);
         Ok((Self(BufReader::new(Box::new(stream))), leaf))
     }
@@ -97,7 +99,7 @@ impl Client {
             text += &[name, ": ", value, "\r\n"].concat();
         }
         if let Some(body) = body {
-            text += &format!("Content-Length: {}\r\n", body.len());
+            text += &["Content-Length: ", &body.len().to_string(), "\r\n"].concat();
         }
         text += "\r\n";
         text += body.unwrap_or_default();
@@ -643,9 +645,9 @@ fn connections_break_on_request() {
             .unwrap()
             > 10
     );
-    let mut rest = Vec::new();
-    client.0.read_to_end(&mut rest).unwrap();
-    assert_eq!(rest.len(), 10);
+    let mut part = Vec::new();
+    client.0.read_to_end(&mut part).unwrap();
+    assert_eq!(part.len(), 10);
 
     let mut client = broken(Action::Flood);
     assert_eq!(client.head().unwrap().header("content-length"), None);
@@ -849,10 +851,10 @@ fn the_control_endpoint_has_the_same_powers() {
         answer.json()
     };
     post("hold", json!({}));
-    let mut waiter = Client::new(&emulator);
-    waiter.send("GET", "/_control/wait?held=1&timeout_ms=60000", &[], None);
+    let mut observer = Client::new(&emulator);
+    observer.send("GET", "/_control/wait?held=1&timeout_ms=60000", &[], None);
     client.send("POST", V2, &[("Accept", "application/json")], Some(DEMO));
-    let waited = waiter.answer().unwrap();
+    let waited = observer.answer().unwrap();
     assert_eq!((waited.status, &waited.json()["held"]), (200, &json!(1)));
     post("release", json!({}));
     let token = client.answer().unwrap().token();
@@ -876,14 +878,14 @@ fn the_control_endpoint_has_the_same_powers() {
     let new = r#"{"username":"demo","password":"new"}"#;
     assert_eq!(client.ask(new).json()["ExpiresInSeconds"], 5);
 
-    let last = waiter.call("GET", "/_control/last", &[], None);
+    let last = observer.call("GET", "/_control/last", &[], None);
     assert_eq!(
         last.json()[format!("POST {V2}")]["body"]["username"],
         "demo"
     );
     assert!(last.json()[format!("GET {TABLE}")]["headers"]["authorization"].is_string());
     assert!(!last.text().contains(&token));
-    let config = waiter.call("GET", "/_control/config", &[], None);
+    let config = observer.call("GET", "/_control/config", &[], None);
     assert_eq!(config.json()["settings"]["lifetime_s"], 5);
 
     post("reset", json!({"only": "counters"}));
@@ -893,7 +895,7 @@ fn the_control_endpoint_has_the_same_powers() {
     assert_eq!(emulator.control().counter("token.requests"), 1);
     // curl's `-X POST` without data has no Content-Length.
     assert_eq!(
-        waiter.call("POST", "/_control/reset", &[], None).status,
+        observer.call("POST", "/_control/reset", &[], None).status,
         200
     );
 }
@@ -971,4 +973,19 @@ fn many_threads_share_one_emulator() {
         (200, 200)
     );
     assert_eq!(counters["connections.used"], 20);
+}
+
+#[test]
+fn the_documentation_names_every_setting_and_counter() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/emulator.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let settings = serde_json::to_value(p21auth::mock::Settings::default()).unwrap();
+    let (emulator, _) = start();
+    let counters = emulator.control().counters();
+    for name in settings.as_object().unwrap().keys().chain(counters.keys()) {
+        assert!(
+            text.contains(&format!("`{name}`")),
+            "{name} is not documented"
+        );
+    }
 }

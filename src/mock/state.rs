@@ -49,6 +49,9 @@ pub(super) const COUNTERS: [&str; 30] = [
     "held",
 ];
 
+/// Caps waits, so that a deadline can always be computed.
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
 /// A token that was given out.
 #[derive(Clone, Debug)]
 pub(super) struct Issued {
@@ -208,7 +211,7 @@ impl Shared {
 
     /// Waits until the counters fulfil `done`; false after `timeout` or once the emulator stops.
     pub fn wait_until(&self, timeout: Duration, done: impl Fn(&Counters) -> bool) -> bool {
-        let deadline = Instant::now() + timeout;
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
         let mut state = self.state.lock();
         loop {
             if done(&state.snapshot()) {
@@ -284,7 +287,7 @@ impl Shared {
 
     /// Lets time go by, unless the emulator stops; true if it stops.
     pub fn pause(&self, time: Duration) -> bool {
-        let deadline = Instant::now() + time;
+        let deadline = Instant::now() + time.min(LONGEST_WAIT);
         let mut state = self.state.lock();
         while !self.stopping() && !self.released.wait_until(&mut state, deadline).timed_out() {}
         self.stopping()
