@@ -241,3 +241,166 @@ fn wish(held: &Held, ask: &Ask, windows: &Windows, now: Now) -> Decision {
         Decision::Fresh
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Code;
+    use proptest::prelude::*;
+
+    const WINDOWS: Windows = Windows {
+        refresh_margin_ms: 300_000,
+        max_token_age_ms: 86_400_000,
+    };
+
+    fn at(ms: i64) -> Now {
+        Now { mono: ms, wall: ms }
+    }
+
+    fn entry(lifetime_ms: i64) -> Entry {
+        let life = Life {
+            sent: at(0),
+            lifetime_ms,
+        };
+        Entry {
+            token: Some(Held {
+                life,
+                jitter_permille: 0,
+            }),
+            last_success: Some(at(0)),
+            ..Entry::default()
+        }
+    }
+
+    fn decide(entry: &Entry, ask: Ask, ms: i64) -> Decision {
+        classify(entry, &ask, &WINDOWS, 5_000, at(ms))
+    }
+
+    #[test]
+    fn windows_begin_where_they_should() {
+        let entry = entry(3_600_000);
+        for (ms, decision) in [
+            (0, Decision::Fresh),
+            (3_299_999, Decision::Fresh),
+            (3_300_000, Decision::RefreshDue),
+            (3_569_999, Decision::RefreshDue),
+            (3_570_000, Decision::MustRefresh),
+            (3_599_999, Decision::MustRefresh),
+            (3_600_000, Decision::Empty { start_in_ms: 0 }),
+        ] {
+            assert_eq!(decide(&entry, Ask::default(), ms), decision, "{ms}");
+        }
+    }
+
+    #[test]
+    fn jitter_shrinks_the_margin_by_up_to_a_tenth() {
+        let mut entry = entry(3_600_000);
+        entry.token.as_mut().expect("a token").jitter_permille = 100;
+        assert_eq!(decide(&entry, Ask::default(), 3_329_999), Decision::Fresh);
+        assert_eq!(
+            decide(&entry, Ask::default(), 3_330_000),
+            Decision::RefreshDue
+        );
+    }
+
+    #[test]
+    fn precedence_is_cool_down_then_backoff_then_floor_then_wish() {
+        let mut held = entry(3_600_000);
+        let force = Ask {
+            force: true,
+            ..Ask::default()
+        };
+        assert_eq!(decide(&held, force, 4_999), Decision::Fresh, "floor");
+        assert_eq!(decide(&held, force, 5_000), Decision::MustRefresh);
+        for (hold, decision) in [
+            (Hold::CoolDown, Decision::Denied { left_ms: 1_000 }),
+            (Hold::Backoff, Decision::Backoff { left_ms: 1_000 }),
+        ] {
+            held.failure = Some(Failure {
+                error: Error::new(Code::Server, "x"),
+                hold,
+                at: at(0),
+                wait_ms: 7_000,
+            });
+            assert_eq!(decide(&held, force, 6_000), decision);
+            assert_eq!(
+                decide(&held, Ask::default(), 6_000),
+                Decision::Fresh,
+                "a live token hides it"
+            );
+            assert_eq!(
+                decide(&held, force, 7_000),
+                Decision::MustRefresh,
+                "it has passed"
+            );
+        }
+    }
+
+    #[test]
+    fn an_emptied_slot_waits_for_the_interval_and_an_expired_one_does_not() {
+        let mut emptied = entry(3_600_000);
+        (emptied.token, emptied.emptied) = (None, true);
+        assert_eq!(
+            decide(&emptied, Ask::default(), 2_000),
+            Decision::Empty { start_in_ms: 3_000 }
+        );
+        assert_eq!(
+            decide(&entry(1_000), Ask::default(), 1_000),
+            Decision::Empty { start_in_ms: 0 }
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn the_hit_agrees_with_the_decision(
+            lifetime in prop_oneof![1_i64..5_000_000, Just(i64::MAX), any::<i64>()], mono in any::<i64>(), wall in any::<i64>(),
+            margin in 0_i64..10_000_000, age in 0_i64..1_000_000_000, jitter in 0_u16..=100, min_valid in 0_i64..5_000_000,
+        ) {
+            let held = Held { life: Life { sent: at(0), lifetime_ms: lifetime }, jitter_permille: jitter };
+            let entry = Entry { token: Some(held), ..Entry::default() };
+            let windows = Windows { refresh_margin_ms: margin, max_token_age_ms: age };
+            let (now, ask) = (Now { mono, wall }, Ask { min_valid_ms: min_valid, ..Ask::default() });
+            if fresh_for_ms(&held, &windows, min_valid, now) > 0 {
+                prop_assert_eq!(classify(&entry, &ask, &windows, 5_000, now), Decision::Fresh);
+            }
+        }
+
+        #[test]
+        fn two_refreshes_are_never_closer_than_the_floor(
+            lifetime in 1_i64..100_000_000, since in 0_i64..100_000_000, margin in 0_i64..100_000_000, min_valid in 0_i64..100_000_000,
+        ) {
+            prop_assume!(since < lifetime);
+            let windows = Windows { refresh_margin_ms: margin, max_token_age_ms: 0 };
+            let ask = Ask { min_valid_ms: min_valid, ..Ask::default() };
+            let decision = classify(&entry(lifetime), &ask, &windows, 5_000, at(since));
+            if since < FLOOR_MS.min(lifetime / 2) {
+                prop_assert_eq!(decision, Decision::Fresh);
+            }
+        }
+
+        #[test]
+        fn no_state_is_without_a_decision(
+            token in any::<Option<(i64, i64)>>(), failure in any::<Option<(i64, i64, bool)>>(), last in any::<Option<i64>>(),
+            emptied in any::<bool>(), force in any::<bool>(), cached_only in any::<bool>(), mono in any::<i64>(), wall in any::<i64>(),
+        ) {
+            let entry = Entry {
+                token: token.map(|(sent, lifetime_ms)| Held { life: Life { sent: at(sent), lifetime_ms }, jitter_permille: 50 }),
+                failure: failure.map(|(when, wait_ms, cool)| Failure {
+                    error: Error::new(Code::Server, "x"), hold: if cool { Hold::CoolDown } else { Hold::Backoff }, at: at(when), wait_ms,
+                }),
+                last_success: last.map(at),
+                emptied,
+                ..Entry::default()
+            };
+            let now = Now { mono, wall };
+            let live = entry.token.is_some_and(|held| held.life.left_ms(now) > 0);
+            match classify(&entry, &Ask { force, cached_only, min_valid_ms: 0 }, &WINDOWS, 5_000, now) {
+                Decision::Fresh | Decision::RefreshDue => prop_assert!(live),
+                Decision::Empty { start_in_ms } => prop_assert!(!live && (0..=5_000).contains(&start_in_ms)),
+                Decision::Backoff { left_ms } | Decision::Denied { left_ms } => prop_assert!(left_ms > 0 && (force || !live)),
+                Decision::MustRefresh => prop_assert!(live),
+                Decision::NotCached => prop_assert!(cached_only && !live),
+            }
+        }
+    }
+}
