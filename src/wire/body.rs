@@ -2,8 +2,7 @@
 //!
 //! JSON and XML become the same flat list of named texts, so that one rule reads both.
 
-use std::borrow::Cow;
-
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use super::{json, xml};
@@ -76,14 +75,14 @@ pub(super) enum Body {
 impl Body {
     /// Looks at `bytes`.
     pub fn read(bytes: &[u8]) -> Body {
-        let text = decode(bytes);
-        let text = text.trim();
+        let mut buffer = Zeroizing::default();
+        let text = decode(bytes, &mut buffer).trim();
         match text.chars().next() {
             None => Body::Empty,
             Some('<') => xml::read(text),
             Some('{' | '[' | '"') => json::read(text),
             // `true`, `null` and numbers are JSON too, and as little a token as any other text.
-            Some(_) if serde_json::from_str::<serde_json::Value>(text).is_ok() => Body::Scalar,
+            Some(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => Body::Scalar,
             Some(_) => Body::Text(Secret::new(text)),
         }
     }
@@ -132,14 +131,11 @@ impl Body {
         }
     }
 
-    /// What the server has to say, scrubbed, or an empty text. Only what is meant to be a message: never whole bodies,
-    /// which may hold a token nobody knows yet.
+    /// What the server has to say, scrubbed, or an empty text. Of JSON and XML only what is meant to be a message: other
+    /// values may hold a token that nobody knows yet.
     pub fn words(&self, scrub: &Scrubber) -> String {
         match self {
-            // A token has no blanks, so a sentence is none.
-            Body::Text(text) if text.expose().contains(char::is_whitespace) => {
-                scrub.scrub(text.expose())
-            }
+            Body::Text(text) => scrub.scrub(text.expose()),
             Body::Html(title) => scrub.scrub(title),
             _ => {
                 let mut words: Vec<&str> = Vec::new();
@@ -192,24 +188,22 @@ pub(super) fn contains_ignoring_case(text: &str, word: &str) -> bool {
 }
 
 /// Bytes as text: by a byte order mark where there is one, else UTF-8, else Latin-1, in which every byte is something.
-pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
-    let utf16 = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-        Cow::Owned(
-            char::decode_utf16(units)
-                .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
-                .collect(),
-        )
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+/// `buffer` holds what had to be converted; it is made large enough at once, so that no copy is left behind by growing.
+pub(super) fn decode<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> &'a str {
+    let (rest, unit): (_, fn([u8; 2]) -> u16) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
         _ => {
             let rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-            match std::str::from_utf8(rest) {
-                Ok(text) => Cow::Borrowed(text),
-                Err(_) => Cow::Owned(rest.iter().map(|byte| char::from(*byte)).collect()),
-            }
+            return std::str::from_utf8(rest).unwrap_or_else(|_| {
+                **buffer = String::with_capacity(rest.len().saturating_mul(2));
+                buffer.extend(rest.iter().map(|byte| char::from(*byte)));
+                buffer
+            });
         }
-    }
+    };
+    let units = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+    **buffer = String::with_capacity(rest.len().saturating_mul(3) / 2);
+    buffer.extend(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
+    buffer
 }

@@ -13,8 +13,8 @@ mod xml;
 
 use std::fmt;
 
-use url::Url;
-use zeroize::Zeroizing;
+use url::{Position, Url};
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::secret::Secret;
 
@@ -51,10 +51,24 @@ impl Request {
     /// The URL without its query, fit for messages.
     #[must_use]
     pub fn shown_url(&self) -> String {
-        let mut url = self.url.clone();
-        url.set_query(None);
-        url.set_fragment(None);
-        url.to_string()
+        self.url[..Position::AfterPath].to_owned()
+    }
+}
+
+impl Request {
+    /// Puts `url` in the place of the request's own, which is zeroised: with `v1_query` it held the password.
+    fn replace_url(&mut self, url: Url) {
+        String::from(std::mem::replace(&mut self.url, url)).zeroize();
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if self.url.query().is_some()
+            && let Ok(blank) = Url::parse("data:,")
+        {
+            self.replace_url(blank);
+        }
     }
 }
 

@@ -79,9 +79,10 @@ pub fn redirect(request: &Request, response: &Response, hop: u32) -> Result<Opti
             base_hint,
         );
     }
+    let mut target = target;
+    target.set_fragment(None);
     let mut next = request.clone();
-    next.url = target;
-    next.url.set_fragment(None);
+    next.replace_url(target);
     Ok(Some(next))
 }
 

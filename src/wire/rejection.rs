@@ -1,5 +1,7 @@
 //! A P21 API said no: is the token to blame, or would the next one fail the same?
 
+use zeroize::Zeroizing;
+
 use super::body::{contains_ignoring_case, decode};
 
 /// How much of a body is looked at; what tells is at its start.
@@ -95,8 +97,9 @@ pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
     if !matches!(http_status, 401 | 403) {
         return Rejection::Other;
     }
-    let text = decode(&body[..body.len().min(LOOK)]);
-    let says = |words: &str| contains_ignoring_case(&text, words);
+    let mut buffer = Zeroizing::default();
+    let text = decode(&body[..body.len().min(LOOK)], &mut buffer);
+    let says = |words: &str| contains_ignoring_case(text, words);
     // The words avoid quotation marks, which each format escapes in its own way.
     if says("You are not authorized to access API") {
         Rejection::Permission

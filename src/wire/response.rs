@@ -49,11 +49,16 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
             ..Reply::default()
         }),
         Body::Text(_) if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
-        Body::Text(_) => Err(Error::new(
-            Code::Parse,
-            with_words("the reply is plain text and not a token", body, scrub),
-        )
-        .with_hint(BASE_URL_HINT)),
+        Body::Text(text) => {
+            let what = "the reply is plain text and not a token";
+            // One word may be a token of a kind that nobody has seen; a sentence is not.
+            let what = if text.expose().contains(char::is_whitespace) {
+                with_words(what, body, scrub)
+            } else {
+                what.to_owned()
+            };
+            Err(Error::new(Code::Parse, what).with_hint(BASE_URL_HINT))
+        }
         Body::Empty => Err(Error::new(Code::NoAccessToken, "the reply is empty")
             .with_hint("A proxy may have dropped the body, or another program answers at base_url.")),
         Body::Scalar => Err(Error::new(

@@ -114,16 +114,6 @@ pub(super) fn failed(
             "the server redirects".to_owned(),
             BASE_URL_HINT,
         ),
-        401 => (
-            Code::Unauthorized,
-            "the server does not accept the token".to_owned(),
-            "",
-        ),
-        403 => (
-            Code::Forbidden,
-            "the server forbids it".to_owned(),
-            "Check the consumer key's API scope in SOA Admin (API Console).",
-        ),
         404 => (
             Code::NotFound,
             format!("no P21 API answers at {url}"),
@@ -202,17 +192,17 @@ fn wrong_dialect(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrubbe
     } else {
         "the server failed with a NullReferenceException"
     };
-    let other = if mode.uses_consumer_key() {
-        "v1_consumer"
-    } else {
-        "v1_password"
-    };
-    let hint = if mode.name() == other {
-        "Use auth_mode=v2_password or v2_consumer, as your credentials need it."
-    } else if mode.uses_consumer_key() {
-        "Check that this is a consumer key and not a password; a server without V2 for consumer keys needs auth_mode=v1_consumer."
-    } else {
-        "Check that these are a username and password and not a consumer key; a server without V2 needs auth_mode=v1_password."
+    let hint = match mode {
+        AuthMode::V2Consumer => {
+            "Check that this is a consumer key and not a password; a server without V2 for consumer keys needs auth_mode=v1_consumer."
+        }
+        AuthMode::V2Password => {
+            "Check that these are a username and password and not a consumer key; a server without V2 needs auth_mode=v1_password."
+        }
+        AuthMode::V1Consumer => {
+            "Try auth_mode=v2_consumer, or another profile of v1_consumer_headers."
+        }
+        AuthMode::V1Password | AuthMode::V1Query | AuthMode::Token => "Try auth_mode=v2_password.",
     };
     Error::new(Code::Server, with_words(what, body, scrub))
         .with_hint(hint)
