@@ -1,55 +1,443 @@
-//! Tries over any transport and clock.
+//! Tries over any transport and clock: when to send the same request again, and when not to.
+//!
+//! A *try* is a request with the redirects that it leads to. A try that failed in a way that may pass (a broken
+//! connection, a transient status) is followed by another one after a pause: a random time below a ceiling that starts
+//! at [`BASE`] and doubles up to [`CAP`], so that many machines which lost a server at the same moment do not come back at
+//! the same moment. A server that says `Retry-After` gets at least that pause, or no further try at all.
 
 use std::time::Duration;
 
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, duration, millis};
 use crate::error::Result;
 use crate::http::Transport;
-use crate::wire::{Request, Response};
+use crate::wire::{Request, Response, is_transient, redirect, retry_after};
+
+/// Ceiling of the first pause.
+pub const BASE: Duration = Duration::from_millis(250);
+
+/// Ceiling of the longest pause.
+pub const CAP: Duration = Duration::from_secs(5);
+
+/// A further try is made only if this much time is left for it. With less it would most likely end as a timeout, and
+/// that would hide the answer that the try before it got.
+pub const LEAST_TRY: Duration = Duration::from_millis(500);
 
 /// How often to try, and how much to read.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
     /// Further tries after a transient failure.
     pub max_retries: u32,
-    /// Largest body.
+    /// Largest body, in bytes.
     pub max_body: usize,
 }
 
 /// A response, and when its request was sent.
 #[derive(Debug)]
 pub struct Exchange {
-    /// The last response.
+    /// The last response; its status may be any.
     pub response: Response,
-    /// When the try that brought it was sent.
+    /// When the request that it answers was sent: that of the last try, after its redirects.
     pub sent: Now,
     /// When the response was complete.
     pub received: Now,
-    /// Requests that went out.
+    /// Tries that were made, at least 1.
     pub tries: u32,
 }
 
-/// Sends the request once; tries follow.
+/// Sends `request`, again if need be, all within `limit`. `on_try` is called before each try; `random(n)` is uniform
+/// below `n`. A transient status of the last try is a result, for the wire to turn into an error.
 ///
 /// # Errors
 ///
-/// The transport's.
+/// The transport's, and `Redirect` for a redirect that must not be followed.
 pub fn exchange(
     transport: &dyn Transport,
     clock: &dyn Clock,
     request: &Request,
     policy: &Policy,
     limit: Duration,
-    _random: &dyn Fn(u64) -> u64,
+    random: &dyn Fn(u64) -> u64,
     on_try: &dyn Fn(),
 ) -> Result<Exchange> {
-    on_try();
-    let sent = clock.now();
-    let response = transport.send(request, limit, policy.max_body)?;
-    Ok(Exchange {
-        response,
-        sent,
-        received: clock.now(),
-        tries: 1,
-    })
+    // By the monotonic clock alone: somebody who sets the wall clock must not cut a request short.
+    let started = clock.now().mono;
+    let remaining = || {
+        let spent = clock.now().mono.saturating_sub(started);
+        duration(millis(limit).saturating_sub(spent))
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        on_try();
+        let outcome = one_try(transport, clock, request, policy.max_body, &remaining);
+        let (transient, asked) = match &outcome {
+            Ok(exchange) => (
+                is_transient(&exchange.response),
+                retry_after(&exchange.response, exchange.received.unix()),
+            ),
+            Err(error) => (error.is_retryable(), error.retry_after()),
+        };
+        let pause = if transient && tries <= policy.max_retries {
+            pause_after(tries, asked, remaining(), random)
+        } else {
+            None
+        };
+        match (pause, outcome) {
+            (Some(pause), _) => clock.sleep(pause),
+            (None, Ok(exchange)) => return Ok(Exchange { tries, ..exchange }),
+            (None, Err(error)) if tries > 1 => {
+                return Err(error.with_note(&format!("after {tries} tries")));
+            }
+            (None, Err(error)) => return Err(error),
+        }
+    }
+}
+
+/// How long to wait after the `tries`th try, with `remaining` time left for waiting and trying; `None`: give up.
+fn pause_after(
+    tries: u32,
+    asked: Option<Duration>,
+    remaining: Duration,
+    random: &dyn Fn(u64) -> u64,
+) -> Option<Duration> {
+    let doubled = BASE.saturating_mul(2_u32.saturating_pow(tries.saturating_sub(1)));
+    let ceiling = u64::try_from(doubled.min(CAP).as_millis()).unwrap_or(u64::MAX - 1);
+    let backoff = Duration::from_millis(random(ceiling + 1));
+    let pause = backoff.max(asked.unwrap_or_default());
+    (pause.saturating_add(LEAST_TRY) <= remaining).then_some(pause)
+}
+
+fn one_try(
+    transport: &dyn Transport,
+    clock: &dyn Clock,
+    request: &Request,
+    max_body: usize,
+    remaining: &dyn Fn() -> Duration,
+) -> Result<Exchange> {
+    let mut elsewhere: Option<Request> = None;
+    let mut hop = 0;
+    loop {
+        let request = elsewhere.as_ref().unwrap_or(request);
+        let sent = clock.now();
+        let response = transport.send(request, remaining(), max_body)?;
+        match redirect(request, &response, hop)? {
+            Some(next) => elsewhere = Some(next),
+            None => {
+                return Ok(Exchange {
+                    response,
+                    sent,
+                    received: clock.now(),
+                    tries: 0,
+                });
+            }
+        }
+        hop += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::collections::VecDeque;
+    use std::sync::Mutex;
+
+    use proptest::prelude::*;
+    use url::Url;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::error::{Code, Error};
+    use crate::wire::Method;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// Answers from a list, each after 100 ms, and notes what it was asked.
+    struct Script<'a> {
+        clock: &'a ManualClock,
+        answers: Mutex<VecDeque<Result<Response>>>,
+        asked: Mutex<Vec<(i64, String, Duration)>>,
+    }
+
+    impl Transport for Script<'_> {
+        fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response> {
+            assert_eq!(max_body, 1_000);
+            self.asked.lock().expect("asked").push((
+                self.clock.now().mono,
+                request.shown_url(),
+                limit,
+            ));
+            self.clock.advance(100);
+            let next = self.answers.lock().expect("answers").pop_front();
+            next.expect("no further request is expected")
+        }
+    }
+
+    struct Ran {
+        outcome: Result<Exchange>,
+        /// When each request was sent, where to, and the time it got.
+        asked: Vec<(i64, String, Duration)>,
+        tries: u32,
+    }
+
+    /// Runs it from time 0; each pause is as long as the dice allow.
+    fn run(max_retries: u32, limit: Duration, answers: Vec<Result<Response>>) -> Ran {
+        let clock = ManualClock::new(Now::default());
+        let script = Script {
+            clock: &clock,
+            answers: Mutex::new(answers.into()),
+            asked: Mutex::new(Vec::new()),
+        };
+        let request = Request {
+            method: Method::Post,
+            url: Url::parse("https://p21.example/api/security/token/v2").expect("URL"),
+            headers: Vec::new(),
+            body: None,
+        };
+        let policy = Policy {
+            max_retries,
+            max_body: 1_000,
+        };
+        let tries = Cell::new(0);
+        let outcome = exchange(
+            &script,
+            &clock,
+            &request,
+            &policy,
+            limit,
+            &|below| below - 1,
+            &|| tries.set(tries.get() + 1),
+        );
+        assert!(
+            script.answers.lock().expect("answers").is_empty(),
+            "all answers were used"
+        );
+        Ran {
+            outcome,
+            asked: script.asked.into_inner().expect("asked"),
+            tries: tries.get(),
+        }
+    }
+
+    fn status(status: u16) -> Result<Response> {
+        with_header(status, "x", "y")
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "an answer of the script")]
+    fn with_header(status: u16, name: &str, value: &str) -> Result<Response> {
+        Ok(Response {
+            status,
+            headers: vec![(name.to_owned(), value.to_owned())],
+            ..Response::default()
+        })
+    }
+
+    fn failed(code: Code) -> Result<Response> {
+        Err(Error::new(code, "it failed"))
+    }
+
+    fn times(ran: &Ran) -> Vec<i64> {
+        ran.asked.iter().map(|(at, ..)| *at).collect()
+    }
+
+    #[test]
+    fn success_and_refusal_are_final() {
+        for answer in [200, 400, 401, 403, 404, 411] {
+            let ran = run(2, LIMIT, vec![status(answer)]);
+            let exchange = ran.outcome.expect("a response");
+            assert_eq!((exchange.response.status, exchange.tries), (answer, 1));
+            assert_eq!((exchange.sent.mono, exchange.received.mono), (0, 100));
+            assert_eq!(ran.tries, 1);
+        }
+    }
+
+    #[test]
+    fn transient_failures_are_tried_again_with_doubling_pauses() {
+        let ran = run(
+            2,
+            LIMIT,
+            vec![failed(Code::Connect), status(503), status(200)],
+        );
+        assert_eq!(times(&ran), [0, 350, 950]);
+        assert_eq!(ran.asked[2].2, Duration::from_millis(29_050));
+        let exchange = ran.outcome.expect("a response");
+        assert_eq!((exchange.response.status, exchange.tries), (200, 3));
+        assert_eq!((exchange.sent.mono, exchange.received.mono), (950, 1050));
+        assert_eq!(ran.tries, 3);
+    }
+
+    #[test]
+    fn every_transient_class_is_tried_again_and_no_other() {
+        for answer in [408, 429, 500, 502, 503, 504] {
+            let ran = run(1, LIMIT, vec![status(answer), status(200)]);
+            assert_eq!(ran.outcome.expect("a response").tries, 2, "{answer}");
+        }
+        for code in [Code::Dns, Code::Connect, Code::Io, Code::Timeout] {
+            let ran = run(1, LIMIT, vec![failed(code), status(200)]);
+            assert_eq!(ran.outcome.expect("a response").tries, 2, "{code:?}");
+        }
+        for code in [Code::Tls, Code::TooLarge, Code::Proxy, Code::Config] {
+            let ran = run(1, LIMIT, vec![failed(code)]);
+            assert_eq!(ran.outcome.expect_err("an error").code(), code);
+        }
+    }
+
+    #[test]
+    fn an_error_that_says_it_will_not_pass_is_believed() {
+        let lasting = Error::new(Code::Io, "not HTTP").with_retryable(false);
+        assert!(run(2, LIMIT, vec![Err(lasting)]).outcome.is_err());
+        let passing = Error::new(Code::Proxy, "503").with_retryable(true);
+        let ran = run(2, LIMIT, vec![Err(passing), status(200)]);
+        assert_eq!(ran.outcome.expect("a response").tries, 2);
+    }
+
+    #[test]
+    fn the_last_answer_counts_when_tries_run_out() {
+        let ran = run(2, LIMIT, vec![status(500), status(502), status(503)]);
+        let exchange = ran.outcome.expect("a response");
+        assert_eq!((exchange.response.status, exchange.tries), (503, 3));
+        let ran = run(1, LIMIT, vec![status(500), failed(Code::Io)]);
+        let error = ran.outcome.expect_err("an error");
+        assert_eq!(error.message(), "it failed (after 2 tries)");
+        let ran = run(0, LIMIT, vec![failed(Code::Io)]);
+        assert_eq!(ran.outcome.expect_err("an error").message(), "it failed");
+    }
+
+    #[test]
+    fn retry_after_is_honoured_where_it_fits() {
+        let ran = run(
+            2,
+            LIMIT,
+            vec![with_header(429, "retry-after", "7"), status(200)],
+        );
+        assert_eq!(times(&ran), [0, 7_100]);
+        let date = "Thu, 01 Jan 1970 00:00:12 GMT";
+        let ran = run(
+            2,
+            LIMIT,
+            vec![with_header(503, "retry-after", date), status(200)],
+        );
+        assert_eq!(times(&ran), [0, 12_100]);
+    }
+
+    #[test]
+    fn retry_after_that_does_not_fit_ends_at_once() {
+        let ran = run(2, LIMIT, vec![with_header(503, "retry-after", "30")]);
+        assert_eq!(times(&ran), [0]);
+        let exchange = ran.outcome.expect("a response");
+        assert_eq!(exchange.response.header("retry-after"), Some("30"));
+    }
+
+    #[test]
+    fn no_try_begins_without_time_for_it() {
+        // 100 ms spent, a pause of 250 ms and 500 ms for the try would end after 850 ms.
+        let ran = run(2, Duration::from_millis(849), vec![status(503)]);
+        assert_eq!(ran.outcome.expect("a response").tries, 1);
+        let ran = run(
+            1,
+            Duration::from_millis(850),
+            vec![status(503), status(200)],
+        );
+        assert_eq!(ran.outcome.expect("a response").tries, 2);
+    }
+
+    #[test]
+    fn redirects_belong_to_their_try_and_share_its_limit() {
+        let ran = run(
+            1,
+            LIMIT,
+            vec![
+                with_header(307, "location", "/a"),
+                with_header(308, "location", "/b"),
+                status(503),
+                with_header(307, "location", "/a"),
+                status(200),
+            ],
+        );
+        let places: Vec<_> = ran.asked.iter().map(|(_, url, _)| url.as_str()).collect();
+        assert_eq!(
+            places,
+            [
+                "https://p21.example/api/security/token/v2",
+                "https://p21.example/a",
+                "https://p21.example/b",
+                "https://p21.example/api/security/token/v2",
+                "https://p21.example/a",
+            ]
+        );
+        assert_eq!(ran.asked[2].2, Duration::from_millis(29_800));
+        assert_eq!(ran.tries, 2);
+        let exchange = ran.outcome.expect("a response");
+        assert_eq!((exchange.tries, exchange.sent.mono), (2, 650));
+    }
+
+    #[test]
+    fn a_circle_and_a_foreign_redirect_end_at_once() {
+        let circle = (0..6).map(|_| with_header(307, "location", "/a")).collect();
+        let ran = run(2, LIMIT, circle);
+        assert_eq!(
+            ran.outcome.expect_err("an error").code(),
+            Code::Redirect,
+            "five hops, then no more"
+        );
+        let foreign = with_header(307, "location", "https://other.example/");
+        let ran = run(2, LIMIT, vec![foreign]);
+        assert_eq!(ran.outcome.expect_err("an error").code(), Code::Redirect);
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_does_not_cut_a_request_short() {
+        struct Jumping<'a>(&'a ManualClock);
+        impl Transport for Jumping<'_> {
+            fn send(&self, _: &Request, limit: Duration, _: usize) -> Result<Response> {
+                self.0.advance_wall(3_600_000);
+                if limit == LIMIT {
+                    status(503)
+                } else {
+                    status(200)
+                }
+            }
+        }
+        let clock = ManualClock::new(Now::default());
+        let request = Request {
+            method: Method::Get,
+            url: Url::parse("https://p21.example/").expect("URL"),
+            headers: Vec::new(),
+            body: None,
+        };
+        let policy = Policy {
+            max_retries: 1,
+            max_body: 1_000,
+        };
+        let outcome = exchange(
+            &Jumping(&clock),
+            &clock,
+            &request,
+            &policy,
+            LIMIT,
+            &|below| below - 1,
+            &|| (),
+        );
+        assert_eq!(outcome.expect("a response").response.status, 200);
+    }
+
+    proptest! {
+        #[test]
+        fn a_pause_keeps_its_bounds(
+            tries in 1_u32..200,
+            asked in proptest::option::of(0_u64..100_000),
+            remaining in 0_u64..100_000,
+            dice in any::<u64>(),
+        ) {
+            let asked = asked.map(Duration::from_millis);
+            let remaining = Duration::from_millis(remaining);
+            let pause = pause_after(tries, asked, remaining, &|below| dice % below);
+            if let Some(pause) = pause {
+                prop_assert!(pause + LEAST_TRY <= remaining);
+                prop_assert!(pause >= asked.unwrap_or_default());
+                prop_assert!(pause <= CAP.max(asked.unwrap_or_default()));
+            } else {
+                prop_assert!(remaining < LEAST_TRY + CAP.max(asked.unwrap_or_default()));
+            }
+        }
+    }
 }

@@ -19,6 +19,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
+use crate::fork;
 use crate::options::TransportSettings;
 use crate::wire::{Method, Request, Response};
 
@@ -83,7 +84,7 @@ impl HttpTransport {
             settings: settings.clone(),
             plan: Arc::new(Plan::new(settings)),
             clients: Mutex::new(Clients {
-                epoch: pool::epoch(),
+                epoch: fork::epoch(),
                 by_port: Vec::new(),
             }),
         })
@@ -107,11 +108,11 @@ impl HttpTransport {
         } else {
             port
         };
-        let cell = {
+        let cell = fork::section(|| {
             let mut clients = self.lock();
-            if clients.epoch != pool::epoch() {
+            if clients.epoch != fork::epoch() {
                 std::mem::forget(std::mem::take(&mut clients.by_port));
-                clients.epoch = pool::epoch();
+                clients.epoch = fork::epoch();
             }
             let found = clients.by_port.iter().find(|(of, _)| *of == port);
             if let Some((_, cell)) = found {
@@ -121,7 +122,7 @@ impl HttpTransport {
                 clients.by_port.push((port, Arc::clone(&cell)));
                 cell
             }
-        };
+        });
         cell.get_or_try_init(|| self.build(port)).cloned()
     }
 
@@ -283,7 +284,7 @@ impl Transport for HttpTransport {
 impl Drop for HttpTransport {
     fn drop(&mut self) {
         // See the type: HTTP clients are left behind.
-        std::mem::forget(std::mem::take(&mut self.lock().by_port));
+        fork::section(|| std::mem::forget(std::mem::take(&mut self.lock().by_port)));
     }
 }
 
@@ -297,7 +298,7 @@ fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
         }
     };
     for (name, value) in &request.headers {
-        let bad = |_| {
+        let bad = || {
             Error::new(
                 Code::Config,
                 format!(
@@ -309,10 +310,10 @@ fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
         // Header values are Latin-1 on the wire.
         let latin1: std::result::Result<Vec<u8>, _> =
             value.expose().chars().map(u8::try_from).collect();
-        let latin1 = Zeroizing::new(latin1.map_err(|_| bad(()))?);
-        let mut header = HeaderValue::from_bytes(&latin1).map_err(|_| bad(()))?;
+        let latin1 = Zeroizing::new(latin1.map_err(|_| bad())?);
+        let mut header = HeaderValue::from_bytes(&latin1).map_err(|_| bad())?;
         header.set_sensitive(true);
-        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad(()))?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;
         builder = builder.header(name, header);
     }
     Ok(builder)

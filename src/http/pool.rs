@@ -4,15 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::HttpTransport;
 use crate::error::Result;
+use crate::fork;
 use crate::options::TransportSettings;
 
 /// Few processes know more than a handful of networks, so a list does.
 static TRANSPORTS: Mutex<Vec<Arc<HttpTransport>>> = Mutex::new(Vec::new());
-
-/// Counts the forks that this process descends from: HTTP clients made under another count belong to the parent.
-pub(super) fn epoch() -> u64 {
-    crate::fork::epoch()
-}
 
 /// The transport for these settings, the same one each time. Threadless until it is first used.
 ///
@@ -27,15 +23,16 @@ pub fn transport_for(settings: &TransportSettings) -> Result<Arc<HttpTransport>>
             .cloned()
     };
     let lock = || TRANSPORTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(transport) = find(&lock()) {
+    if let Some(transport) = fork::section(|| find(&lock())) {
         return Ok(transport);
     }
     // Made outside of the lock, for it reads a file and the environment; whoever comes second takes the first one's.
     let made = Arc::new(HttpTransport::new(settings)?);
-    let mut transports = lock();
-    if let Some(transport) = find(&transports) {
-        return Ok(transport);
-    }
-    transports.push(Arc::clone(&made));
-    Ok(made)
+    Ok(fork::section(|| {
+        let mut transports = lock();
+        find(&transports).unwrap_or_else(|| {
+            transports.push(Arc::clone(&made));
+            made
+        })
+    }))
 }

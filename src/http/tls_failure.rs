@@ -1,5 +1,7 @@
 //! TLS failures in words: which certificate was met, and which option would trust it.
 
+use std::fmt::Write as _;
+
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
 use super::certificate::Certificate;
@@ -152,7 +154,7 @@ fn bundle_note(why: &Why) -> String {
             } else {
                 "is set but not used on this system: name its file in ca_file"
             };
-            note.push_str(&format!(" {name} {used}."));
+            let _ = write!(note, " {name} {used}.");
         }
     }
     note

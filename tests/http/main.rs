@@ -118,10 +118,10 @@ fn in_child(test: &str, variables: &[(&str, &str)]) -> bool {
         .envs(variables.iter().copied())
         .output()
         .expect("the child runs");
-    let text = String::from_utf8_lossy(&output.stdout);
+    let printed = String::from_utf8_lossy(&output.stdout);
     assert!(
-        output.status.success() && text.contains("1 passed"),
-        "{text}{}",
+        output.status.success() && printed.contains("1 passed"),
+        "{printed}{}",
         String::from_utf8_lossy(&output.stderr)
     );
     false
