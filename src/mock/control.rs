@@ -24,10 +24,16 @@ impl Control {
         self.0.lock().snapshot()
     }
 
-    /// One counter, 0 if nothing of that name was counted.
+    /// One counter.
+    ///
+    /// # Panics
+    ///
+    /// When there is none of that name: a test that compares a misspelt counter with 0 would always pass.
     #[must_use]
     pub fn counter(&self, name: &str) -> u64 {
-        self.counters().get(name).copied().unwrap_or(0)
+        let counters = self.counters();
+        let known = || panic!("no counter '{name}'; there are {:?}", counters.keys());
+        counters.get(name).copied().unwrap_or_else(known)
     }
 
     /// The last request of each route (`"POST /api/security/token/v2"`): `method`, `path`, `query`,

@@ -1,0 +1,67 @@
+//! What the tests against the emulator share.
+#![allow(dead_code, reason = "each test uses its part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use p21auth::mock::{Emulator, Options};
+use p21auth::{Client, Config};
+
+/// Long enough for any event on a busy machine; nothing is ever slowed down by it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+pub const USER: &str = "demo";
+pub const PASSWORD: &str = "demo-password";
+
+/// An emulator over plain http on a port of its own.
+pub fn emulator() -> Emulator {
+    Emulator::start(Options::default()).expect("the emulator starts")
+}
+
+/// The configuration of its default user. Each emulator has its own port, so no two tests share an identity.
+pub fn config(emulator: &Emulator) -> Config {
+    let mut config = Config::new();
+    config
+        .set("base_url", Some(emulator.base_url()))
+        .expect("valid");
+    config.set("username", Some(USER)).expect("valid");
+    config.set("password", Some(PASSWORD)).expect("valid");
+    config.set("proxy", Some("direct")).expect("valid");
+    config
+}
+
+pub fn client(emulator: &Emulator) -> Client {
+    Client::open(&config(emulator)).expect("a client")
+}
+
+pub fn client_with(emulator: &Emulator, options: &[(&str, &str)]) -> Client {
+    let mut config = config(emulator);
+    for (name, value) in options {
+        config.set(name, Some(value)).expect("valid");
+    }
+    Client::open(&config).expect("a client")
+}
+
+/// Runs `work` on `count` threads that begin together, and collects what they answer.
+pub fn together<T: Send + 'static>(
+    count: usize,
+    work: impl Fn(usize) -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let barrier = Arc::new(std::sync::Barrier::new(count));
+    let work = Arc::new(work);
+    let threads: Vec<_> = (0..count)
+        .map(|number| {
+            let (barrier, work) = (Arc::clone(&barrier), Arc::clone(&work));
+            let thread = std::thread::Builder::new().stack_size(256 * 1024);
+            let run = move || {
+                barrier.wait();
+                work(number)
+            };
+            thread.spawn(run).expect("a thread")
+        })
+        .collect();
+    threads
+        .into_iter()
+        .map(|thread| thread.join().expect("no panic"))
+        .collect()
+}
