@@ -111,3 +111,6 @@ impl fmt::Debug for Response {
         write!(f, "Response({}, {} bytes)", self.status, self.body.len())
     }
 }
+
+#[cfg(test)]
+mod tests;
