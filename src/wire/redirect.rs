@@ -95,3 +95,147 @@ fn shown_origin(url: &Url) -> String {
         format!("a {}: address", url.scheme())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    const FROM: &str = "https://p21.example.com/api/security/token?password=hunter22";
+
+    fn request(method: Method) -> Request {
+        Request {
+            method,
+            url: FROM.parse().expect("a URL"),
+            headers: vec![("password", Secret::new("hunter22"))],
+            body: (method == Method::Post).then(|| Secret::new("body")),
+        }
+    }
+
+    fn follow(
+        method: Method,
+        status: u16,
+        location: Option<&str>,
+        hop: u32,
+    ) -> Result<Option<Request>> {
+        let response = Response {
+            status,
+            headers: location
+                .map(|location| ("location".to_owned(), location.to_owned()))
+                .into_iter()
+                .collect(),
+            ..Response::default()
+        };
+        redirect(&request(method), &response, hop)
+    }
+
+    #[test]
+    fn what_is_no_redirect_goes_nowhere() {
+        for status in [200, 201, 300, 304, 400, 401, 500] {
+            let result = follow(Method::Post, status, Some("https://evil.example/"), 0);
+            assert_eq!(result, Ok(None), "{status}");
+        }
+    }
+
+    #[test]
+    fn the_same_origin_keeps_everything() {
+        for (location, url) in [
+            (
+                "/api/security/token/",
+                "https://p21.example.com/api/security/token/",
+            ),
+            ("token/#x", "https://p21.example.com/api/security/token/"),
+            (
+                "https://P21.example.com:443/x?y=1",
+                "https://p21.example.com/x?y=1",
+            ),
+            ("//p21.example.com/x", "https://p21.example.com/x"),
+        ] {
+            for (method, statuses) in [
+                (Method::Post, &[307, 308][..]),
+                (Method::Get, &[301, 302, 307, 308]),
+            ] {
+                for status in statuses {
+                    let next = follow(method, *status, Some(location), 4)
+                        .expect(location)
+                        .expect("a request");
+                    let asked = request(method);
+                    assert_eq!(next.url.as_str(), url);
+                    assert_eq!(next.method, method);
+                    assert_eq!(next.headers, asked.headers);
+                    assert_eq!(next.body, asked.body);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn elsewhere_is_refused_and_only_the_origin_is_named() {
+        for (location, named) in [
+            (
+                Some("https://evil.example/steal?password=hunter22"),
+                "https://evil.example",
+            ),
+            (
+                Some("//evil.example:8443/steal"),
+                "https://evil.example:8443",
+            ),
+            (Some("\\\\evil.example/steal"), "https://evil.example"),
+            (
+                Some("https://p21.example.com:8443/steal"),
+                "https://p21.example.com:8443",
+            ),
+            (
+                Some("http://p21.example.com/steal"),
+                "http://p21.example.com",
+            ),
+            (
+                Some("https://u:steal@evil.example/"),
+                "https://evil.example",
+            ),
+            (Some("https://u:steal@p21.example.com/"), "user or password"),
+            (Some("ftp://evil.example/steal"), "ftp://evil.example"),
+            (Some("data:steal"), "a data: address"),
+            (Some("https://"), "without a usable Location"),
+            (None, "without a usable Location"),
+        ] {
+            for method in [Method::Get, Method::Post] {
+                for status in [301, 302, 303, 307, 308] {
+                    let error = follow(method, status, location, 0).expect_err("refused");
+                    assert_eq!(error.code(), Code::Redirect);
+                    assert_eq!(error.http_status(), status);
+                    assert!(!error.is_retryable());
+                    assert!(error.message().contains(named), "{location:?}: {error}");
+                    let shown = error.to_string();
+                    assert!(
+                        !shown.contains("steal") && !shown.contains("hunter"),
+                        "{shown}"
+                    );
+                    assert!(!error.hint().is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_post_never_becomes_a_get() {
+        for (method, statuses) in [(Method::Post, &[301, 302, 303][..]), (Method::Get, &[303])] {
+            for status in statuses {
+                let error = follow(method, *status, Some("/login"), 0).expect_err("refused");
+                assert_eq!(error.code(), Code::Redirect);
+                assert!(
+                    error.message().contains("https://p21.example.com"),
+                    "{error}"
+                );
+                assert!(!error.message().contains("login"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn five_hops_are_enough() {
+        assert!(follow(Method::Post, 307, Some("/x"), 4).is_ok());
+        let error = follow(Method::Post, 307, Some("/x"), 5).expect_err("a circle");
+        assert!(error.message().contains("more than 5 times"), "{error}");
+    }
+}

@@ -113,3 +113,116 @@ pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
         Rejection::Unknown401
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOT_AUTHORIZED: &str = "You are not authorized to access API";
+    const LOST: &str = r#"{"Error":"invalid_request","Description":"Authorization header was not present or \u0027Bearer\u0027 was missing.","Uri":""}"#;
+
+    #[test]
+    fn every_row_of_the_table() {
+        let utf16 = |text: &str| -> Vec<u8> {
+            "\u{feff}"
+                .encode_utf16()
+                .chain(text.encode_utf16())
+                .flat_map(u16::to_le_bytes)
+                .collect()
+        };
+        let huge = |text: &str, at: usize| -> Vec<u8> {
+            let mut body = vec![b' '; at];
+            body.extend_from_slice(text.as_bytes());
+            body.resize(10 << 20, b'x');
+            body
+        };
+        let dead = r#"<TokenError xmlns="urn:x"><Message>Token expired</Message></TokenError>"#;
+        for (status, body, rejection) in [
+            (401, dead.into(), Rejection::TokenDead),
+            (
+                401,
+                "<a:TokenError xmlns:a='urn:x' Message='x'/>".into(),
+                Rejection::TokenDead,
+            ),
+            (401, utf16(dead), Rejection::TokenDead),
+            (401, LOST.into(), Rejection::HeaderLost),
+            (403, LOST.into(), Rejection::HeaderLost),
+            (401, NOT_AUTHORIZED.into(), Rejection::Permission),
+            (
+                401,
+                format!("\"{NOT_AUTHORIZED}\"").into(),
+                Rejection::Permission,
+            ),
+            (
+                401,
+                format!("\u{feff}{{\"Message\":\"{NOT_AUTHORIZED} x.\"}}").into(),
+                Rejection::Permission,
+            ),
+            (
+                401,
+                format!(
+                    "<E><Message>{}</Message></E>",
+                    NOT_AUTHORIZED.to_uppercase()
+                )
+                .into(),
+                Rejection::Permission,
+            ),
+            (401, utf16(NOT_AUTHORIZED), Rejection::Permission),
+            (403, NOT_AUTHORIZED.into(), Rejection::Permission),
+            (403, Vec::new(), Rejection::Permission),
+            (403, dead.into(), Rejection::Permission),
+            (403, vec![0xff, 0xfe, 0x00], Rejection::Permission),
+            (401, Vec::new(), Rejection::Unknown401),
+            (
+                401,
+                "<html><title>401</title>".into(),
+                Rejection::Unknown401,
+            ),
+            (401, vec![0xff, 0xfe, 0x00, 0xd8], Rejection::Unknown401),
+            (401, huge(dead, 1000), Rejection::TokenDead),
+            (401, huge(dead, LOOK), Rejection::Unknown401),
+            (200, dead.into(), Rejection::Other),
+            (400, NOT_AUTHORIZED.into(), Rejection::Other),
+            (404, Vec::new(), Rejection::Other),
+            (407, Vec::new(), Rejection::Other),
+            (500, dead.into(), Rejection::Other),
+            (0, Vec::new(), Rejection::Other),
+        ] {
+            let body: Vec<u8> = body;
+            let shown = String::from_utf8_lossy(&body[..body.len().min(60)]).into_owned();
+            assert_eq!(
+                classify_rejection(status, &body),
+                rejection,
+                "{status} {shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn verdicts_have_stable_numbers_and_hints() {
+        for (rejection, verdict, number, hint) in [
+            (Rejection::TokenDead, Verdict::Retry, 1, "once more"),
+            (Rejection::Unknown401, Verdict::Retry, 1, "once more"),
+            (
+                Rejection::Permission,
+                Verdict::Permission,
+                2,
+                "User Maintenance → Application Security → Allow OData API Service",
+            ),
+            (Rejection::HeaderLost, Verdict::HeaderLost, 3, "redirect"),
+            (
+                Rejection::Other,
+                Verdict::GiveUp,
+                4,
+                "not known to be the reason",
+            ),
+        ] {
+            assert_eq!(rejection.verdict(), verdict);
+            assert_eq!(verdict.number(), number);
+            assert_eq!(Verdict::from_number(number), Some(verdict));
+            assert!(verdict.hint().contains(hint), "{verdict:?}");
+        }
+        assert_eq!(Verdict::from_number(0), None);
+        assert_eq!(Verdict::from_number(5), None);
+    }
+}

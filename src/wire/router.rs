@@ -102,3 +102,137 @@ fn checked(base: &BaseUrl, text: &str) -> Result<String> {
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use zeroize::Zeroizing;
+
+    fn asked(base: &str, status: u16, body: &str) -> Result<String> {
+        let base = BaseUrl::parse(base, true).expect("valid");
+        let response = Response {
+            status,
+            headers: vec![("retry-after".to_owned(), "7".to_owned())],
+            body: Zeroizing::new(body.as_bytes().to_vec()),
+        };
+        ui_url_reply(&base, &response, &Scrubber::default(), 0)
+    }
+
+    #[test]
+    fn the_url_in_every_form() {
+        for body in [
+            r#"{"Url":"https://ui.example.com/uiserver0/"}"#,
+            r#"{"url":" https://ui.example.com:443/uiserver0// "}"#,
+            "\u{feff}{\"URL\":\"https:\\/\\/UI.example.com\\/uiserver0\"}",
+            r#"<UiRouter xmlns="urn:x"><p:url xmlns:p="urn:y">https://ui.example.com/uiserver0/</p:url></UiRouter>"#,
+        ] {
+            let url = asked("https://p21.example.com", 200, body);
+            assert_eq!(
+                url.as_deref(),
+                Ok("https://ui.example.com/uiserver0"),
+                "{body}"
+            );
+        }
+        for body in [
+            r#"{"Url":"http://localhost:9/ui/"}"#,
+            r#"{"Url":"https://localhost:9/ui/"}"#,
+        ] {
+            assert!(asked("http://localhost:9", 200, body).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_url_is_refused() {
+        for (body, code, says) in [
+            ("", Code::NoUrl, "no Url"),
+            ("{}", Code::NoUrl, "no Url"),
+            ("null", Code::NoUrl, "no Url"),
+            (r#"{"Url":null}"#, Code::NoUrl, "no Url"),
+            (r#"{"Url":""}"#, Code::NoUrl, "no Url"),
+            (r#"{"Url":7}"#, Code::NoUrl, "no Url"),
+            (
+                r#"{"ErrorMessage":"No UI server"}"#,
+                Code::NoUrl,
+                "No UI server",
+            ),
+            (r#"{"Url":"/uiserver0"}"#, Code::NoUrl, "not a URL"),
+            (
+                r#"{"Url":"http://p21.example.com/uiserver0"}"#,
+                Code::NoUrl,
+                "unprotected",
+            ),
+            (
+                r#"{"Url":"javascript:alert(1)"}"#,
+                Code::NoUrl,
+                "neither https nor http",
+            ),
+            (
+                r#"{"Url":"https://u:hunter22@ui.example.com/"}"#,
+                Code::NoUrl,
+                "user or password",
+            ),
+            (
+                r#"{"Url":"https://ui.example.com/\r\nX: y"}"#,
+                Code::NoUrl,
+                "control characters",
+            ),
+            (
+                "<!DOCTYPE html><title>P21</title>",
+                Code::Parse,
+                "the server says: P21",
+            ),
+            ("https://ui.example.com/", Code::Parse, "plain text"),
+            ("{", Code::Parse, "not well-formed JSON"),
+        ] {
+            let error = asked("https://p21.example.com", 200, body).expect_err(body);
+            assert_eq!(error.code(), code, "{body}: {error}");
+            assert_eq!(error.http_status(), 200);
+            assert!(error.message().contains(says), "{body}: {error}");
+            assert!(!error.to_string().contains("hunter22"), "{error}");
+        }
+    }
+
+    #[test]
+    fn statuses_mean_what_they_mean_elsewhere() {
+        for (status, body, code, says, hint) in [
+            (
+                401,
+                "",
+                Code::Unauthorized,
+                "does not accept the token",
+                "Get a token again",
+            ),
+            (
+                401,
+                "You are not authorized to access API",
+                Code::Forbidden,
+                "forbids",
+                "Allow OData API Service",
+            ),
+            (
+                401,
+                r#"{"Description":"Authorization header was not present"}"#,
+                Code::Unauthorized,
+                "not present",
+                "did not reach P21",
+            ),
+            (403, "", Code::Forbidden, "forbids", "API scope"),
+            (
+                404,
+                "",
+                Code::NotFound,
+                "answers at https://p21.example.com/api/ui/router/v1/ (HTTP 404)",
+                "base_url",
+            ),
+            (429, "", Code::RateLimited, "throttles", "store"),
+            (503, "", Code::Server, "HTTP 503", "down"),
+        ] {
+            let error = asked("https://p21.example.com", status, body).expect_err("no URL");
+            assert_eq!((error.code(), error.http_status()), (code, status));
+            assert!(error.message().contains(says), "{error}");
+            assert!(error.hint().contains(hint), "{error}");
+        }
+        let error = asked("https://p21.example.com", 503, "").expect_err("no URL");
+        assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(7)));
+    }
+}
