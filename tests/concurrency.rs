@@ -235,7 +235,7 @@ fn hits_go_on_during_a_refresh_and_none_fails() {
                 while !done.load(Ordering::Relaxed) {
                     client
                         .with_token(&TokenOptions::default(), |token| {
-                            assert!(!token.value().is_empty())
+                            assert!(!token.value().is_empty());
                         })
                         .expect("a token");
                     hits += 1;

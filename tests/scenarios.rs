@@ -202,6 +202,7 @@ fn run(file: &Path) -> Vec<String> {
     failed.collect()
 }
 
+#[allow(clippy::too_many_lines, reason = "one arm for each step")]
 fn run_one(scenario: &Value, name: &str) {
     let clock = Arc::new(ManualClock::new(Now {
         mono: 1_000_000,

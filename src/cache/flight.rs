@@ -140,7 +140,7 @@ mod tests {
         let pulse = Pulse::default();
         let seen = pulse.seen();
         pulse.beat();
-        pulse.wait(seen, Duration::from_secs(3600), &SystemClock);
+        pulse.wait(seen, Duration::from_hours(1), &SystemClock);
     }
 
     #[test]
@@ -151,7 +151,7 @@ mod tests {
             .map(|_| {
                 let pulse = Arc::clone(&pulse);
                 std::thread::spawn(move || {
-                    pulse.wait(seen, Duration::from_secs(3600), &SystemClock)
+                    pulse.wait(seen, Duration::from_hours(1), &SystemClock);
                 })
             })
             .collect();

@@ -102,7 +102,7 @@ impl Registry {
             slots
                 .by_key
                 .values()
-                .for_each(|entry| entry.slot.after_fork())
+                .for_each(|entry| entry.slot.after_fork());
         });
     }
 }

@@ -660,7 +660,7 @@ impl Shared {
             let leave = |place: &Opened| {
                 self.runtime
                     .registry
-                    .close(&place.key, &place.slot, self.word)
+                    .close(&place.key, &place.slot, self.word);
             };
             let Some(old) = self.state.load_full() else {
                 leave(&new);

@@ -97,7 +97,7 @@ impl Runtime {
             self.words
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(word)
+                .push(word);
         });
     }
 

@@ -105,55 +105,8 @@ pub(super) fn resolve(
     let flag = |name: &str| parse_bool(text(name)).unwrap_or(false);
     let path = |name: &str| values.get(name).map(|value| PathBuf::from(value.expose()));
 
-    let password = secret_of(values, "password", "password_file")?;
-    let consumer_key = secret_of(values, "consumer_key", "consumer_key_file")?;
-    let access_token = secret_of(values, "access_token", "access_token_file")?;
+    let (auth_mode, credential) = authentication(values, text("auth_mode"))?;
     let username = values.get("username").filter(|name| !name.is_empty());
-
-    let mut missing = Vec::new();
-    if !values.contains_key("base_url") {
-        missing.push("base_url");
-    }
-    let auth_mode = match text("auth_mode") {
-        "" => match (&password, &consumer_key, &access_token) {
-            (Some(_), None, None) => Some(AuthMode::V2Password),
-            (None, Some(_), None) => Some(AuthMode::V2Consumer),
-            (None, None, Some(_)) => Some(AuthMode::Token),
-            (None, None, None) => None,
-            _ => {
-                let set: Vec<&str> = [
-                    ("password", &password),
-                    ("consumer_key", &consumer_key),
-                    ("access_token", &access_token),
-                ]
-                .into_iter()
-                .filter_map(|(name, value)| value.is_some().then_some(name))
-                .collect();
-                return Err(Error::new(Code::Config, format!("{} are both set, so it is not clear which one to use", set.join(" and ")))
-                    .with_hint("Set auth_mode to v2_password, v2_consumer or token, or remove the one that is not meant."));
-            }
-        },
-        name => AuthMode::from_name(name),
-    };
-    let credential = match auth_mode {
-        Some(AuthMode::V2Password | AuthMode::V1Password | AuthMode::V1Query) => {
-            if username.is_none() {
-                missing.push("username");
-            }
-            password.or_else(|| push_none(&mut missing, "password"))
-        }
-        Some(AuthMode::V2Consumer | AuthMode::V1Consumer) => {
-            consumer_key.or_else(|| push_none(&mut missing, "consumer_key"))
-        }
-        Some(AuthMode::Token) => access_token.or_else(|| push_none(&mut missing, "access_token")),
-        None if username.is_some() => push_none(&mut missing, "password"),
-        None => push_none(&mut missing, "username and password, or consumer_key"),
-    };
-    let (Some(auth_mode), Some(credential), true) = (auth_mode, credential, missing.is_empty())
-    else {
-        return Err(missing_error(&missing));
-    };
-
     let username = consumer_username
         .filter(|_| auth_mode.uses_consumer_key())
         .or(username)
@@ -216,6 +169,62 @@ pub(super) fn resolve(
             key: secret_of(values, "store_key", "store_key_file")?,
         },
     })
+}
+
+/// How to ask, and with what: by `auth_mode`, or by which credentials are there.
+fn authentication(
+    values: &BTreeMap<&'static str, Secret>,
+    mode: &str,
+) -> Result<(AuthMode, Credential)> {
+    let password = secret_of(values, "password", "password_file")?;
+    let consumer_key = secret_of(values, "consumer_key", "consumer_key_file")?;
+    let access_token = secret_of(values, "access_token", "access_token_file")?;
+    let username = values.get("username").filter(|name| !name.is_empty());
+
+    let mut missing = Vec::new();
+    if !values.contains_key("base_url") {
+        missing.push("base_url");
+    }
+    let auth_mode = match mode {
+        "" => match (&password, &consumer_key, &access_token) {
+            (Some(_), None, None) => Some(AuthMode::V2Password),
+            (None, Some(_), None) => Some(AuthMode::V2Consumer),
+            (None, None, Some(_)) => Some(AuthMode::Token),
+            (None, None, None) => None,
+            _ => {
+                let set: Vec<&str> = [
+                    ("password", &password),
+                    ("consumer_key", &consumer_key),
+                    ("access_token", &access_token),
+                ]
+                .into_iter()
+                .filter_map(|(name, value)| value.is_some().then_some(name))
+                .collect();
+                return Err(Error::new(Code::Config, format!("{} are both set, so it is not clear which one to use", set.join(" and ")))
+                    .with_hint("Set auth_mode to v2_password, v2_consumer or token, or remove the one that is not meant."));
+            }
+        },
+        name => AuthMode::from_name(name),
+    };
+    let credential = match auth_mode {
+        Some(AuthMode::V2Password | AuthMode::V1Password | AuthMode::V1Query) => {
+            if username.is_none() {
+                missing.push("username");
+            }
+            password.or_else(|| push_none(&mut missing, "password"))
+        }
+        Some(AuthMode::V2Consumer | AuthMode::V1Consumer) => {
+            consumer_key.or_else(|| push_none(&mut missing, "consumer_key"))
+        }
+        Some(AuthMode::Token) => access_token.or_else(|| push_none(&mut missing, "access_token")),
+        None if username.is_some() => push_none(&mut missing, "password"),
+        None => push_none(&mut missing, "username and password, or consumer_key"),
+    };
+    let (Some(auth_mode), Some(credential), true) = (auth_mode, credential, missing.is_empty())
+    else {
+        return Err(missing_error(&missing));
+    };
+    Ok((auth_mode, credential))
 }
 
 fn push_none(missing: &mut Vec<&'static str>, name: &'static str) -> Option<Credential> {

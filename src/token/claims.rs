@@ -158,7 +158,7 @@ mod tests {
             format!("{head}.{}.s", part("\"x\"")),
             format!("{head}.{payload}.{}", "s".repeat(MAX_JWT)),
         ] {
-            assert_eq!(jwt_claims(&token), None, "{:.40}", token);
+            assert_eq!(jwt_claims(&token), None, "{token:.40}");
         }
         assert!(is_jwt(&format!("{head}.{}.s", part("[]"))), "shape alone");
     }

@@ -8,7 +8,7 @@ use p21auth::mock::{Emulator, Options};
 use p21auth::{Client, Config};
 
 /// Long enough for any event on a busy machine; nothing is ever slowed down by it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const USER: &str = "demo";
 pub const PASSWORD: &str = "demo-password";

@@ -155,6 +155,7 @@ fn byte_order_marks_and_other_encodings() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn what_is_not_a_token_has_its_own_error() {
     let deep_json = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     let deep_xml = "<a>".repeat(100_000);

@@ -40,6 +40,7 @@ fn a_token_comes_with_any_success() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn every_row_of_the_error_table() {
     let grant = r#"{"error":"invalid_grant","error_description":"Wrong."}"#;
     let null_reference = r#"{"Message":"Object reference not set to an instance of an object.","ExceptionType":"System.NullReferenceException"}"#;
