@@ -217,3 +217,176 @@ pub fn without_scheme(text: &str) -> &str {
         _ => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
+    const NOW: Now = Now {
+        mono: 5_000,
+        wall: 1_767_225_600_000,
+    };
+
+    fn jwt(payload: &Value) -> String {
+        let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        format!("{}.{}.c2ln", part(&json!({"alg": "x"})), part(payload))
+    }
+
+    fn token(access: &str) -> Token {
+        let reply = Reply {
+            access_token: Secret::new(access),
+            refresh_token: Some(Secret::new("refresh-secret\n\"")),
+            user_name: Some("api.user".to_owned()),
+            session_id: Some("s1".to_owned()),
+            ..Reply::default()
+        };
+        let life = Life {
+            sent: NOW,
+            lifetime_ms: 60_000,
+        };
+        Token::new(reply, life, 7, 250)
+    }
+
+    #[test]
+    fn one_buffer_in_every_form() {
+        let token = token("tok");
+        assert_eq!(token.value(), "tok");
+        assert_eq!(token.with_scheme(), "Bearer tok");
+        assert_eq!(token.value_with_nul(false), b"tok\0");
+        assert_eq!(token.value_with_nul(true), b"Bearer tok\0");
+        assert_eq!(token.fingerprint(), fingerprint(b"tok"));
+        assert_eq!((token.generation, token.jitter_permille), (7, 100));
+        assert_eq!(token.to_reply().access_token.expose(), "tok");
+        assert_eq!(token.to_reply().user_name.as_deref(), Some("api.user"));
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let token = token("very-secret-token");
+        let shown = format!("{token:?} {:?}", token.to_reply());
+        assert!(
+            shown.contains(&token.fingerprint()) && !shown.contains("secret-"),
+            "{shown}"
+        );
+        assert!(!shown.contains("refresh-"), "{shown}");
+    }
+
+    #[test]
+    fn fields_by_the_guides_names() {
+        let access = jwt(&json!({"sub": "", "exp": 5, "P21.SessionId": "s2", "x": null, "a": [1]}));
+        let token = token(&access);
+        for (name, text) in [
+            ("AccessToken", Some(access.as_str())),
+            ("TokenType", Some("Bearer")),
+            ("RefreshToken", Some("refresh-secret\n\"")),
+            ("UserName", Some("api.user")),
+            ("SessionId", Some("s1")),
+            ("Scope", None),
+            ("ConsumerUid", None),
+            ("AppKey", None),
+            ("ExpiresInSeconds", None),
+            ("ExpiresIn", None),
+            ("accesstoken", None),
+            ("", None),
+            ("Claims", None),
+            ("Claims.", None),
+            ("Claims.sub", Some("")),
+            ("Claims.exp", Some("5")),
+            ("Claims.P21.SessionId", Some("s2")),
+            ("Claims.x", None),
+            ("Claims.a", Some("[1]")),
+            ("Claims.SUB", None),
+        ] {
+            assert_eq!(token.field(name).as_deref(), text, "{name}");
+        }
+        assert_eq!(self::token("opaque").field("Claims.sub"), None);
+    }
+
+    #[test]
+    fn json_counts_from_now() {
+        let access = jwt(&json!({"sub": "u"}));
+        let token = token(&access);
+        let read = |ms| serde_json::from_str::<Value>(&token.to_json(NOW.plus(ms))).expect("JSON");
+        let expected = |left: i64| {
+            json!({
+                "AccessToken": access, "TokenType": "Bearer", "RefreshToken": "refresh-secret\n\"", "UserName": "api.user",
+                "ExpiresIn": left, "ExpiresInSeconds": left, "Scope": null, "SessionId": "s1", "ConsumerUid": null,
+                "AppKey": null, "Claims": { "sub": "u" },
+            })
+        };
+        assert_eq!(read(0), expected(60));
+        assert_eq!(read(1), expected(59));
+        assert_eq!(read(60_000), expected(0));
+        assert_eq!(read(i64::MAX), expected(0));
+        let opaque = self::token("opaque").to_json(NOW);
+        assert!(!opaque.contains("Claims"), "{}", *opaque);
+    }
+
+    #[test]
+    fn json_never_outgrows_its_buffer() {
+        let control = "\u{1}".repeat(500);
+        let reply = Reply {
+            access_token: Secret::new("tok"),
+            refresh_token: Some(Secret::new(control.as_str())),
+            scope: Some(control.clone()),
+            ..Reply::default()
+        };
+        let json = reply_json("tok", &reply, Some(i64::MIN), None);
+        assert_eq!(
+            serde_json::from_str::<Value>(&json).expect("JSON")["RefreshToken"],
+            control
+        );
+        let bound = 128
+            + [3, 500, 500, 6]
+                .map(|length| 6 * length + 2)
+                .iter()
+                .sum::<usize>();
+        assert!(json.capacity() < bound + 300, "{}", json.capacity());
+    }
+
+    #[test]
+    fn own_tokens_as_they_are_pasted() {
+        let access = jwt(&json!({"exp": NOW.unix() + 600}));
+        for pasted in [
+            access.clone(),
+            format!("Bearer {access}"),
+            format!(" \tbEARER \t{access}\r\n"),
+        ] {
+            let token = Token::own(&Secret::new(pasted), NOW).expect("a token");
+            assert_eq!(token.value(), access);
+            assert_eq!(token.life.lifetime_ms, 600_000);
+            assert_eq!(token.expires_in_s(NOW), 600);
+        }
+        let expired = jwt(&json!({"exp": NOW.unix() - 5}));
+        let token = Token::own(&Secret::new(expired), NOW).expect("expired is no error here");
+        assert!(token.life.left_ms(NOW) < 0);
+        assert_eq!(token.expires_in_s(NOW), 0);
+        for unlimited in ["opaque", "BearerX", &jwt(&json!({"sub": "u"}))] {
+            let token = Token::own(&Secret::new(unlimited), NOW).expect("a token");
+            assert_eq!(token.value(), unlimited);
+            assert_eq!(token.life.lifetime_ms, i64::MAX);
+            assert_eq!(token.expires_in_s(NOW), i64::from(i32::MAX));
+        }
+    }
+
+    #[test]
+    fn own_tokens_that_are_none() {
+        for bad in [
+            "",
+            "  ",
+            "Bearer",
+            "bearer \n",
+            "Bearer a b",
+            "a\nb",
+            "a\0b",
+            "tök",
+        ] {
+            let error = Token::own(&Secret::new(bad), NOW).expect_err(bad);
+            assert_eq!(error.code(), Code::Config);
+            assert!(!error.hint().is_empty());
+        }
+    }
+}
