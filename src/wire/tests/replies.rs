@@ -244,6 +244,11 @@ fn what_is_not_a_token_has_its_own_error() {
             Code::NoAccessToken,
             "access token",
         ),
+        (
+            "<t AccessToken=\"tok\"/>",
+            Code::NoAccessToken,
+            "holds no access token",
+        ),
         ("<AccessToken>tok</AccessToken>", Code::Parse, "plain text"),
         (
             "12345",
