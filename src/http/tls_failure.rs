@@ -1,6 +1,7 @@
 //! TLS failures in words: which certificate was met, and which option would trust it.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
 use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
 
@@ -58,6 +59,9 @@ fn refused(refusal: &Refusal, place: &str) -> Error {
     let what = match &refusal.why {
         Why::UnknownIssuer if certificate.self_signed => "is self-signed".to_owned(),
         Why::UnknownIssuer => "comes from an issuer that is not trusted here".to_owned(),
+        Why::OtherKey => {
+            "is not signed by the authority of its issuer's name that is trusted here".to_owned()
+        }
         Why::Expired => "has expired".to_owned(),
         Why::NotYetValid => "is not valid yet".to_owned(),
         Why::WrongName => format!(
@@ -77,7 +81,7 @@ fn refused(refusal: &Refusal, place: &str) -> Error {
     tls(format!(
         "the TLS certificate of {place} {what}: {certificate}"
     ))
-    .with_hint(advice(refusal) + &bundle_note(&refusal.why))
+    .with_hint(advice(refusal) + &bundle_note(refusal))
 }
 
 /// The exact option to trust it, where trusting it can be right.
@@ -104,6 +108,9 @@ fn advice(refusal: &Refusal) -> String {
                 "Set ca_file to a PEM file with the certificate of \"{issuer}\", or {pin} to trust exactly this certificate.{chain}"
             )
         }
+        Why::OtherKey => format!(
+            "The issuer was probably renewed under the same name: name the new certificate of \"{issuer}\" in ca_file, or set {pin} to trust exactly this certificate."
+        ),
         Why::Expired => format!(
             "Renew the certificate on the server; until then {pin} accepts exactly this one."
         ),
@@ -134,28 +141,36 @@ fn advice(refusal: &Refusal) -> String {
 }
 
 /// People who set a bundle for another program expect it to count here.
-fn bundle_note(why: &Why) -> String {
-    if !matches!(why, Why::UnknownIssuer | Why::NoAuthorities) {
+fn bundle_note(refusal: &Refusal) -> String {
+    if !matches!(
+        refusal.why,
+        Why::UnknownIssuer | Why::OtherKey | Why::NoAuthorities
+    ) {
         return String::new();
     }
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    // Windows and macOS have stores of their own, which the SSL_CERT variables do not touch.
+    let read_here = cfg!(all(unix, not(target_vendor = "apple")));
+    let mut used: Vec<PathBuf> = refusal.ca_file.iter().cloned().collect();
     let mut note = String::new();
-    if set("REQUESTS_CA_BUNDLE") {
+    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
+        match set(name) {
+            Some(path) if read_here => {
+                used.push(path.into());
+                let _ = write!(note, " {name} is set: authorities were read from there.");
+            }
+            Some(_) => {
+                let _ = write!(note, " {name} is set but not used on this system.");
+            }
+            None => {}
+        }
+    }
+    if let Some(path) = set("REQUESTS_CA_BUNDLE")
+        && !used.contains(&path.into())
+    {
         note.push_str(
             " REQUESTS_CA_BUNDLE is set but not used by this library: name its file in ca_file.",
         );
-    }
-    // Windows and macOS have their own stores, which these variables do not touch.
-    let read_here = cfg!(all(unix, not(target_vendor = "apple")));
-    for name in ["SSL_CERT_FILE", "SSL_CERT_DIR"] {
-        if set(name) {
-            let used = if read_here {
-                "is set: the trusted authorities came from there, not from the system"
-            } else {
-                "is set but not used on this system: name its file in ca_file"
-            };
-            let _ = write!(note, " {name} {used}.");
-        }
     }
     note
 }

@@ -4,7 +4,7 @@
 //! without proof of its key would let anybody who has seen it pose as the server.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -33,6 +33,7 @@ pub(super) fn client_config(trust: &TlsTrust) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier {
         judge: judge(trust, &provider)?,
+        ca_file: trust.ca_file.clone(),
         algorithms: provider.signature_verification_algorithms,
     };
     Ok(ClientConfig::builder_with_provider(provider)
@@ -111,7 +112,27 @@ enum Judge {
 #[derive(Debug)]
 struct Verifier {
     judge: Judge,
+    ca_file: Option<PathBuf>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    fn refusal(
+        &self,
+        der: &CertificateDer<'_>,
+        has_intermediates: bool,
+        host: Option<&ServerName<'_>>,
+        why: Why,
+    ) -> rustls::Error {
+        let refusal = Refusal {
+            certificate: Certificate::read(der),
+            why,
+            has_intermediates,
+            host: host.map(|name| name.to_str().into_owned()),
+            ca_file: self.ca_file.clone(),
+        };
+        rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -146,7 +167,7 @@ impl ServerCertVerifier for Verifier {
                 }
             }
         };
-        Err(refusal(
+        Err(self.refusal(
             end_entity,
             !intermediates.is_empty(),
             Some(server_name),
@@ -161,7 +182,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls12_signature(message, cert, dss, &self.algorithms)
-            .map_err(|error| refusal(cert, true, None, Why::Unproven(error.to_string())))
+            .map_err(|error| self.refusal(cert, true, None, Why::Unproven(error.to_string())))
     }
 
     fn verify_tls13_signature(
@@ -171,7 +192,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, cert, dss, &self.algorithms)
-            .map_err(|error| refusal(cert, true, None, Why::Unproven(error.to_string())))
+            .map_err(|error| self.refusal(cert, true, None, Why::Unproven(error.to_string())))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -183,6 +204,8 @@ impl ServerCertVerifier for Verifier {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     UnknownIssuer,
+    /// An authority of the issuer's name is trusted, but it did not sign this.
+    OtherKey,
     Expired,
     NotYetValid,
     WrongName,
@@ -200,6 +223,7 @@ impl Why {
         };
         match error {
             CertificateError::UnknownIssuer => Why::UnknownIssuer,
+            CertificateError::BadSignature => Why::OtherKey,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Why::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Why::NotYetValid
@@ -222,6 +246,8 @@ pub(super) struct Refusal {
     pub(super) has_intermediates: bool,
     /// The host that was asked for, where known.
     pub(super) host: Option<String>,
+    /// The file whose authorities were trusted too.
+    pub(super) ca_file: Option<PathBuf>,
 }
 
 impl fmt::Display for Refusal {
@@ -231,21 +257,6 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-fn refusal(
-    der: &CertificateDer<'_>,
-    has_intermediates: bool,
-    host: Option<&ServerName<'_>>,
-    why: Why,
-) -> rustls::Error {
-    let refusal = Refusal {
-        certificate: Certificate::read(der),
-        why,
-        has_intermediates,
-        host: host.map(|name| name.to_str().into_owned()),
-    };
-    rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
-}
 
 #[cfg(test)]
 mod tests {

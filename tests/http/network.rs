@@ -1,6 +1,5 @@
 //! Requests, deadlines, sizes and broken connections, without TLS.
 
-use std::net::TcpListener;
 use std::time::Instant;
 
 use p21auth::error::Code;
@@ -9,7 +8,7 @@ use p21auth::options::Resolve;
 use p21auth::secret::Secret;
 use p21auth::wire::Method;
 
-use crate::server::{OK, Server, until_closed};
+use crate::server::{OK, Server, closed_port, until_closed};
 use crate::{LONG, MAX_BODY, SHORT, fails, request, send, send_within, settings};
 
 #[test]
@@ -238,10 +237,7 @@ fn what_is_not_http_is_told_and_not_tried_again() {
 
 #[test]
 fn a_closed_port_names_itself() {
-    // Bound but not listening for long: after the drop nothing answers there.
-    let address = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port");
+    let (_socket, address) = closed_port();
     let outcome = send(&settings(), &format!("http://{address}"));
     let error = fails(
         outcome,

@@ -9,7 +9,7 @@ use p21auth::options::{ProxyChoice, TransportSettings};
 use p21auth::secret::Secret;
 use url::Url;
 
-use crate::server::{OK, Server};
+use crate::server::{OK, Server, closed_port};
 use crate::tls::Identity;
 use crate::{fails, in_child, send, settings};
 
@@ -200,9 +200,7 @@ fn a_proxy_that_answers_once_only_is_still_reported() {
 
 #[test]
 fn a_proxy_that_is_not_there_is_named() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a port");
+    let (_socket, address) = closed_port();
     for target in ["https://p21.example", "http://p21.example"] {
         let error = refused(
             &format!("http://user:{PROXY_PASSWORD}@{address}"),
@@ -235,6 +233,23 @@ fn an_https_proxy_is_verified_too() {
             &identity.sha256(),
         ],
         &["tls_pin_sha256="],
+    );
+}
+
+#[test]
+fn an_https_proxy_is_asked_for_its_reason_too() {
+    let identity = Identity::self_signed(&["127.0.0.1"]);
+    let proxy = Server::tls_answering(
+        identity.config(),
+        "HTTP/1.1 407 x\r\nProxy-Authenticate: NTLM\r\nContent-Length: 0\r\n\r\n",
+    );
+    let mut settings = through(&proxy.url("https"));
+    settings.tls.pins = vec![identity.pin()];
+    fails(
+        send(&settings, "https://p21.example"),
+        Code::Proxy,
+        &["NTLM", "not supported"],
+        &["p21.example:443"],
     );
 }
 

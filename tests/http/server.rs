@@ -75,12 +75,17 @@ impl Server {
 
     /// Answers `OK` over TLS.
     pub(crate) fn tls(config: ServerConfig) -> Server {
+        Server::tls_answering(config, OK)
+    }
+
+    /// Sends this to each request, over TLS.
+    pub(crate) fn tls_answering(config: ServerConfig, text: &'static str) -> Server {
         let config = Arc::new(config);
         Server::raw(move |stream, heads| {
             let session = ServerConnection::new(Arc::clone(&config)).expect("a session");
             let mut stream = StreamOwned::new(session, stream);
             if heads.read(&mut stream) {
-                let _ = stream.write_all(OK.as_bytes());
+                let _ = stream.write_all(text.as_bytes());
                 stream.conn.send_close_notify();
                 let _ = stream.flush();
             }
@@ -152,4 +157,14 @@ impl Heads {
 pub(crate) fn until_closed(stream: &mut dyn Stream) {
     let mut sink = [0; 1024];
     while stream.read(&mut sink).is_ok_and(|got| got > 0) {}
+}
+
+/// A port at which connections are refused for as long as the socket lives: bound, but nobody listens.
+pub(crate) fn closed_port() -> (socket2::Socket, SocketAddr) {
+    let socket =
+        socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    socket.bind(&any.into()).expect("a port");
+    let address = socket.local_addr().expect("an address");
+    (socket, address.as_socket().expect("an address"))
 }

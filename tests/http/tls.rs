@@ -191,6 +191,19 @@ fn a_self_signed_certificate_is_told_and_can_be_trusted_by_either_option() {
 }
 
 #[test]
+fn an_authority_renewed_under_its_old_name_is_told() {
+    let (old, new) = (Ca::new(), Ca::new());
+    let identity = Identity::new(&["127.0.0.1"], |_| (), Some(&new));
+    let server = Server::tls(identity.config());
+    fails(
+        send(&trusting(&old.pem).0, &server.url("https")),
+        Code::Tls,
+        &["not signed by the authority of its issuer's name"],
+        &["renewed", "CN=Company Root", "ca_file", &identity.sha256()],
+    );
+}
+
+#[test]
 fn an_expired_certificate_says_since_when() {
     let ca = Ca::new();
     let expire = |params: &mut CertificateParams| {
@@ -464,4 +477,29 @@ fn bundles_of_other_programs_are_mentioned() {
         &["REQUESTS_CA_BUNDLE is set but not used", "ca_file"],
     );
     assert!(!error.hint().contains("SSL_CERT"), "{error}");
+    let (settings, _file) = trusting(&Identity::self_signed(&["x"]).pem);
+    let error = send(&settings, &server.url("https")).expect_err("another authority");
+    assert!(error.hint().contains("REQUESTS_CA_BUNDLE"), "{error}");
+}
+
+#[test]
+fn a_bundle_that_is_in_use_is_not_mentioned() {
+    let folder = tempfile::tempdir().expect("folder");
+    let bundle = folder.path().join("bundle.pem");
+    std::fs::write(&bundle, Ca::new().pem).expect("written");
+    let path = bundle.to_str().expect("UTF-8");
+    if !in_child(
+        "tls::a_bundle_that_is_in_use_is_not_mentioned",
+        &[("REQUESTS_CA_BUNDLE", path), ("SSL_CERT_FILE", path)],
+    ) {
+        return;
+    }
+    let server = Server::tls(Identity::self_signed(&["127.0.0.1"]).config());
+    let error = fails(
+        send(&settings(), &server.url("https")),
+        Code::Tls,
+        &["is self-signed"],
+        &["SSL_CERT_FILE is set: authorities were read from there"],
+    );
+    assert!(!error.hint().contains("REQUESTS_CA_BUNDLE"), "{error}");
 }
