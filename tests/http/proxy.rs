@@ -9,8 +9,8 @@ use p21auth::options::{ProxyChoice, TransportSettings};
 use p21auth::secret::Secret;
 use url::Url;
 
+use crate::identity::Identity;
 use crate::server::{OK, Server, closed_port};
-use crate::tls::Identity;
 use crate::{fails, in_child, send, settings};
 
 const PROXY_PASSWORD: &str = "proxy-hunter22";

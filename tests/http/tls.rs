@@ -7,117 +7,13 @@ use std::sync::Arc;
 use p21auth::error::Code;
 use p21auth::http::{HttpTransport, Transport as _};
 use p21auth::options::{Pin, TransportSettings};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
-};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
+use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;
-use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SupportedProtocolVersion};
-use sha2::{Digest as _, Sha256};
 
+use crate::identity::{Ca, Identity};
 use crate::server::{OK, Server, until_closed};
 use crate::{LONG, MAX_BODY, fails, in_child, request, send, settings};
-
-/// A certificate with its key.
-pub(crate) struct Identity {
-    pub(crate) der: CertificateDer<'static>,
-    pub(crate) pem: String,
-    key: KeyPair,
-}
-
-impl Identity {
-    fn new(
-        names: &[&str],
-        adjust: impl FnOnce(&mut CertificateParams),
-        ca: Option<&Ca>,
-    ) -> Identity {
-        let key = KeyPair::generate().expect("key");
-        let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-        let mut params = CertificateParams::new(names).expect("names");
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "P21 middleware");
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        params.not_after = date_time_ymd(2040, 12, 31);
-        adjust(&mut params);
-        let certificate = match ca {
-            Some(ca) => params.signed_by(&key, &ca.issuer),
-            None => params.self_signed(&key),
-        }
-        .expect("certificate");
-        Identity {
-            der: certificate.der().clone(),
-            pem: certificate.pem(),
-            key,
-        }
-    }
-
-    pub(crate) fn self_signed(names: &[&str]) -> Identity {
-        Identity::new(names, |_| (), None)
-    }
-
-    pub(crate) fn sha256(&self) -> String {
-        p21auth::secret::hex(&Sha256::digest(&self.der))
-    }
-
-    pub(crate) fn pin(&self) -> Pin {
-        Pin(Sha256::digest(&self.der).into())
-    }
-
-    pub(crate) fn config(&self) -> ServerConfig {
-        self.config_with(&self.key, rustls::ALL_VERSIONS)
-    }
-
-    /// Shows this certificate but signs with `key`.
-    fn config_with(
-        &self,
-        key: &KeyPair,
-        versions: &[&'static SupportedProtocolVersion],
-    ) -> ServerConfig {
-        let key = PrivateKeyDer::try_from(key.serialize_der()).expect("key");
-        let key = rustls::crypto::ring::sign::any_supported_type(&key).expect("key");
-        let shown = CertifiedKey::new(vec![self.der.clone()], key);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Always(Arc::new(shown))))
-    }
-}
-
-/// Shows its certificate to everybody, whether or not it fits the key.
-#[derive(Debug)]
-struct Always(Arc<CertifiedKey>);
-
-impl rustls::server::ResolvesServerCert for Always {
-    fn resolve(&self, _: rustls::server::ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0))
-    }
-}
-
-struct Ca {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Ca {
-    fn new() -> Ca {
-        let key = KeyPair::generate().expect("key");
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params
-            .distinguished_name
-            .push(DnType::CommonName, "Company Root");
-        let pem = params.self_signed(&key).expect("certificate").pem();
-        Ca {
-            pem,
-            issuer: Issuer::new(params, key),
-        }
-    }
-}
 
 fn pinned(identity: &Identity) -> TransportSettings {
     let mut settings = settings();
