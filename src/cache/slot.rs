@@ -452,12 +452,7 @@ impl Slot {
                 return (Step::NeedFetch, None);
             };
             let flight = Flight::new();
-            let limit = gate
-                .open
-                .iter()
-                .map(|open| open.timeout)
-                .max()
-                .unwrap_or(caller.wait);
+            let limit = gate.flight_limit(caller.wait);
             let job = self.token_job(Arc::clone(&flight), fetch, limit);
             let step = match (decision, &token) {
                 (Decision::RefreshDue, Some(token)) => Step::Have(Arc::clone(token)),
@@ -708,12 +703,7 @@ impl Slot {
                 return (Step::NeedFetch, None);
             };
             let flight = Flight::new();
-            let limit = gate
-                .open
-                .iter()
-                .map(|open| open.timeout)
-                .max()
-                .unwrap_or(caller.wait);
+            let limit = gate.flight_limit(caller.wait);
             let job = self.ui_job(
                 Arc::clone(&flight),
                 fetch,
@@ -935,6 +925,18 @@ impl Gate {
         for open in &self.open {
             open.word.store(next_number(), Ordering::Release);
         }
+    }
+
+    /// What a flight that starts now may take: the longest `timeout_ms` of the open clients, less a little, so that those who
+    /// wait as long learn what went wrong and not only that time ran out.
+    fn flight_limit(&self, own: Duration) -> Duration {
+        let longest = self
+            .open
+            .iter()
+            .map(|open| open.timeout)
+            .max()
+            .unwrap_or(own);
+        longest - (longest / 20).min(Duration::from_millis(200))
     }
 
     fn note_failure(&mut self, error: &Error, now: Now) {
