@@ -1,2 +1,99 @@
-//! Build script.
-fn main() {}
+//! Generates the C header into `OUT_DIR` and sets what the shared library tells the loader.
+//!
+//! `include/p21auth.h` is committed; `tests/header.rs` compares the two. Nothing is written into the source tree.
+
+use std::path::Path;
+use std::{env, fs};
+
+/// The files of `src/capi` with something to declare, in the header's order.
+const SECTIONS: [&str; 10] = [
+    "types", "status", "flags", "library", "config", "client", "token", "snapshot", "error", "log",
+];
+
+const HEAD: &str = "\
+/* libp21auth: access tokens for Epicor Prophet 21 APIs, fetched once, shared by every thread, always valid.
+ *
+ * C99 and C++. Generated from src/capi by cbindgen; change it there.
+ */
+#ifndef P21AUTH_H
+#define P21AUTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern \"C\" {
+#endif
+";
+
+const TAIL: &str = "
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* P21AUTH_H */
+";
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=cbindgen.toml");
+    println!("cargo::rerun-if-changed=src/capi");
+    let root = env::var("CARGO_MANIFEST_DIR").expect("set by cargo");
+    let out = env::var("OUT_DIR").expect("set by cargo");
+    fs::write(Path::new(&out).join("p21auth.h"), header(Path::new(&root)))
+        .expect("OUT_DIR is writable");
+    link_arguments();
+}
+
+fn header(root: &Path) -> String {
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))
+        .expect("cbindgen.toml is well formed");
+    let mut text = HEAD.to_owned();
+    for section in SECTIONS {
+        let source = root.join("src/capi").join(section).with_extension("rs");
+        text.push_str(&introduction(
+            &fs::read_to_string(&source).expect("src/capi is readable"),
+        ));
+        let bindings = cbindgen::Builder::new()
+            .with_config(config.clone())
+            .with_src(&source)
+            .generate()
+            .expect("src/capi is understood by cbindgen");
+        let mut declarations = Vec::new();
+        bindings.write(&mut declarations);
+        text.push('\n');
+        text.push_str(String::from_utf8_lossy(&declarations).trim());
+        text.push('\n');
+    }
+    text.push_str(TAIL);
+    text
+}
+
+/// The text at the head of a source file as a comment.
+fn introduction(source: &str) -> String {
+    let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
+    let mut text = format!("\n/* {}\n", "-".repeat(100));
+    for line in lines.filter(|line| !line.contains("```")) {
+        text.push_str(" *");
+        text.push_str(line);
+        text.push('\n');
+    }
+    text + " */\n"
+}
+
+/// Its name on disk, and that it stays in memory once loaded: threads of its own may still run when its user is gone.
+fn link_arguments() {
+    let version = 0;
+    match env::var("CARGO_CFG_TARGET_OS").as_deref() {
+        Ok("linux" | "android" | "freebsd") => {
+            println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libp21auth.so.{version}");
+            println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+        }
+        Ok("macos") => {
+            println!(
+                "cargo::rustc-cdylib-link-arg=-Wl,-install_name,@rpath/libp21auth.{version}.dylib"
+            );
+        }
+        _ => {}
+    }
+}

@@ -53,6 +53,7 @@
 //! This project is not affiliated with Epicor Software Corporation.
 
 pub mod cache;
+pub mod capi;
 pub mod client;
 pub mod clock;
 pub mod error;

@@ -15,6 +15,8 @@ use arc_swap::ArcSwapOption;
 pub use default::{update_default, with_default};
 pub use runtime::Runtime;
 
+use zeroize::Zeroizing;
+
 use crate::cache::classify::{Ask, Windows, fresh_for_ms};
 use crate::cache::{
     Caller, Fetch, Need, Presence, Slot, SlotInfo, SlotKey, SlotOptions, Waited, held,
@@ -280,6 +282,34 @@ impl Client {
         options.check()?;
         self.0
             .ask(options, |slot, caller| slot.ui_url(&options.ask(), caller))
+    }
+
+    /// A token of its own from the server, past the cache, as JSON in the guide's names. It is asked for on the calling
+    /// thread, within `timeout_ms`, and never replaces the cached one. A cool-down or backoff of the identity holds here
+    /// too, and refused credentials begin one. With `auth_mode=token`: the caller's token, without a request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::token`].
+    pub fn request_uncached(&self) -> Result<Zeroizing<String>> {
+        let opened = self.0.opened()?;
+        let (slot, now) = (&opened.slot, || self.0.runtime.clock.now());
+        if opened.is_own() {
+            let token = slot.current();
+            let live = token.as_ref().filter(|token| token.life.left_ms(now()) > 0);
+            let token = live.ok_or_else(|| own_expired(&opened))?;
+            return Ok(token.to_json(now()));
+        }
+        if let Some(error) = slot.held_back() {
+            return Err(error);
+        }
+        crate::sys::pin_library();
+        let limit = Duration::from_millis(opened.settings.timeout_ms);
+        let fetched = opened
+            .fetch(&self.0.runtime)
+            .token(limit, &|| slot.count_request())
+            .map_err(|error| slot.note_refusal(error))?;
+        Ok(Token::new(fetched.reply, fetched.life, 0, 0).to_json(now()))
     }
 
     /// Gives the client other credentials or settings; whoever waits for the old ones waits for the new.

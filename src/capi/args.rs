@@ -1,0 +1,132 @@
+//! What comes in from C, checked, and where results go out.
+
+use std::ffi::{CStr, c_char};
+use std::time::Duration;
+
+use super::flags::{P21_CACHED_ONLY, P21_FORCE_REFRESH, P21_NO_WAIT, P21_WITH_SCHEME};
+use crate::client::TokenOptions;
+use crate::error::{Code, Error, Result};
+
+/// Where a result goes. Holds something neutral from the start, so that a failed call leaves no rubbish behind.
+pub(super) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    /// Refuses NULL, otherwise writes `neutral`.
+    ///
+    /// # Safety
+    ///
+    /// `pointer` is NULL or points to memory for a `T`, for as long as this lives.
+    #[inline]
+    pub(super) unsafe fn new(pointer: *mut T, neutral: T, name: &str) -> Result<Out<T>> {
+        if pointer.is_null() {
+            return Err(null(name));
+        }
+        // SAFETY: not NULL, so it points to memory for a `T`.
+        unsafe { pointer.write(neutral) };
+        Ok(Out(pointer))
+    }
+
+    #[inline]
+    pub(super) fn set(&self, value: T) {
+        // SAFETY: checked in `new`, whose caller promised that it lasts.
+        unsafe { self.0.write(value) };
+    }
+}
+
+#[cold]
+pub(super) fn null(name: &str) -> Error {
+    Error::new(Code::NullArgument, format!("{name} is NULL"))
+}
+
+/// Required text.
+///
+/// # Safety
+///
+/// `pointer` is NULL or a C string that outlives `'a`.
+pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
+    // SAFETY: as the caller promised.
+    unsafe { optional_text(pointer, name) }?.ok_or_else(|| null(name))
+}
+
+/// Text that may be missing.
+///
+/// # Safety
+///
+/// As [`text`].
+pub(super) unsafe fn optional_text<'a>(
+    pointer: *const c_char,
+    name: &str,
+) -> Result<Option<&'a str>> {
+    if pointer.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: not NULL, so it is a C string.
+    let text = unsafe { CStr::from_ptr(pointer) };
+    // The text itself is not shown: it may be a secret.
+    text.to_str().map(Some).map_err(|_| {
+        Error::new(Code::InvalidUtf8, format!("{name} is not valid UTF-8"))
+            .with_hint("Convert the text to UTF-8 first; Windows' ANSI code pages are not.")
+    })
+}
+
+/// Required bytes; NULL only when there are none.
+///
+/// # Safety
+///
+/// `pointer` is NULL or points to `len` bytes that outlive `'a`.
+pub(super) unsafe fn bytes<'a>(pointer: *const u8, len: usize, name: &str) -> Result<&'a [u8]> {
+    if len == 0 {
+        return Ok(&[]);
+    }
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    if isize::try_from(len).is_err() {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            format!("no memory is {len} bytes long"),
+        ));
+    }
+    // SAFETY: not NULL, so it points to `len` bytes, and no slice is longer than `isize::MAX`.
+    Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
+}
+
+/// The flags and waiting time of one call.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) options: TokenOptions,
+    pub(super) with_scheme: bool,
+}
+
+/// Flags of the calls that answer a token.
+pub(super) const TOKEN_FLAGS: u32 =
+    P21_FORCE_REFRESH | P21_CACHED_ONLY | P21_WITH_SCHEME | P21_NO_WAIT;
+
+impl Ask {
+    /// Reads flags; one that is not in `known` is an error, so that it may get a meaning later.
+    #[inline]
+    pub(super) fn new(flags: u32, known: u32, wait_ms: u32) -> Result<Ask> {
+        if flags & !known != 0 {
+            return Err(unknown_flags(flags & !known));
+        }
+        let is_set = |flag| flags & flag != 0;
+        Ok(Ask {
+            options: TokenOptions {
+                force_refresh: is_set(P21_FORCE_REFRESH),
+                cached_only: is_set(P21_CACHED_ONLY),
+                no_wait: is_set(P21_NO_WAIT),
+                wait: (wait_ms > 0).then(|| Duration::from_millis(wait_ms.into())),
+                min_valid: Duration::ZERO,
+            },
+            with_scheme: is_set(P21_WITH_SCHEME),
+        })
+    }
+}
+
+#[cold]
+fn unknown_flags(bits: u32) -> Error {
+    Error::new(
+        Code::InvalidArgument,
+        format!("this call has no flag {bits:#x}"),
+    )
+}

@@ -1,0 +1,128 @@
+//! Client
+//!
+//! All clients of one identity (server, user, secret and the way there) share one token in the process. Making a client
+//! sends nothing; the first token that is asked for does. Where a function below says so, a client of NULL means the
+//! default client: one for the process, opened from the P21_ environment variables at first use.
+
+use std::ffi::c_char;
+
+use arc_swap::ArcSwap;
+
+use super::args::{Out, null};
+use super::types::{p21_client, p21_config, p21_error, p21_status};
+use super::{guard, handle, string};
+use crate::client::{Client, update_default, with_default};
+use crate::error::Result;
+use crate::options::Config;
+
+/// The client of a handle; NULL is the default client.
+#[inline]
+pub(super) fn with_client<R>(
+    client: *const p21_client,
+    work: impl FnOnce(&Client) -> Result<R>,
+) -> Result<R> {
+    if client.is_null() {
+        with_default(work)
+    } else {
+        handle::with(client, work)
+    }
+}
+
+pub(super) fn with_config<R>(
+    config: *const p21_config,
+    work: impl FnOnce(&Config) -> Result<R>,
+) -> Result<R> {
+    // A share of the present state: a client may take its time to open.
+    let config = handle::with(config, |config: &ArcSwap<Config>| Ok(config.load_full()))?;
+    work(&config)
+}
+
+/// Makes a client. The configuration is copied. Free the client with p21_client_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_client_new(
+    config: *const p21_config,
+    out: *mut *mut p21_client,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_client_new", err, || {
+            let out = Out::new(out, std::ptr::null_mut(), "out")?;
+            out.set(handle::insert(with_config(config, Client::open)?)?);
+            Ok(())
+        })
+    }
+}
+
+/// Frees a client, also while other threads are inside it: those that wait return at once with P21_E_CLOSED. NULL and
+/// handles already freed are ignored.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_client_free(client: *mut p21_client) {
+    guard::value("p21_client_free", (), || {
+        handle::remove(client, Client::close);
+        None
+    });
+}
+
+/// Gives a client other credentials or settings under the same handle; after a failure it is as it was. With NULL for
+/// both, the default client is opened anew from the environment.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_client_update(
+    client: *mut p21_client,
+    config: *const p21_config,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_client_update", err, || {
+            match (client.is_null(), config.is_null()) {
+                (true, true) => update_default(),
+                // The default client knows the environment only.
+                (true, false) => Err(null("client")),
+                _ => handle::with(client.cast_const(), |client: &Client| {
+                    with_config(config, |config| client.update(config))
+                }),
+            }
+        })
+    }
+}
+
+/// Tells what is going on as one JSON object: token age, counters, last error, cool-down, proxy and so on, no secret.
+/// Give it to p21_free. NULL: the default client.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_client_stats(
+    client: *const p21_client,
+    out_json: *mut *mut c_char,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_client_stats", std::ptr::null_mut(), || {
+            let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
+            out.set(string::from_text(&with_client(client, Client::stats)?)?);
+            Ok(())
+        })
+    }
+}
+
+/// Gives the address of a 64-bit word that changes whenever the token that a caller would get may have changed. NULL: the
+/// default client.
+///
+/// The address stays valid for the life of the process; read the word atomically. Its values never repeat, and it says
+/// nothing about time. So whoever keeps a decoded token reads the word before p21_token_snapshot, and uses the token again
+/// while the word is the same and no more than p21_token_reuse_ms has passed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_client_generation(
+    client: *const p21_client,
+    out_word: *mut *const u64,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_client_generation", std::ptr::null_mut(), || {
+            let out = Out::new(out_word, std::ptr::null(), "out_word")?;
+            out.set(with_client(client, |client| {
+                Ok(client.generation().as_ptr().cast_const())
+            })?);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,98 @@
+//! Configuration
+//!
+//! Options are named and textual; p21_options_json lists them. A bad one is reported at once, and again by
+//! p21_client_new, so checking only there misses nothing. A configuration may be freed as soon as its client is made.
+
+use std::ffi::c_char;
+use std::path::Path;
+
+use arc_swap::ArcSwap;
+
+use super::args::{Out, optional_text, text};
+use super::types::{p21_config, p21_status};
+use super::{guard, handle};
+use crate::error::Result;
+use crate::options::Config;
+
+/// Changes a configuration. Changes are made on a copy, so no lock is held while a file is read.
+fn change(config: *mut p21_config, work: impl Fn(&mut Config) -> Result<()>) -> Result<()> {
+    handle::with(config.cast_const(), |config: &ArcSwap<Config>| {
+        let mut result = Ok(());
+        config.rcu(|old| {
+            let mut new = (**old).clone();
+            result = work(&mut new);
+            new
+        });
+        result
+    })
+}
+
+/// Makes an empty configuration: every option at its default. Free it with p21_config_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_config_new(out: *mut *mut p21_config) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_config_new", std::ptr::null_mut(), || {
+            let out = Out::new(out, std::ptr::null_mut(), "out")?;
+            out.set(handle::insert(ArcSwap::from_pointee(Config::new()))?);
+            Ok(())
+        })
+    }
+}
+
+/// Sets one option, such as "base_url"; a value of NULL puts it back to its default.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_config_set(
+    config: *mut p21_config,
+    name: *const c_char,
+    value: *const c_char,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_config_set", std::ptr::null_mut(), || {
+            let name = text(name, "name")?;
+            let value = optional_text(value, "value")?;
+            change(config, |config| config.set(name, value))
+        })
+    }
+}
+
+/// Reads every option from the environment: base_url from P21_BASE_URL and so on. A prefix of NULL means "P21_"; with
+/// another, such as "P21_PLAY_", a play server's settings live beside production's. Other variables are ignored.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_config_load_env(
+    config: *mut p21_config,
+    prefix: *const c_char,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_config_load_env", std::ptr::null_mut(), || {
+            let prefix = optional_text(prefix, "prefix")?.unwrap_or("P21_");
+            change(config, |config| config.load_env(prefix))
+        })
+    }
+}
+
+/// Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_config_load_file(
+    config: *mut p21_config,
+    path: *const c_char,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_config_load_file", std::ptr::null_mut(), || {
+            let path = Path::new(text(path, "path")?);
+            change(config, |config| config.load_file(path))
+        })
+    }
+}
+
+/// Frees a configuration; NULL and handles already freed are ignored.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_config_free(config: *mut p21_config) {
+    guard::value("p21_config_free", (), || {
+        handle::remove::<ArcSwap<Config>>(config, |_| {});
+        None
+    });
+}

@@ -1,0 +1,94 @@
+//! Errors
+//!
+//! An error belongs to whoever made the call, not to a thread. Its text is borrowed: it lasts until p21_error_free. No
+//! error ever holds a password, a key or a token. A handle of NULL, or one that is not valid, answers P21_OK, 0, NULL or -1.
+
+use std::ffi::{CString, c_char};
+
+use super::status::P21_OK;
+use super::types::{p21_error, p21_status};
+use super::{guard, handle};
+use crate::error::Error;
+
+/// An error as C sees it.
+pub(super) struct Failure {
+    code: p21_status,
+    http_status: i32,
+    message: CString,
+    hint: CString,
+    retry_after_ms: i64,
+    retryable: bool,
+}
+
+impl Failure {
+    pub(super) fn new(error: &Error) -> Failure {
+        // An error's text holds no control characters, so no NUL either.
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        Failure {
+            code: error.code().number(),
+            http_status: error.http_status().into(),
+            message: text(error.message()),
+            hint: text(error.hint()),
+            retry_after_ms: error.retry_after().map_or(-1, crate::clock::millis),
+            retryable: error.is_retryable(),
+        }
+    }
+}
+
+/// The status that the failed call returned.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_code(error: *const p21_error) -> p21_status {
+    guard::value("p21_error_code", P21_OK, || {
+        handle::get(error, |failure: &Failure| Some(failure.code))
+    })
+}
+
+/// The HTTP status of the server's answer; 0 when there was none.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_http_status(error: *const p21_error) -> i32 {
+    guard::value("p21_error_http_status", 0, || {
+        handle::get(error, |failure: &Failure| Some(failure.http_status))
+    })
+}
+
+/// One line that says what happened.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_message(error: *const p21_error) -> *const c_char {
+    guard::value("p21_error_message", std::ptr::null(), || {
+        handle::get(error, |failure: &Failure| Some(failure.message.as_ptr()))
+    })
+}
+
+/// One line that names the next thing to do, in P21's own terms; "" when the message says it all.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_hint(error: *const p21_error) -> *const c_char {
+    guard::value("p21_error_hint", std::ptr::null(), || {
+        handle::get(error, |failure: &Failure| Some(failure.hint.as_ptr()))
+    })
+}
+
+/// Milliseconds until another try is made, counted from the failed call; -1 when unknown. 0 with P21_E_TIMEOUT: the
+/// request still goes on, ask again.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_retry_after_ms(error: *const p21_error) -> i64 {
+    guard::value("p21_error_retry_after_ms", -1, || {
+        handle::get(error, |failure: &Failure| Some(failure.retry_after_ms))
+    })
+}
+
+/// 1 when the same call may succeed later without anybody changing anything, otherwise 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_is_retryable(error: *const p21_error) -> i32 {
+    guard::value("p21_error_is_retryable", 0, || {
+        handle::get(error, |failure: &Failure| Some(failure.retryable.into()))
+    })
+}
+
+/// Frees an error; NULL and handles already freed are ignored.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_error_free(error: *mut p21_error) {
+    guard::value("p21_error_free", (), || {
+        handle::remove::<Failure>(error, |_| {});
+        None
+    });
+}

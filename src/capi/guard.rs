@@ -1,0 +1,172 @@
+//! The one boundary at which panics stop. Every exported function runs inside [`status`] or [`value`].
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::error::Failure;
+use super::handle;
+use super::status::P21_OK;
+use super::types::{p21_error, p21_status};
+use crate::error::{Code, Error, Result};
+use crate::fork;
+
+/// A library whose panics abort would take the host process with it. As somebody's Rust dependency (not the primary
+/// package) this crate may be built so: nobody then relies on the C boundary.
+#[cfg(panic = "abort")]
+const _: () = assert!(
+    option_env!("CARGO_PRIMARY_PACKAGE").is_none(),
+    "build the C library with panic=unwind: its panics must stop at the C boundary"
+);
+
+thread_local! {
+    /// How deep this thread is in exported functions; the panic hook asks whose panic it sees.
+    static DEPTH: Cell<u32> = const { Cell::new(0) };
+    /// Where the last panic of this thread happened.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Runs a function that answers a status; an error goes to the caller through `err`, which may be NULL.
+///
+/// # Safety
+///
+/// `err` is NULL or points to memory for a pointer.
+#[inline]
+pub(super) unsafe fn status(
+    name: &'static str,
+    err: *mut *mut p21_error,
+    body: impl FnOnce() -> Result<()>,
+) -> p21_status {
+    if !err.is_null() {
+        // SAFETY: not NULL, so it points to memory for a pointer.
+        unsafe { err.write(std::ptr::null_mut()) };
+    }
+    match run(name, body) {
+        Ok(Ok(())) => P21_OK,
+        Ok(Err(error)) | Err(error) => {
+            let code = error.code().number();
+            if !err.is_null() {
+                let made = catch_unwind(AssertUnwindSafe(|| handle::insert(Failure::new(&error))));
+                if let Ok(Ok(made)) = made {
+                    // SAFETY: as above.
+                    unsafe { err.write(made) };
+                }
+            }
+            code
+        }
+    }
+}
+
+/// Runs a function that answers a value, and `neutral` if it fails.
+#[inline]
+pub(super) fn value<R>(name: &'static str, neutral: R, body: impl FnOnce() -> Option<R>) -> R {
+    run(name, body).ok().flatten().unwrap_or(neutral)
+}
+
+#[inline]
+fn run<R>(name: &'static str, body: impl FnOnce() -> R) -> Result<R> {
+    if !INSTALLED.load(Ordering::Relaxed) {
+        install_hook();
+    }
+    // A thread that is ending may have no locals any more; its panics are then shown like anybody's.
+    let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        inject(name);
+        body()
+    }));
+    let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
+    result.map_err(|payload| {
+        // Not dropped: what somebody threw may throw again when it goes.
+        std::mem::forget(payload);
+        panicked(name)
+    })
+}
+
+#[cold]
+fn panicked(name: &str) -> Error {
+    let place = PLACE.try_with(|place| place.take()).unwrap_or_default();
+    Error::new(
+        Code::Panic,
+        format!("{name} failed inside the library ({place})"),
+    )
+    .with_hint("Please report it. The state is intact: the next call starts afresh.")
+}
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+
+/// Keeps the default message off stderr for panics that are ours and will be caught; hands all others on.
+#[cold]
+fn install_hook() {
+    // The hook cannot be changed from a thread that is unwinding; the next call will do it.
+    if std::thread::panicking() || INSTALLED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    // std guards the hook with a lock that a forked child must not find taken.
+    fork::section(|| {
+        let previous = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if is_ours() {
+                note(info);
+            } else {
+                previous(info);
+            }
+        }));
+    });
+}
+
+fn is_ours() -> bool {
+    DEPTH.try_with(Cell::get).unwrap_or(0) > 0
+        || std::thread::current()
+            .name()
+            .is_some_and(|name| name.starts_with("p21auth"))
+}
+
+/// Remembers where it happened; not what was said, which might hold a secret.
+fn note(info: &PanicHookInfo<'_>) {
+    if let Some(location) = info.location() {
+        let _ = PLACE.try_with(|place| {
+            if let Ok(mut place) = place.try_borrow_mut() {
+                *place = format!("{}:{}", location.file(), location.line());
+            }
+        });
+    }
+}
+
+#[cfg(not(feature = "panic-injection"))]
+#[inline]
+fn inject(_name: &str) {}
+
+#[cfg(feature = "panic-injection")]
+#[inline]
+fn inject(name: &str) {
+    injection::fire(name);
+}
+
+#[cfg(feature = "panic-injection")]
+pub use injection::p21_test_panic;
+
+#[cfg(feature = "panic-injection")]
+mod injection {
+    use std::ffi::{CStr, c_char};
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    static ARMED: AtomicBool = AtomicBool::new(false);
+    static NAME: Mutex<String> = Mutex::new(String::new());
+
+    pub(super) fn fire(name: &str) {
+        if ARMED.load(Ordering::Relaxed) && *NAME.lock().expect("never held in a panic") == name {
+            ARMED.store(false, Ordering::Relaxed);
+            panic!("injected into {name}");
+        }
+    }
+
+    /// Makes the next call of the exported function `name` panic. For this library's own tests.
+    #[unsafe(no_mangle)]
+    pub unsafe extern "C" fn p21_test_panic(name: *const c_char) {
+        // SAFETY: only tests call this, with a C string.
+        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+        *NAME.lock().expect("never held in a panic") = name.into_owned();
+        ARMED.store(true, Ordering::Relaxed);
+    }
+}

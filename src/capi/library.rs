@@ -1,0 +1,102 @@
+//! Library
+//!
+//! The smallest integration needs no configuration code: set P21_BASE_URL and either P21_USERNAME and P21_PASSWORD or
+//! P21_CONSUMER_KEY in the environment, then
+//!
+//! ```c
+//!     char *token;
+//!     if (p21_token_get(NULL, 0, 0, &token, NULL) == P21_OK) {
+//!         use_it(token);
+//!         p21_free(token);
+//!     }
+//! ```
+//!
+//! Conventions. Every function may be called from any thread; a const p21_client * may be used by any number of threads
+//! at once. Text is UTF-8 and ends with a NUL; text that goes in is copied. A char * that comes out is yours: give it to
+//! p21_free. A const char * that comes out is borrowed: it lasts as long as the object it was asked of, or for ever where
+//! there is none. Out pointers are required and hold NULL or 0 after a failure. err may be NULL; otherwise it is set to
+//! NULL, or to an error that you free with p21_error_free. No function prints, exits, or calls you back.
+
+use std::ffi::{CStr, CString, c_char, c_void};
+use std::sync::OnceLock;
+
+use super::status::P21_OK;
+use super::types::{P21_ABI_VERSION, p21_status};
+use super::{guard, handle, string};
+use crate::error::Code;
+use crate::wire::Verdict;
+use crate::{fork, options};
+
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
+
+/// Text that is made once and lasts for ever.
+type Once = OnceLock<CString>;
+
+fn once(cell: &'static Once, make: impl FnOnce() -> String) -> &'static CStr {
+    // Inside a section: a forked child must never find it half done.
+    cell.get().unwrap_or_else(|| {
+        fork::section(|| cell.get_or_init(|| CString::new(make()).unwrap_or_default()))
+    })
+}
+
+/// The library's version, such as "0.1.0".
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_version() -> *const c_char {
+    VERSION.as_ptr().cast()
+}
+
+/// The version of the binary interface; compare it with P21_ABI_VERSION of the header that you compiled with.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_abi_version() -> i32 {
+    P21_ABI_VERSION
+}
+
+/// A status as it is written in this header, such as "P21_E_UNAUTHORIZED"; "P21_E_UNKNOWN" for a number without meaning.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_status_name(status: p21_status) -> *const c_char {
+    static NAMES: [Once; Code::ALL.len()] = [const { OnceLock::new() }; Code::ALL.len()];
+    guard::value("p21_status_name", c"P21_E_UNKNOWN".as_ptr(), || {
+        if status == P21_OK {
+            return Some(c"P21_OK".as_ptr());
+        }
+        let at = Code::ALL.iter().position(|code| code.number() == status)?;
+        Some(once(&NAMES[at], || Code::ALL[at].name().to_owned()).as_ptr())
+    })
+}
+
+/// The next thing to do after a verdict of p21_token_report, in P21's own terms; "" for a number without meaning.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_verdict_hint(verdict: i32) -> *const c_char {
+    static HINTS: [Once; Verdict::ALL.len()] = [const { OnceLock::new() }; Verdict::ALL.len()];
+    guard::value("p21_verdict_hint", c"".as_ptr(), || {
+        let all = Verdict::ALL;
+        let at = all.iter().position(|known| known.number() == verdict)?;
+        Some(once(&HINTS[at], || all[at].hint().to_owned()).as_ptr())
+    })
+}
+
+/// Every option as a JSON array of objects with name, type, default, unit, secret, scope and text; lasts for ever.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_options_json() -> *const c_char {
+    static JSON: Once = OnceLock::new();
+    guard::value("p21_options_json", std::ptr::null(), || {
+        Some(once(&JSON, options::options_json).as_ptr())
+    })
+}
+
+/// Handles and strings that were handed out and not freed yet, in the whole process; for leak tests.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_live_objects() -> u64 {
+    guard::value("p21_live_objects", 0, || {
+        Some(handle::live() + string::live())
+    })
+}
+
+/// Zeroises and frees a char * that came from this library. NULL, foreign pointers and those already freed are ignored.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_free(pointer: *mut c_void) {
+    guard::value("p21_free", (), || {
+        string::free(pointer);
+        None
+    });
+}

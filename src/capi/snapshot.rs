@@ -1,0 +1,152 @@
+//! Snapshot
+//!
+//! Text from a snapshot is borrowed: it lasts until p21_token_free. Any number of threads may read a snapshot.
+
+use std::ffi::{CStr, c_char};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::args::{Ask, Out, text};
+use super::types::{p21_status, p21_token};
+use super::{guard, handle, string};
+use crate::client::Reuse;
+use crate::fork;
+use crate::token::Token;
+
+/// A token, and what is needed to say how long it may be used again.
+pub(super) struct Snapshot {
+    token: Arc<Token>,
+    reuse: Reuse,
+    min_valid: Duration,
+    with_scheme: bool,
+    /// Fields that were asked for, by name, each ended by a NUL. They are never changed or moved.
+    fields: Mutex<Vec<(Box<str>, Zeroizing<Box<[u8]>>)>>,
+}
+
+impl Snapshot {
+    pub(super) fn new(token: Arc<Token>, reuse: Reuse, ask: &Ask) -> Snapshot {
+        Snapshot {
+            token,
+            reuse,
+            min_valid: ask.options.min_valid,
+            with_scheme: ask.with_scheme,
+            fields: Mutex::default(),
+        }
+    }
+
+    /// `None` when the token has no such field, or one that holds a NUL and so cannot be shown to C.
+    fn field(&self, name: &str) -> Option<*const c_char> {
+        fork::section(|| {
+            let mut fields = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some((_, text)) = fields.iter().find(|(known, _)| **known == *name) {
+                return Some(text.as_ptr().cast());
+            }
+            let text = Zeroizing::new(self.token.field(name)?.into_owned());
+            // Made at its full size, so that no copy is left behind.
+            let mut bytes = Vec::with_capacity(text.len() + 1);
+            bytes.extend_from_slice(text.as_bytes());
+            bytes.push(0);
+            let bytes = Zeroizing::new(bytes.into_boxed_slice());
+            let pointer = CStr::from_bytes_with_nul(&bytes).ok()?.as_ptr();
+            fields.push((name.into(), bytes));
+            Some(pointer)
+        })
+    }
+}
+
+/// The token, with "Bearer " before it if the snapshot was taken with P21_WITH_SCHEME. NULL for a handle that is not valid.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_token_value(token: *const p21_token) -> *const c_char {
+    guard::value("p21_token_value", std::ptr::null(), || {
+        handle::get(token, |snapshot: &Snapshot| {
+            let text = snapshot.token.value_with_nul(snapshot.with_scheme);
+            Some(text.as_ptr().cast())
+        })
+    })
+}
+
+/// A field of the token's reply by its name in the P21 API ("AccessToken", "TokenType", "RefreshToken", "UserName", "Scope",
+/// "SessionId", "ConsumerUid", "AppKey"), or a claim of the JWT ("Claims.sub"); a claim that is no string comes as JSON.
+/// NULL when it is absent.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_field(
+    token: *const p21_token,
+    name: *const c_char,
+) -> *const c_char {
+    guard::value("p21_token_field", std::ptr::null(), || {
+        // SAFETY: the module's conditions.
+        let name = unsafe { text(name, "name") }.ok()?;
+        handle::get(token, |snapshot: &Snapshot| snapshot.field(name))
+    })
+}
+
+/// Gives the token as a JSON object in the names of the P21 API, with the seconds left now in ExpiresInSeconds and ExpiresIn,
+/// and with Claims when it is a JWT. Give it to p21_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_json(
+    token: *const p21_token,
+    out_json: *mut *mut c_char,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_json", std::ptr::null_mut(), || {
+            let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
+            handle::with(token, |snapshot: &Snapshot| {
+                let json = snapshot.token.to_json(snapshot.reuse.now());
+                out.set(string::from_text(&json)?);
+                Ok(())
+            })
+        })
+    }
+}
+
+/// How many milliseconds from now the token may be used again without asking, as long as the word of p21_client_generation
+/// does not change: at most 60000, or 1000 with a shared store; 0 when it is to be refreshed soon.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_token_reuse_ms(token: *const p21_token) -> i64 {
+    guard::value("p21_token_reuse_ms", 0, || {
+        handle::get(token, |snapshot: &Snapshot| {
+            let left = snapshot.reuse.left(&snapshot.token, snapshot.min_valid);
+            i64::try_from(left.as_millis()).ok()
+        })
+    })
+}
+
+/// Seconds that the token has left now; 0 when it has expired, -1 for a handle that is not valid.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_token_expires_in(token: *const p21_token) -> i64 {
+    guard::value("p21_token_expires_in", -1, || {
+        handle::get(token, |snapshot: &Snapshot| {
+            Some(snapshot.token.expires_in_s(snapshot.reuse.now()))
+        })
+    })
+}
+
+/// When the token expires, in Unix seconds; -1 for a handle that is not valid.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_token_expires_at(token: *const p21_token) -> i64 {
+    guard::value("p21_token_expires_at", -1, || {
+        handle::get(token, |snapshot: &Snapshot| {
+            Some(snapshot.token.life.expires_at())
+        })
+    })
+}
+
+/// Which token it is: a later one has a larger number. 0 for a handle that is not valid.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_token_generation(token: *const p21_token) -> u64 {
+    guard::value("p21_token_generation", 0, || {
+        handle::get(token, |snapshot: &Snapshot| Some(snapshot.token.generation))
+    })
+}
+
+/// Frees a snapshot; NULL and handles already freed are ignored.
+#[unsafe(no_mangle)]
+pub extern "C" fn p21_token_free(token: *mut p21_token) {
+    guard::value("p21_token_free", (), || {
+        handle::remove::<Snapshot>(token, |_| {});
+        None
+    });
+}

@@ -1,0 +1,291 @@
+//! Text that the caller owns until `p21_free`.
+//!
+//! A string is a block of its own with its size in front of the text. Its address is registered, so that a pointer that
+//! is foreign, or was freed before, is told apart without being followed. The registry is a hash table of buckets that
+//! fill one cache line each. It takes no lock: adding and removing are one compare-and-swap, so threads do not wait for
+//! each other, and a forked child finds it whole.
+
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
+use std::ffi::{c_char, c_void};
+use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use zeroize::Zeroize as _;
+
+use crate::error::{Code, Error, Result};
+
+/// What stands before the text: the size of the text with its NUL.
+const HEADER: usize = size_of::<usize>();
+
+#[repr(align(64))]
+struct Bucket([AtomicUsize; 8]);
+
+/// Buckets of the first table, as a power of two; each next table has eight times as many.
+const FIRST_BITS: u32 = 6;
+const STEP_BITS: u32 = 3;
+
+static TABLES: [AtomicPtr<Bucket>; 8] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 8];
+
+const fn bits(table: usize) -> u32 {
+    FIRST_BITS + STEP_BITS * table as u32
+}
+
+/// The bucket for an address in a table that has been made.
+fn bucket(buckets: *const Bucket, table: usize, address: usize) -> &'static Bucket {
+    // Blocks are aligned, so the low bits say nothing; the multiplication carries the rest into the high ones.
+    let hash = (address as u64 >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let index = (hash >> (64 - bits(table))) as usize;
+    // SAFETY: a published table has `1 << bits` buckets and is never freed.
+    unsafe { &*buckets.add(index) }
+}
+
+/// The table, made if it is not there yet; `None` when there is no memory for it.
+fn table(table: usize) -> Option<*const Bucket> {
+    let known = TABLES[table].load(Ordering::Acquire);
+    if !known.is_null() {
+        return Some(known);
+    }
+    let layout = Layout::array::<Bucket>(1 << bits(table)).ok()?;
+    // SAFETY: the layout has a size. All zeros are empty entries.
+    let made = unsafe { alloc_zeroed(layout) }.cast::<Bucket>();
+    if made.is_null() {
+        return None;
+    }
+    match TABLES[table].compare_exchange(
+        std::ptr::null_mut(),
+        made,
+        Ordering::AcqRel,
+        Ordering::Acquire,
+    ) {
+        Ok(_) => Some(made),
+        Err(first) => {
+            // SAFETY: it was allocated just above with this layout, and nobody else has seen it.
+            unsafe { dealloc(made.cast(), layout) };
+            Some(first)
+        }
+    }
+}
+
+fn register(address: usize) -> Option<()> {
+    for index in 0..TABLES.len() {
+        let entries = &bucket(table(index)?, index, address).0;
+        for entry in entries {
+            if entry.load(Ordering::Relaxed) == 0
+                && entry
+                    .compare_exchange(0, address, Ordering::Release, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return Some(());
+            }
+        }
+    }
+    None
+}
+
+/// Whether the address was registered. Of several threads that ask at once, one gets true.
+fn unregister(address: usize) -> bool {
+    let made = TABLES
+        .iter()
+        .map(|table| table.load(Ordering::Acquire))
+        .take_while(|table| !table.is_null());
+    for (index, buckets) in made.enumerate() {
+        for entry in &bucket(buckets, index, address).0 {
+            if entry.load(Ordering::Relaxed) == address {
+                return entry
+                    .compare_exchange(address, 0, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok();
+            }
+        }
+    }
+    false
+}
+
+/// Strings alive.
+pub(super) fn live() -> u64 {
+    let mut count = 0;
+    for (index, table) in TABLES.iter().enumerate() {
+        let buckets = table.load(Ordering::Acquire);
+        if buckets.is_null() {
+            break;
+        }
+        for at in 0..1 << bits(index) {
+            // SAFETY: a published table has `1 << bits` buckets and is never freed.
+            let entries = unsafe { &(*buckets.add(at)).0 };
+            count += entries
+                .iter()
+                .filter(|entry| entry.load(Ordering::Relaxed) != 0)
+                .count();
+        }
+    }
+    count as u64
+}
+
+fn layout(size: usize) -> Option<Layout> {
+    Layout::from_size_align(HEADER.checked_add(size)?, HEADER).ok()
+}
+
+/// Copies text that ends with a NUL into a string that the caller will own.
+///
+/// # Errors
+///
+/// `NoMemory`.
+pub(super) fn from_bytes_with_nul(text: &[u8]) -> Result<*mut c_char> {
+    allocate(text.len())
+        .and_then(|at| {
+            // SAFETY: the block has room for the text behind its header.
+            unsafe { at.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
+            hand_out(at)
+        })
+        .ok_or_else(no_memory)
+}
+
+/// Copies text into a string that the caller will own.
+///
+/// # Errors
+///
+/// `NoMemory`.
+pub(super) fn from_text(text: &str) -> Result<*mut c_char> {
+    let size = text.len() + 1;
+    allocate(size)
+        .and_then(|at| {
+            // SAFETY: the block has room for the text and its NUL behind its header.
+            unsafe {
+                at.copy_from_nonoverlapping(text.as_ptr(), text.len());
+                at.add(text.len()).write(0);
+            }
+            hand_out(at)
+        })
+        .ok_or_else(no_memory)
+}
+
+/// A block for `size` bytes of text; the address is the text's.
+fn allocate(size: usize) -> Option<*mut u8> {
+    let layout = layout(size)?;
+    // SAFETY: the layout is at least the header's size.
+    let block = unsafe { alloc(layout) };
+    if block.is_null() {
+        return None;
+    }
+    // SAFETY: the block begins with room for the header, aligned for it.
+    unsafe {
+        block.cast::<usize>().write(size);
+        Some(block.add(HEADER))
+    }
+}
+
+fn hand_out(text: *mut u8) -> Option<*mut c_char> {
+    if register(text.addr()).is_some() {
+        return Some(text.cast());
+    }
+    // SAFETY: from `allocate`, and not handed out.
+    unsafe { wipe(text) };
+    None
+}
+
+/// Zeroises and frees a block.
+///
+/// # Safety
+///
+/// `text` is from [`allocate`] and nobody uses it any more.
+unsafe fn wipe(text: *mut u8) {
+    // SAFETY: the header stands in front of the text and holds the size that the block was made with.
+    unsafe {
+        let block = text.sub(HEADER);
+        let size = block.cast::<usize>().read();
+        std::slice::from_raw_parts_mut(text, size).zeroize();
+        if let Some(layout) = layout(size) {
+            dealloc(block, layout);
+        }
+    }
+}
+
+/// Zeroises and frees a string; ignores whatever is none.
+pub(super) fn free(pointer: *mut c_void) {
+    if unregister(pointer.addr()) {
+        // SAFETY: it was registered, so it is from `allocate`; unregistering it gave it to this thread alone.
+        unsafe { wipe(pointer.cast()) };
+    }
+}
+
+#[cold]
+fn no_memory() -> Error {
+    Error::new(Code::NoMemory, "no memory for the result")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+    use std::ffi::CStr;
+
+    #[test]
+    fn strings_are_copies_that_end_with_a_nul() {
+        for text in ["", "x", "tökén"] {
+            let string = from_text(text).expect("memory");
+            // SAFETY: just made.
+            assert_eq!(unsafe { CStr::from_ptr(string) }.to_str(), Ok(text));
+            free(string.cast());
+        }
+        let string = from_bytes_with_nul(b"abc\0").expect("memory");
+        // SAFETY: just made.
+        assert_eq!(unsafe { CStr::from_ptr(string) }, c"abc");
+        free(string.cast());
+    }
+
+    #[test]
+    fn foreign_and_freed_pointers_are_ignored() {
+        let string = from_text("once").expect("memory");
+        free(string.cast());
+        assert!(!unregister(string.addr()));
+        free(string.cast());
+        let mut local = 0_u64;
+        free((&raw mut local).cast());
+        free(std::ptr::null_mut());
+        free(std::ptr::without_provenance_mut(usize::MAX));
+    }
+
+    #[test]
+    fn many_strings_overflow_into_larger_tables_and_all_come_back() {
+        let strings: Vec<_> = (0..20_000)
+            .map(|n| from_text(&n.to_string()).expect("memory").addr())
+            .collect();
+        assert_eq!(strings.iter().collect::<HashSet<_>>().len(), strings.len());
+        assert!(!TABLES[2].load(Ordering::Relaxed).is_null());
+        for address in &strings {
+            assert!(unregister(*address), "registered");
+            assert!(!unregister(*address), "once");
+            assert!(register(*address).is_some());
+        }
+        for (n, address) in strings.into_iter().enumerate() {
+            let string = std::ptr::with_exposed_provenance_mut::<c_char>(address);
+            // SAFETY: still registered.
+            let text = unsafe { CStr::from_ptr(string) };
+            assert_eq!(text.to_str(), Ok(n.to_string().as_str()));
+            free(string.cast());
+            assert!(!unregister(address));
+        }
+    }
+
+    #[test]
+    fn threads_make_and_free_side_by_side_and_each_string_is_freed_once() {
+        let freed = AtomicUsize::new(0);
+        let shared: Vec<_> = (0..500)
+            .map(|_| from_text("shared").expect("memory").addr())
+            .collect();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for address in &shared {
+                        if unregister(*address) {
+                            freed.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(freed.into_inner(), 500);
+        for address in shared {
+            // SAFETY: from `from_text`, taken out of the registry above.
+            unsafe { wipe(std::ptr::with_exposed_provenance_mut(address)) };
+        }
+    }
+}

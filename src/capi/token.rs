@@ -1,0 +1,222 @@
+//! Token
+//!
+//! flags is 0 or a sum of P21_FORCE_REFRESH, P21_CACHED_ONLY, P21_WITH_SCHEME and P21_NO_WAIT; an unknown one is an
+//! error. wait_ms is the longest that the call may wait; 0 means the client's timeout_ms. A request that is under way goes
+//! on when a caller's time is over. A client of NULL is the default client.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use super::args::{Ask, Out, TOKEN_FLAGS, bytes, optional_text, text};
+use super::client::{with_client, with_config};
+use super::flags::P21_WITH_SCHEME;
+use super::snapshot::Snapshot;
+use super::types::{p21_client, p21_config, p21_error, p21_status, p21_token};
+use super::{guard, handle, string};
+use crate::client::Client;
+use crate::error::{Code, Error};
+use crate::wire;
+
+/// Gives a token that is good now. Give it to p21_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_get(
+    client: *const p21_client,
+    flags: u32,
+    wait_ms: u32,
+    out_token: *mut *mut c_char,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_get", err, || {
+            let out = Out::new(out_token, std::ptr::null_mut(), "out_token")?;
+            let ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
+            let token = with_client(client, |client| {
+                client.with_token(&ask.options, |token| {
+                    string::from_bytes_with_nul(token.value_with_nul(ask.with_scheme))
+                })
+            })??;
+            out.set(token);
+            Ok(())
+        })
+    }
+}
+
+/// Copies a token that is good now into a buffer: the cheapest way, without allocation. cap counts the NUL; *out_len is
+/// the length without it, and is the length needed after P21_E_BUFFER_TOO_SMALL. buf may be NULL when cap is 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_copy(
+    client: *const p21_client,
+    flags: u32,
+    wait_ms: u32,
+    buf: *mut c_char,
+    cap: usize,
+    out_len: *mut usize,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_copy", err, || {
+            let len = Out::new(out_len, 0, "out_len")?;
+            if cap > 0 {
+                drop(Out::new(buf, 0, "buf")?);
+            }
+            let ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
+            let needed = with_client(client, |client| {
+                client.with_token(&ask.options, |token| {
+                    let text = token.value_with_nul(ask.with_scheme);
+                    if text.len() <= cap {
+                        // The caller's memory is no part of the token, so the two do not overlap.
+                        buf.copy_from_nonoverlapping(text.as_ptr().cast(), text.len());
+                    }
+                    text.len()
+                })
+            })?;
+            len.set(needed - 1);
+            if needed > cap {
+                Err(too_small(needed))
+            } else {
+                Ok(())
+            }
+        })
+    }
+}
+
+#[cold]
+fn too_small(needed: usize) -> Error {
+    let message = format!("the token needs a buffer of {needed} bytes");
+    Error::new(Code::BufferTooSmall, message)
+}
+
+/// Gives a snapshot of a token that is good for at least min_valid_s seconds, if the server's tokens live that long. Free
+/// it with p21_token_free. An Interactive API session belongs to the token that opened it: keep a snapshot until it ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_snapshot(
+    client: *const p21_client,
+    flags: u32,
+    wait_ms: u32,
+    min_valid_s: u32,
+    out: *mut *mut p21_token,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_snapshot", err, || {
+            let out = Out::new(out, std::ptr::null_mut(), "out")?;
+            let mut ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
+            ask.options.min_valid = Duration::from_secs(min_valid_s.into());
+            let snapshot = with_client(client, |client| {
+                // First the windows: if the client moves in between, its generation word tells.
+                let reuse = client.reuse()?;
+                let token = client.token_with(&ask.options)?;
+                Ok(Snapshot::new(token, reuse, &ask))
+            })?;
+            out.set(handle::insert(snapshot)?);
+            Ok(())
+        })
+    }
+}
+
+/// Sorts an API's answer to a token that it was sent: *out_verdict is one of P21_VERDICT_..., and a token that is to blame
+/// is dropped. Call it for every 401 and 403; after P21_VERDICT_RETRY get a token and send the call once more. body is the
+/// answer's, len bytes of any encoding; NULL when there is none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_report(
+    client: *const p21_client,
+    token: *const c_char,
+    http_status: i32,
+    body: *const u8,
+    len: usize,
+    out_verdict: *mut i32,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_report", err, || {
+            let out = Out::new(out_verdict, 0, "out_verdict")?;
+            let token = text(token, "token")?;
+            let body = bytes(body, len, "body")?;
+            let verdict = with_client(client, |client| client.report(token, http_status, body))?;
+            out.set(verdict.number());
+            Ok(())
+        })
+    }
+}
+
+/// Drops a token if it is still the current one, so that the next call fetches another. NULL drops whatever is cached and
+/// lifts a cool-down: "the account is unlocked, try now".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_invalidate(
+    client: *const p21_client,
+    token_or_null: *const c_char,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_invalidate", std::ptr::null_mut(), || {
+            let token = optional_text(token_or_null, "token_or_null")?;
+            with_client(client, |client| client.invalidate(token))
+        })
+    }
+}
+
+/// Gives the UI server's URL for the Interactive and Transaction APIs, without a slash at its end; asked for once for each
+/// token. P21_FORCE_REFRESH asks the router again, P21_WITH_SCHEME has no meaning here. Give the URL to p21_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_ui_url(
+    client: *const p21_client,
+    flags: u32,
+    wait_ms: u32,
+    out_url: *mut *mut c_char,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_ui_url", err, || {
+            let out = Out::new(out_url, std::ptr::null_mut(), "out_url")?;
+            let ask = Ask::new(flags, TOKEN_FLAGS & !P21_WITH_SCHEME, wait_ms)?;
+            let url = with_client(client, |client| client.ui_url_with(&ask.options))?;
+            out.set(string::from_text(&url)?);
+            Ok(())
+        })
+    }
+}
+
+/// Asks the server for a token of its own, past the cache, and gives the reply as JSON in the names of the P21 API:
+/// AccessToken, ExpiresInSeconds and so on. Refused credentials still count: during their cool-down nothing is sent. Give
+/// the JSON to p21_free. For most programs p21_token_get is the right call: each request opens a middleware session.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_token_request(
+    config: *const p21_config,
+    out_json: *mut *mut c_char,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_token_request", err, || {
+            let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
+            let json = with_config(config, |config| Client::open(config)?.request_uncached())?;
+            out.set(string::from_text(&json)?);
+            Ok(())
+        })
+    }
+}
+
+/// Reads a token endpoint's reply that somebody else fetched, in JSON or XML or a bare JWT, and gives it as JSON in the
+/// names of the P21 API. Give the JSON to p21_free.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_parse_token_response(
+    body: *const u8,
+    len: usize,
+    out_json: *mut *mut c_char,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: the module's conditions.
+    unsafe {
+        guard::status("p21_parse_token_response", err, || {
+            let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
+            let json = wire::parse_response_json(bytes(body, len, "body")?)?;
+            out.set(string::from_text(&json)?);
+            Ok(())
+        })
+    }
+}
