@@ -54,6 +54,8 @@
 
 pub mod cache;
 pub mod capi;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;

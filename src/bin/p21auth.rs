@@ -1,3 +1,7 @@
-//! The command line tool.
+//! The command line tool; everything is in [`p21auth::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    p21auth::cli::run(std::env::args_os())
+}

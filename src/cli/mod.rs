@@ -1,0 +1,49 @@
+//! The command line tool `p21auth`: tokens for scripts, a look into a token, and the emulator.
+//!
+//! Standard output carries the value alone, so that `$(p21auth token)` works; messages and hints go to standard error.
+//! Secrets are never taken from the command line, where every user of the machine can read them.
+
+mod args;
+mod connection;
+mod failure;
+mod inspect;
+mod mock;
+mod output;
+mod token;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command};
+
+/// Runs the tool with these arguments, the program's name first, and answers its exit status: 0, or the error's family
+/// as `p21auth --help` lists them.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let result = match Cli::try_parse_from(args) {
+        Ok(cli) => match cli.command {
+            Command::Token(args) => token::token(&args),
+            Command::UiUrl(args) => token::ui_url(&args),
+            Command::Inspect(args) => inspect::inspect(&args),
+            Command::Mock(args) => mock::mock(&args),
+        },
+        Err(error) => args::explain(&error),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.print();
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// The table of exit statuses, as `--help` and the README show it: number and meaning.
+#[must_use]
+pub fn exit_statuses() -> Vec<(u8, &'static str)> {
+    failure::EXIT_STATUSES
+        .iter()
+        .map(|status| (status.number, status.meaning))
+        .collect()
+}

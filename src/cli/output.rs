@@ -1,0 +1,47 @@
+//! Standard output for the value, standard error for everything else; colours only where a terminal shows them.
+
+use std::io::{self, Write as _};
+
+use clap::builder::styling::{AnsiColor, Style};
+
+/// What went wrong.
+pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What to do next, and titles.
+pub(super) const STRONG: Style = Style::new().bold();
+/// What can be skipped.
+pub(super) const QUIET: Style = Style::new().dimmed();
+
+/// Text in a style.
+pub(super) fn styled(style: Style, text: &str) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// One value and a line break on standard output.
+pub(super) fn value(text: &str) -> io::Result<()> {
+    // Not through anstream: a value goes out byte for byte.
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// A line for people on standard output.
+pub(super) fn line(text: &str) -> io::Result<()> {
+    let mut out = anstream::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// A failure on standard error. If that cannot be written either, the exit status is all that is left.
+pub(super) fn complain(name: &str, message: &str, hint: &str) {
+    let mut err = anstream::stderr().lock();
+    let _ = writeln!(err, "p21auth: {}: {message}", styled(BAD, name));
+    if !hint.is_empty() {
+        let _ = writeln!(err, "{} {hint}", styled(STRONG, "hint:"));
+    }
+}
+
+/// A remark on standard error.
+pub(super) fn remark(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
