@@ -1,4 +1,9 @@
-//! What the command line looks like.
+//! What the command line looks like. Doc comments on its types are the help texts.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the comments are printed as they stand"
+)]
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -65,6 +70,11 @@ pub(super) enum Command {
     /// docs/emulator.md describes the endpoints, all settings, and the control endpoint with its faults and counters.
     #[command(verbatim_doc_comment)]
     Mock(MockArgs),
+    /// Show what this library does, against an emulated server inside this process
+    ///
+    /// Fetches tokens over TLS in every dialect, shows each kind of failure with its message and hint, and counts the
+    /// requests of many threads. Needs no P21 server and no configuration. Exit status 0 only if every figure is right.
+    Demo,
 }
 
 #[derive(Debug, Args)]
@@ -113,13 +123,13 @@ pub(super) struct MockArgs {
     /// Lifetime of new tokens in seconds [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     pub lifetime: Option<i64>,
-    /// Shape of token replies: auto, json, xml, `token_response`, bare or `bare_json` [default: auto]
+    /// Shape of token replies: auto, json, xml, token_response, bare or bare_json [default: auto]
     #[arg(long, value_name = "FORMAT")]
     pub reply: Option<String>,
     /// A new token ends the earlier ones of the same user or key
     #[arg(long)]
     pub single_session: bool,
-    /// Any other setting of docs/emulator.md, such as `throttle_max=5`; may be repeated
+    /// Any other setting of docs/emulator.md, such as throttle_max=5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub settings: Vec<String>,
     /// JSON file with users, keys, settings and any other option of docs/emulator.md; flags come before it
@@ -140,11 +150,12 @@ pub(super) struct MockArgs {
 }
 
 fn exit_help() -> String {
-    let mut text = format!("{}\n  0  success\n", styled(STRONG, "Exit statuses:"));
-    for status in EXIT_STATUSES {
-        text += &format!("  {}  {}\n", status.number, status.meaning);
-    }
-    text
+    let title = styled(STRONG, "Exit statuses:");
+    EXIT_STATUSES
+        .iter()
+        .fold(format!("{title}\n  0  success"), |text, status| {
+            format!("{text}\n  {}  {}", status.number, status.meaning)
+        })
 }
 
 /// Prints what the parser says: help, version, or what is wrong with the command line.
@@ -167,7 +178,7 @@ pub(super) fn explain(error: &clap::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::InvalidSubcommand {
         return Err(Failure::usage(
             "there is no such command",
-            "The commands are token, ui-url, inspect and mock. See p21auth --help.",
+            "The commands are token, ui-url, inspect, mock and demo. See p21auth --help.",
         ));
     }
     remark(error.render().ansi().to_string().trim_end());

@@ -157,18 +157,21 @@ fn has_userinfo(value: &str) -> bool {
 
 /// `p21auth … --help` on an option: its text, values, default and variable.
 fn long_help(row: &OptionRow) -> String {
-    let mut text = row.text.to_owned();
-    let note = |text: &mut String, label: &str, value: &str| {
-        if !value.is_empty() {
-            *text += &format!(" [{label}: {value}]");
-        }
+    let values = match row.kind {
+        Kind::Choice(words) => words.join(", "),
+        _ => String::new(),
     };
-    if let Kind::Choice(words) = row.kind {
-        note(&mut text, "values", &words.join(", "));
-    }
-    note(&mut text, "default", row.default);
-    note(&mut text, "env", &variable(row.name, "P21_"));
-    text
+    let notes = [
+        ("values", values.as_str()),
+        ("default", row.default),
+        ("env", &variable(row.name, "P21_")),
+    ];
+    notes
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .fold(row.text.to_owned(), |text, (label, value)| {
+            format!("{text} [{label}: {value}]")
+        })
 }
 
 fn value_name(row: &OptionRow) -> &'static str {

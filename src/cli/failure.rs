@@ -107,9 +107,14 @@ impl Failure {
     pub fn print(&self) {
         match self {
             Failure::P21(error) => {
-                output::complain(error.code().name(), error.message(), error.hint());
+                output::complain(
+                    error.code().name(),
+                    error.message(),
+                    error.hint(),
+                    error.retry_after(),
+                );
             }
-            Failure::Other { message, hint } => output::complain("error", message, hint),
+            Failure::Other { message, hint } => output::complain("error", message, hint, None),
             Failure::ReaderGone | Failure::Told(_) => {}
         }
     }

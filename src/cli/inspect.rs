@@ -14,7 +14,7 @@ use crate::wire::parse_token_body;
 
 use super::args::InspectArgs;
 use super::failure::Failure;
-use super::output::{self, QUIET, STRONG, line, styled};
+use super::output::{self, QUIET, STRONG, line, span, styled};
 
 /// More is neither a token nor a reply.
 const MAX_INPUT: u64 = 1 << 20;
@@ -130,14 +130,14 @@ impl Seen {
             );
         };
         for (claim, name) in KNOWN {
-            match claims.0.get(*claim) {
-                // As JSON, so that nothing in a claim can command the terminal.
-                Some(Value::String(text)) if text.is_empty() => {
-                    row(name, &styled(QUIET, "(empty)"))?
-                }
-                Some(value) => row(name, &plain(value))?,
-                None => {}
-            }
+            let Some(value) = claims.0.get(*claim) else {
+                continue;
+            };
+            let text = match plain(value) {
+                empty if empty.is_empty() => styled(QUIET, "(empty)"),
+                text => text,
+            };
+            row(name, &text)?;
         }
         if let Some(issued) = self.seconds("iat").or_else(|| self.seconds("nbf")) {
             row(
@@ -180,7 +180,7 @@ impl Seen {
     }
 }
 
-/// A string without its quotation marks but with its control characters escaped; anything else as JSON.
+/// A string without its quotation marks, anything else as JSON; either way nothing in it can command the terminal.
 fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.escape_debug().to_string(),
@@ -197,31 +197,6 @@ fn date(unix: i64) -> String {
         }
         _ => format!("{unix} (Unix seconds)"),
     }
-}
-
-/// `23 h 59 min`: the two largest units.
-fn span(seconds: i64) -> String {
-    const UNITS: [(i64, &str); 5] = [
-        (31_557_600, "y"),
-        (86_400, "d"),
-        (3_600, "h"),
-        (60, "min"),
-        (1, "s"),
-    ];
-    let seconds = seconds.max(0);
-    let first = UNITS
-        .iter()
-        .position(|(unit, _)| seconds >= *unit)
-        .unwrap_or(UNITS.len() - 1);
-    let (unit, name) = UNITS[first];
-    let mut text = format!("{} {name}", seconds / unit);
-    if let Some((next, next_name)) = UNITS.get(first + 1) {
-        let rest = seconds % unit / next;
-        if rest > 0 {
-            text += &format!(" {rest} {next_name}");
-        }
-    }
-    text
 }
 
 #[cfg(test)]

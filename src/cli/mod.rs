@@ -1,10 +1,11 @@
-//! The command line tool `p21auth`: tokens for scripts, a look into a token, and the emulator.
+//! The command line tool `p21auth`: tokens for scripts, a look into a token, the emulator, and a demonstration.
 //!
 //! Standard output carries the value alone, so that `$(p21auth token)` works; messages and hints go to standard error.
 //! Secrets are never taken from the command line, where every user of the machine can read them.
 
 mod args;
 mod connection;
+mod demo;
 mod failure;
 mod inspect;
 mod mock;
@@ -27,6 +28,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::UiUrl(args) => token::ui_url(&args),
             Command::Inspect(args) => inspect::inspect(&args),
             Command::Mock(args) => mock::mock(&args),
+            Command::Demo => demo::demo(),
         },
         Err(error) => args::explain(&error),
     };

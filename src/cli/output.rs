@@ -1,11 +1,14 @@
 //! Standard output for the value, standard error for everything else; colours only where a terminal shows them.
 
 use std::io::{self, Write as _};
+use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
 
 /// What went wrong.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// What is as it should be.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
 /// What to do next, and titles.
 pub(super) const STRONG: Style = Style::new().bold();
 /// What can be skipped.
@@ -33,15 +36,48 @@ pub(super) fn line(text: &str) -> io::Result<()> {
 }
 
 /// A failure on standard error. If that cannot be written either, the exit status is all that is left.
-pub(super) fn complain(name: &str, message: &str, hint: &str) {
+pub(super) fn complain(name: &str, message: &str, hint: &str, retry_after: Option<Duration>) {
     let mut err = anstream::stderr().lock();
     let _ = writeln!(err, "p21auth: {}: {message}", styled(BAD, name));
     if !hint.is_empty() {
         let _ = writeln!(err, "{} {hint}", styled(STRONG, "hint:"));
+    }
+    if let Some(wait) = retry_after.filter(|wait| !wait.is_zero()) {
+        let wait = span(i64::try_from(wait.as_secs().max(1)).unwrap_or(i64::MAX));
+        let _ = writeln!(
+            err,
+            "{} not sooner than in {wait}",
+            styled(STRONG, "next try:")
+        );
     }
 }
 
 /// A remark on standard error.
 pub(super) fn remark(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// `23 h 59 min`: the two largest units.
+pub(super) fn span(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 5] = [
+        (31_557_600, "y"),
+        (86_400, "d"),
+        (3_600, "h"),
+        (60, "min"),
+        (1, "s"),
+    ];
+    let seconds = seconds.max(0);
+    let first = UNITS
+        .iter()
+        .position(|(unit, _)| seconds >= *unit)
+        .unwrap_or(UNITS.len() - 1);
+    let (unit, name) = UNITS[first];
+    let whole = format!("{} {name}", seconds / unit);
+    match UNITS
+        .get(first + 1)
+        .map(|(next, name)| (seconds % unit / next, name))
+    {
+        Some((rest, name)) if rest > 0 => format!("{whole} {rest} {name}"),
+        _ => whole,
+    }
 }
