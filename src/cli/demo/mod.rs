@@ -82,3 +82,18 @@ fn quote(label: &str, text: &str) -> io::Result<()> {
     }
     line(&format!("        {} {text}", styled(QUIET, label)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_wrong_observation_is_enough_to_fail() {
+        let mut stage = Stage::default();
+        stage.check("this", "seen", true).expect("written");
+        assert!(stage.end().is_ok());
+        stage.check("that", "seen", false).expect("written");
+        stage.check("this", "seen", true).expect("written");
+        assert_eq!(stage.end().expect_err("one is wrong").exit_code(), 1);
+    }
+}
