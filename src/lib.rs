@@ -76,3 +76,8 @@ pub use error::{Code, Error, Result};
 pub use options::Config;
 pub use token::Token;
 pub use wire::Verdict;
+
+/// The Rust blocks of the README, compiled as doc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

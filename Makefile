@@ -1,0 +1,58 @@
+# `make help` lists the targets. The two that a newcomer needs are `make demo` and `make test`.
+
+CARGO ?= cargo
+# The command line tool carries the emulator, so this feature covers everything there is to test.
+FEATURES := --features cli
+# A binding joins in by bringing a test.sh or a demo.sh.
+TESTS := $(patsubst bindings/%/test.sh,test-%,$(wildcard bindings/*/test.sh))
+DEMOS := $(patsubst bindings/%/demo.sh,demo-%,$(wildcard bindings/*/demo.sh))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo demo-rust test test-rust test-deep lib bench fmt lint doc clean setup
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: demo-rust $(DEMOS) ## Tokens, failures and request counts, against an emulator in the same process (10 s; 3 min the first time)
+
+demo-rust:
+	@echo "== building; up to 3 minutes the first time"
+	@$(CARGO) build --quiet $(FEATURES) --bin p21auth
+	@target/debug/p21auth demo
+
+demo-%: bindings/%/demo.sh lib
+	@echo "== the same from $*"
+	@$<
+
+test: setup test-rust $(TESTS) ## Everything: format, lints, tests in every language, documentation (5 to 20 min)
+
+test-rust: ## Rust, C and C++ alone (5 to 10 min)
+	@tools/test-rust.sh $(FEATURES)
+
+test-%: bindings/%/test.sh lib
+	@echo "== $*"
+	@$<
+
+test-deep: test ## The above, then the Rust tests once more under AddressSanitizer (another 5 min)
+	@tools/test-asan.sh $(FEATURES)
+
+lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 min)
+	$(CARGO) rustc --release --lib --crate-type cdylib
+
+bench: ## The benchmarks, in a release build (10 min)
+	$(CARGO) bench $(FEATURES)
+
+fmt: ## Formats the Rust code
+	$(CARGO) fmt
+
+lint: ## rustfmt and clippy, as the tests run them
+	@tools/test-rust.sh $(FEATURES) --lint-only
+
+doc: ## The Rust documentation, in target/doc
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps $(FEATURES)
+
+clean: ## Removes everything that was built
+	$(CARGO) clean
+
+setup: # installs what the tests need and this machine lacks
+	@tools/setup.sh

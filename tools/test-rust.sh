@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# The Rust side of `make test`: format, lints, tests (those of C and C++ among them), examples in the documentation.
+set -euo pipefail
+
+features=()
+lint_only=
+for argument in "$@"; do
+    case $argument in
+        --lint-only) lint_only=1 ;;
+        *) features+=("$argument") ;;
+    esac
+done
+cargo=${CARGO:-cargo}
+step() { echo "== $*"; }
+# A component that is not installed is no failure of the code, but must not look like a success.
+have() {
+    "$cargo" "$1" --version >/dev/null 2>&1 && return
+    echo "== NOT TESTED: cargo $1 is not installed" >&2
+    return 1
+}
+
+if have fmt; then
+    step "format (seconds)"
+    "$cargo" fmt --check
+fi
+if have clippy; then
+    step "lints, with the command line tool and without (up to 4 minutes the first time)"
+    "$cargo" clippy --quiet --all-targets "${features[@]}" -- -D warnings
+    "$cargo" clippy --quiet --lib -- -D warnings
+fi
+[ -z "$lint_only" ] || exit 0
+
+step "tests (up to 5 minutes the first time, then 1)"
+if "$cargo" nextest --version >/dev/null 2>&1; then
+    "$cargo" nextest run "${features[@]}" ${CI:+--no-fail-fast --status-level fail --final-status-level slow}
+else
+    "$cargo" test --quiet --lib --bins --tests "${features[@]}"
+fi
+step "examples in the documentation (1 minute)"
+"$cargo" test --quiet --doc "${features[@]}"
+step "the documentation itself (1 minute the first time)"
+RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps "${features[@]}"
+step "Rust: all passed"
