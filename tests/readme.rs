@@ -65,7 +65,7 @@ fn errors_table() -> String {
         (6, 200..=249),
         (7, 250..=299),
     ];
-    let rows: String = p21auth::cli::exit_statuses()
+    let rows: Vec<String> = p21auth::cli::exit_statuses()
         .iter()
         .map(|(number, meaning)| {
             let codes: Vec<String> = families
@@ -88,7 +88,8 @@ fn errors_table() -> String {
         })
         .collect();
     format!(
-        "\n| Exit status of `p21auth` | Family | Codes (`P21_E_` and the name) |\n|---|---|---|\n{rows}"
+        "\n| Exit status of `p21auth` | Family | Codes (`P21_E_` and the name) |\n|---|---|---|\n{}",
+        rows.concat()
     )
 }
 

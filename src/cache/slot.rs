@@ -971,7 +971,7 @@ impl Gate {
             .map(|open| open.timeout)
             .max()
             .unwrap_or(own);
-        longest - (longest / 20).min(Duration::from_millis(200))
+        longest.saturating_sub((longest / 20).min(Duration::from_millis(200)))
     }
 
     fn note_failure(&mut self, error: &Error, now: Now) {
