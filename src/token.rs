@@ -172,7 +172,7 @@ impl Token {
         fields::text_of(&self.rest, name).map(Cow::Borrowed)
     }
 
-    /// The token in the guide's names, every name always present: see [`reply_json`].
+    /// The token in the guide's names, every name always present.
     #[must_use]
     pub fn to_json(&self, now: Now) -> Zeroizing<String> {
         reply_json(
