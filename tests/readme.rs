@@ -105,8 +105,8 @@ fn expected() -> String {
         );
     }
     for (language, example) in [
-        ("c", "examples/c/quickstart.c"),
-        ("cpp", "examples/cpp/quickstart.cpp"),
+        ("c", "examples/c/quick_start.c"),
+        ("cpp", "examples/cpp/quick_start.cpp"),
     ] {
         text = with_part(&text, &format!("```{language}\n"), "```", &read(example));
     }

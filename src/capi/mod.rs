@@ -13,7 +13,6 @@
     clippy::missing_safety_doc,
     reason = "the doc comments are the C header's; the condition is the same everywhere and stands in the module's text"
 )]
-
 #![allow(
     clippy::doc_markdown,
     reason = "C comments have no markup; backticks would stay in the header"

@@ -10,7 +10,7 @@ use crate::wire::Verdict;
 
 use super::super::failure::Failure;
 use super::super::output::span;
-use super::server::{KEY, Pairs, Server, UI_KEY, odata};
+use super::server::{KEY, Pairs, Server, UI_KEY};
 use super::{Setup, Stage, heading, quote};
 
 pub(super) fn show(stage: &mut Stage) -> Setup<()> {
@@ -225,7 +225,7 @@ fn rejection(
     let client = server.client(pairs)?;
     let token = client.token()?;
     let before = server.token_requests();
-    let response = odata(&client, with_header.then(|| token.with_scheme()))?;
+    let response = server.odata(with_header.then(|| token.with_scheme()))?;
     let seen = client.report(token.value(), response.status.into(), &response.body)?;
     let same = client.token()?.value() == token.value();
     let asked = server.token_requests() - before;

@@ -13,6 +13,7 @@ use crate::wire::{Method, Request, Response};
 
 use super::super::failure::Failure;
 use super::Setup;
+use super::c_api::{CClient, explained};
 
 /// A call of an API in the demo never takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -24,6 +25,13 @@ pub(super) const UI_KEY: &str = "00000000-0000-4000-8000-000000000004";
 
 /// Options of a client, by name.
 pub(super) type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+type Own = [(&'static str, String); 3];
+
+fn with_own<'a>(own: &'a Own, pairs: Pairs<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let own = own.iter().map(|(name, value)| (*name, value.as_str()));
+    own.chain(pairs.iter().copied())
+}
 
 /// An emulator, its control, and its CA in a file that goes away with it.
 pub(super) struct Server {
@@ -64,18 +72,27 @@ impl Server {
 
     /// A configuration that trusts this server's CA, with `pairs` on top; an empty value means not set.
     pub fn config(&self, pairs: Pairs<'_>) -> Setup<Config> {
-        let ca_file = self.ca_file.to_string_lossy();
-        let own = [
-            ("base_url", self.base_url()),
-            ("ca_file", &*ca_file),
-            // Whatever proxy this machine uses, the emulator is not behind it.
-            ("proxy", "direct"),
-        ];
         let mut config = Config::new();
-        for (name, value) in own.iter().chain(pairs) {
-            config.set(name, Some(*value).filter(|value| !value.is_empty()))?;
+        let own = self.own();
+        for (name, value) in with_own(&own, pairs) {
+            config.set(name, Some(value).filter(|value| !value.is_empty()))?;
         }
         Ok(config)
+    }
+
+    /// What it takes to reach this server.
+    fn own(&self) -> Own {
+        [
+            ("base_url", self.base_url().to_owned()),
+            ("ca_file", self.ca_file.to_string_lossy().into_owned()),
+            // Whatever proxy this machine uses, the emulator is not behind it.
+            ("proxy", "direct".to_owned()),
+        ]
+    }
+
+    /// A client of the C interface.
+    pub fn c_client(&self, pairs: Pairs<'_>) -> Setup<CClient> {
+        CClient::open(with_own(&self.own(), pairs)).map_err(explained)
     }
 
     pub fn client(&self, pairs: Pairs<'_>) -> Setup<Client> {
@@ -92,20 +109,21 @@ impl Server {
     pub fn token_requests(&self) -> u64 {
         self.control.counter("token.requests")
     }
-}
 
-/// Reads a row of the `OData` table, as an application would.
-pub(super) fn odata(client: &Client, authorization: Option<&str>) -> Setup<Response> {
-    let settings = client.settings()?;
-    let mut headers = vec![("Accept", Secret::new("application/json"))];
-    headers.extend(authorization.map(|value| ("Authorization", Secret::new(value))));
-    let request = Request {
-        method: Method::Get,
-        url: settings
-            .base_url
-            .join("/odataservice/odata/table/customer?$top=1")?,
-        headers,
-        body: None,
-    };
-    Ok(transport_for(&settings.transport)?.send(&request, LIMIT, 1 << 20)?)
+    /// Reads a row of the `OData` table, as an application would.
+    pub fn odata(&self, authorization: Option<&str>) -> Setup<Response> {
+        // Whose configuration does not matter: only the way to the server is used.
+        let settings = self.config(&[("consumer_key", KEY)])?.settings()?;
+        let mut headers = vec![("Accept", Secret::new("application/json"))];
+        headers.extend(authorization.map(|value| ("Authorization", Secret::new(value))));
+        let request = Request {
+            method: Method::Get,
+            url: settings
+                .base_url
+                .join("/odataservice/odata/table/customer?$top=1")?,
+            headers,
+            body: None,
+        };
+        Ok(transport_for(&settings.transport)?.send(&request, LIMIT, 1 << 20)?)
+    }
 }

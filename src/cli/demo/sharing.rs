@@ -1,17 +1,23 @@
-//! One token for all threads: how many requests the server sees.
+//! One token for all threads, through the C interface: how many requests the server sees.
 
 use std::collections::BTreeSet;
 use std::sync::Barrier;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::error::{Code, Error, Result};
+use zeroize::Zeroizing;
+
+use crate::capi::{P21_VERDICT_PERMISSION, P21_VERDICT_RETRY};
+use crate::error::Code;
 use crate::mock::Options;
-use crate::wire::Verdict;
+use crate::secret::Secret;
 
 use super::super::failure::Failure;
-use super::server::{Server, odata};
+use super::c_api::{CError, explained};
+use super::server::{Pairs, Server};
 use super::{Setup, Stage, heading, quote};
+
+const USER: Pairs<'static> = &[("username", "demo"), ("password", "demo-password")];
 
 /// No step waits longer for what it expects.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,7 +31,7 @@ pub(super) struct Refreshed {
 }
 
 pub(super) fn show(stage: &mut Stage, ageing: JoinHandle<Setup<Refreshed>>) -> Setup<()> {
-    heading("One token for all threads: what the server sees")?;
+    heading("Through the C interface, one token for all threads: what the server sees")?;
     cold(stage)?;
     rejected(stage)?;
     permission(stage)?;
@@ -46,9 +52,9 @@ pub(super) fn show(stage: &mut Stage, ageing: JoinHandle<Setup<Refreshed>>) -> S
 
 fn cold(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
-    let client = server.demo_client(&[])?;
-    let tokens = at_once(64, || client.token().map(|token| token.fingerprint()));
-    let distinct: BTreeSet<_> = tokens.iter().flatten().collect();
+    let client = server.c_client(USER)?;
+    let tokens = at_once(64, || client.token());
+    let distinct: BTreeSet<_> = tokens.iter().flatten().map(Secret::expose).collect();
     let requests = server.token_requests();
     stage.check(
         "64 threads need a token at once",
@@ -64,58 +70,64 @@ pub(super) fn refresh_ahead() -> Setup<Refreshed> {
     // Renewed in the last second; the last two tenths of a second are the mandatory window, in which callers wait.
     options.settings.lifetime_s = 10;
     let server = Server::start(options)?;
-    let client = server.demo_client(&[])?;
-    let first = client.token()?;
+    let client = server.c_client(USER)?;
+    let token = || client.token().map_err(explained);
+    let first = token()?;
     server.control.hold();
     let start = Instant::now();
     let mut calls = 0;
     while server.control.counter("held") == 0 && start.elapsed() < PATIENCE {
         calls += 1;
-        client.token()?;
+        token()?;
         thread::sleep(Duration::from_millis(5));
     }
     // The request is out and unanswered. These calls would hang if they waited for it.
-    let during = at_once(16, || client.token().map(|token| token.fingerprint()));
+    let during = at_once(16, || client.token());
     let still_held = server.control.counter("held") == 1;
     server.control.release();
-    let mut second = client.token()?;
-    while second.value() == first.value() && start.elapsed() < PATIENCE {
+    let mut second = token()?;
+    while second == first && start.elapsed() < PATIENCE {
         thread::sleep(Duration::from_millis(5));
-        second = client.token()?;
+        second = token()?;
     }
     let requests = server.token_requests();
     let old = during
         .iter()
         .flatten()
-        .filter(|f| **f == first.fingerprint())
+        .filter(|token| **token == first)
         .count();
     Ok(Refreshed {
         calls,
         during: old,
         requests,
-        right: still_held && old == 16 && requests == 2 && second.value() != first.value(),
+        right: still_held && old == 16 && requests == 2 && second != first,
     })
 }
 
 fn rejected(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
     // The default, 5 s, would make the demo wait; the number of requests does not depend on it.
-    let client = server.demo_client(&[("min_refresh_interval_s", "0")])?;
-    let first = client.token()?;
+    let client = server.c_client(&[USER[0], USER[1], ("min_refresh_interval_s", "0")])?;
+    let first = client.token().map_err(explained)?;
     server.control.revoke_all();
-    let answer = odata(&client, Some(first.with_scheme()))?;
+    let answer = server.odata(Some(&bearer(&first)))?;
     let results = at_once(64, || {
-        let verdict = client.report(first.value(), answer.status.into(), &answer.body)?;
-        Ok::<_, Error>((verdict, client.token()?.fingerprint()))
+        let verdict = client.report(&first, answer.status, &answer.body)?;
+        Ok::<_, CError>((verdict, client.token()?))
     });
-    let verdicts = results
+    let retries = results
         .iter()
         .flatten()
-        .filter(|(v, _)| *v == Verdict::Retry)
+        .filter(|(verdict, _)| *verdict == P21_VERDICT_RETRY)
         .count();
-    let tokens: BTreeSet<_> = results.iter().flatten().map(|(_, token)| token).collect();
+    let tokens: BTreeSet<_> = results
+        .iter()
+        .flatten()
+        .map(|(_, token)| token.expose())
+        .collect();
     let more = server.token_requests() - 1;
-    let works = odata(&client, Some(client.token()?.with_scheme()))?.status == 200;
+    let token = client.token().map_err(explained)?;
+    let works = server.odata(Some(&bearer(&token)))?.status == 200;
     stage.check(
         "64 threads report a token that the server rejected",
         &format!(
@@ -123,24 +135,24 @@ fn rejected(stage: &mut Stage) -> Setup<()> {
             tokens.len(),
             counted(more)
         ),
-        verdicts == 64 && tokens.len() == 1 && more == 1 && works,
+        retries == 64 && tokens.len() == 1 && more == 1 && works,
     )?;
     Ok(())
 }
 
 fn permission(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
-    let client = server.client(&[("username", "readonly"), ("password", "readonly-password")])?;
-    let token = client.token()?;
-    let answer = odata(&client, Some(token.with_scheme()))?;
+    let client = server.c_client(&[("username", "readonly"), ("password", "readonly-password")])?;
+    let token = client.token().map_err(explained)?;
+    let answer = server.odata(Some(&bearer(&token)))?;
     let results = at_once(64, || {
-        let verdict = client.report(token.value(), answer.status.into(), &answer.body)?;
+        let verdict = client.report(&token, answer.status, &answer.body)?;
         client.token().map(|_| verdict)
     });
     let verdicts = results
         .iter()
         .flatten()
-        .filter(|v| **v == Verdict::Permission)
+        .filter(|verdict| **verdict == P21_VERDICT_PERMISSION)
         .count();
     let more = server.token_requests() - 1;
     stage.check(
@@ -153,14 +165,15 @@ fn permission(stage: &mut Stage) -> Setup<()> {
 
 fn wrong_password(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
-    let client = server.client(&[("username", "demo"), ("password", "a wrong one")])?;
+    let client = server.c_client(&[USER[0], ("password", "a wrong one")])?;
     let results = at_once(50, || client.token());
+    let unauthorized = Code::Unauthorized.name();
     let refused = results
         .iter()
         .filter(|result| {
             result
                 .as_ref()
-                .is_err_and(|error| error.code() == Code::Unauthorized)
+                .is_err_and(|error| error.name == unauthorized)
         })
         .count();
     // Long after the flight has ended; the cool-down answers.
@@ -174,12 +187,17 @@ fn wrong_password(stage: &mut Stage) -> Setup<()> {
         ),
         refused == 50
             && requests == 1
-            && later
-                .as_ref()
-                .is_some_and(|error| error.retry_after().is_some()),
+            && later.as_ref().is_some_and(|error| error.retry_after_ms > 0),
     )?;
-    quote("message:", later.as_ref().map_or("", Error::message))?;
+    quote(
+        "message:",
+        later.as_ref().map_or("", |error| &error.message),
+    )?;
     Ok(())
+}
+
+fn bearer(token: &Secret) -> Zeroizing<String> {
+    Zeroizing::new(format!("Bearer {}", token.expose()))
 }
 
 /// Runs `work` on so many threads that start together.
