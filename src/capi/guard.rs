@@ -84,7 +84,7 @@ fn run<R>(name: &'static str, body: impl FnOnce() -> R) -> Result<R> {
 
 #[cold]
 fn panicked(name: &str) -> Error {
-    let place = PLACE.try_with(|place| place.take()).unwrap_or_default();
+    let place = PLACE.try_with(RefCell::take).unwrap_or_default();
     Error::new(
         Code::Panic,
         format!("{name} failed inside the library ({place})"),
@@ -148,17 +148,20 @@ pub use injection::p21_test_panic;
 #[cfg(feature = "panic-injection")]
 mod injection {
     use std::ffi::{CStr, c_char};
-    use std::sync::Mutex;
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
 
     static ARMED: AtomicBool = AtomicBool::new(false);
     static NAME: Mutex<String> = Mutex::new(String::new());
 
+    fn lock() -> MutexGuard<'static, String> {
+        NAME.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn fire(name: &str) {
-        if ARMED.load(Ordering::Relaxed) && *NAME.lock().expect("never held in a panic") == name {
-            ARMED.store(false, Ordering::Relaxed);
-            panic!("injected into {name}");
-        }
+        let is_armed = ARMED.load(Ordering::Relaxed) && *lock() == name;
+        let hit = is_armed && ARMED.swap(false, Ordering::Relaxed);
+        assert!(!hit, "injected into {name}");
     }
 
     /// Makes the next call of the exported function `name` panic. For this library's own tests.
@@ -166,7 +169,7 @@ mod injection {
     pub unsafe extern "C" fn p21_test_panic(name: *const c_char) {
         // SAFETY: only tests call this, with a C string.
         let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-        *NAME.lock().expect("never held in a panic") = name.into_owned();
+        *lock() = name.into_owned();
         ARMED.store(true, Ordering::Relaxed);
     }
 }

@@ -21,9 +21,12 @@ pub(super) struct Snapshot {
     reuse: Reuse,
     min_valid: Duration,
     with_scheme: bool,
-    /// Fields that were asked for, by name, each ended by a NUL. They are never changed or moved.
-    fields: Mutex<Vec<(Box<str>, Zeroizing<Box<[u8]>>)>>,
+    /// Fields that were asked for, by name. They are never changed or moved.
+    fields: Mutex<Vec<(Box<str>, Field)>>,
 }
+
+/// Text with a NUL at its end.
+type Field = Zeroizing<Box<[u8]>>;
 
 impl Snapshot {
     pub(super) fn new(token: Arc<Token>, reuse: Reuse, ask: &Ask) -> Snapshot {

@@ -81,7 +81,6 @@ pub const P21_E_INTERNAL: p21_status = 252;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::error::Code;
 
     #[test]

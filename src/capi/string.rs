@@ -5,6 +5,11 @@
 //! fill one cache line each. It takes no lock: adding and removing are one compare-and-swap, so threads do not wait for
 //! each other, and a forked child finds it whole.
 
+#![allow(
+    clippy::cast_ptr_alignment,
+    reason = "every block is allocated with the alignment that it is used with"
+)]
+
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::ffi::{c_char, c_void};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -20,13 +25,13 @@ const HEADER: usize = size_of::<usize>();
 struct Bucket([AtomicUsize; 8]);
 
 /// Buckets of the first table, as a power of two; each next table has eight times as many.
-const FIRST_BITS: u32 = 6;
-const STEP_BITS: u32 = 3;
+const FIRST_BITS: usize = 6;
+const STEP_BITS: usize = 3;
 
 static TABLES: [AtomicPtr<Bucket>; 8] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 8];
 
-const fn bits(table: usize) -> u32 {
-    FIRST_BITS + STEP_BITS * table as u32
+const fn bits(table: usize) -> usize {
+    FIRST_BITS + STEP_BITS * table
 }
 
 /// The bucket for an address in a table that has been made.

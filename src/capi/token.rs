@@ -59,7 +59,7 @@ pub unsafe extern "C" fn p21_token_copy(
         guard::status("p21_token_copy", err, || {
             let len = Out::new(out_len, 0, "out_len")?;
             if cap > 0 {
-                drop(Out::new(buf, 0, "buf")?);
+                Out::new(buf, 0, "buf")?;
             }
             let ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
             let needed = with_client(client, |client| {

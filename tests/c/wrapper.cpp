@@ -1,0 +1,78 @@
+// The C++ header in full, against the emulator.
+#include <cstdlib>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include "check.h"
+#include "p21auth.hpp"
+#include "p21auth.hpp"
+
+static_assert(!std::is_copy_constructible_v<p21::client> && std::is_nothrow_move_constructible_v<p21::client>);
+static_assert(!std::is_copy_constructible_v<p21::token> && std::is_nothrow_move_constructible_v<p21::token>);
+static_assert(std::is_nothrow_copy_constructible_v<p21::error>);
+
+template <typename Call> p21::error failure_of(Call call)
+{
+    try {
+        call();
+    } catch (const p21::error &failure) {
+        return failure;
+    }
+    CHECK(!"no error was thrown");
+    std::abort();
+}
+
+static void uses(p21::client &client)
+{
+    using namespace std::chrono_literals;
+    const std::string token = client.token();
+    CHECK(client.token(P21_WITH_SCHEME | P21_CACHED_ONLY, 5s) == "Bearer " + token);
+    const p21::token snapshot = client.snapshot(0, 0ms, 60s);
+    CHECK(snapshot.value() == token);
+    CHECK(snapshot.field("Claims.sub") == "demo" && !snapshot.field("Nothing"));
+    CHECK(snapshot.json().find("ExpiresInSeconds") != std::string::npos);
+    CHECK(snapshot.reuse_for() > 0ms && snapshot.expires_in() > 60s && snapshot.generation() > 0);
+    CHECK(snapshot.expires_at() > std::chrono::system_clock::now());
+    CHECK(!client.ui_url().empty() && client.stats().front() == '{');
+
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; i++) {
+        threads.emplace_back([&] { CHECK(client.token() == token); });
+    }
+    for (auto &thread : threads) {
+        thread.join();
+    }
+    const std::uint64_t before = *client.generation();
+    CHECK(client.report(token, 403) == p21::verdict::permission);
+    CHECK(client.report(token, 401, "<TokenError/>") == p21::verdict::retry);
+    CHECK(*client.generation() != before && snapshot.value() == token);
+    client.invalidate(token);
+    client.invalidate();
+    CHECK(client.token() != token);
+}
+
+int main()
+{
+    const std::uint64_t before = p21_live_objects();
+    {
+        p21::client client = p21::client::from_env();
+        uses(client);
+        p21::client moved = std::move(client);
+        CHECK(failure_of([&] { client.token(); }).code() == P21_E_INVALID_HANDLE);
+        CHECK(!moved.token().empty());
+
+        const p21::error typo = failure_of([] { p21::client(p21::config().set("pasword", "x")); });
+        CHECK(typo.code() == P21_E_UNKNOWN_OPTION && typo.hint().find("password") != std::string::npos);
+        CHECK(std::string(typo.name()) == "P21_E_UNKNOWN_OPTION" && !typo.retryable() && !typo.retry_after());
+
+        moved.update(p21::config().load_env().set("password", "wrong").reset("timeout_ms"));
+        const p21::error refused = failure_of([&] { moved.token(); });
+        CHECK(refused.code() == P21_E_UNAUTHORIZED && refused.http_status() == 401);
+        CHECK(refused.retry_after() > std::chrono::seconds(1));
+        CHECK(std::string(refused.what()).find("Hint: ") != std::string::npos);
+    }
+    CHECK(p21_live_objects() == before);
+    puts("wrapper: ok");
+    return 0;
+}
