@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use super::{Opened, slot_options};
 use crate::cache::classify::Hold;
 use crate::http;
+use crate::options::Settings;
+use crate::secret::hex;
 
 /// Version of the layout; grows when a name changes its meaning, not when one is added.
 const SCHEMA: u32 = 1;
@@ -74,12 +76,27 @@ pub(super) fn json(opened: &Opened) -> String {
         "last_error": last_error,
         "clock_skew_s": status.skew_s,
         "tls_verify": settings.transport.tls.verify,
+        "options": options_json(settings),
         "proxy": proxy_json(&proxy),
         "store": { "kind": settings.store.choice.shown() },
         "ui_url": ui_url,
         "options_of_first_opener": mismatches(opened),
     })
     .to_string()
+}
+
+/// What the bindings need to know of the options in use, wherever these came from.
+fn options_json(settings: &Settings) -> Value {
+    let tls = &settings.transport.tls;
+    let pins: Vec<String> = tls.pins.iter().map(|pin| hex(&pin.0)).collect();
+    json!({
+        "allowed_hosts": settings.allowed_hosts,
+        "timeout_ms": settings.timeout_ms,
+        "refresh_margin_s": settings.refresh_margin_ms / 1000,
+        "ca_file": tls.ca_file,
+        "tls_pin_sha256": pins,
+        "tls_verify": tls.verify,
+    })
 }
 
 fn proxy_json(proxy: &http::ProxyOrigin) -> Value {

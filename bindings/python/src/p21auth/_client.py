@@ -1,0 +1,409 @@
+"""The client: one identity's tokens, for any number of threads, tasks and forked children."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Hashable
+from enum import IntEnum
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
+
+from . import _handle, _log, _table
+from ._errors import ClosedError, ConfigError, P21Error
+from ._native import lib
+from ._options import Options, from_environment, from_keywords
+from ._snapshot import NotPicklable, Snapshot, headers
+from ._waits import MAX_MS, SharedWaits, in_slices, interruptible, shared
+
+if TYPE_CHECKING:
+    import ssl
+
+    from ._hosts import Hosts
+
+C = TypeVar("C", bound="Client")
+
+#: Generation, end of the reuse (monotonic seconds) and text of the token that was fetched last.
+_Hit = tuple[int, float, str]
+#: No word of a client is ever 0 and no clock ever before this.
+_NO_HIT: _Hit = (0, float("-inf"), "")
+
+
+class Verdict(IntEnum):
+    """What an API's 401 or 403 means."""
+
+    #: Get a token again and send the call once more.
+    RETRY = 1
+    #: Somebody must grant a permission in P21; no token helps.
+    PERMISSION = 2
+    #: The Authorization header did not arrive; no token helps.
+    HEADER_LOST = 3
+    #: It is about something else, or tokens are rejected as fast as they come.
+    GIVE_UP = 4
+
+    @property
+    def hint(self) -> str:
+        """What to do next, in P21's terms."""
+        return str(lib.p21_verdict_hint(int(self)).decode())
+
+
+class Client(NotPicklable):
+    """Access to one P21 server under one identity.
+
+    Options are those of the library (``base_url``, ``username``, ``password``, ``consumer_key``, …; the README lists them
+    all), and ``verify``, ``verify_ssl`` and ``timeout`` (seconds) as users of httpx write them. All clients of the same
+    identity in a process share one token; nothing is sent before the first one is asked for.
+
+    >>> client = Client(base_url=emulator.base_url, username="demo", password="demo-password")
+    >>> token = client.get_token()          # asks the server once
+    >>> client.get_token() == token         # costs a tenth of a microsecond
+    True
+    >>> client.get_headers()["Authorization"] == "Bearer " + token
+    True
+    >>> client.close()
+
+    A client may be used from any number of threads and event loops at once, and goes on working in a forked child.
+    """
+
+    _instead = (
+        "it belongs to this process. Open one in each process, by Client.from_env() for example; "
+        "store='file' lets the processes of a machine share a token."
+    )
+
+    def __init__(self, **options: Any) -> None:
+        self._open(from_keywords(options))
+
+    def _open(self, options: Options) -> None:
+        configuration = options.config()
+        try:
+            handle = _handle.open_client(configuration)
+        except P21Error as error:
+            raise self._translated(error) from None
+        finally:
+            lib.p21_config_free(configuration)
+        self._options = options
+        self._handle = handle
+        self._hit: _Hit = _NO_HIT
+        self._word = _handle.generation_word(handle)
+        self._waits = SharedWaits()
+        self._known_hosts: Optional[Hosts] = None
+        self._finalizer = weakref.finalize(self, lib.p21_client_free, handle)
+        # At exit the process takes it all along; nothing is left to tidy up.
+        self._finalizer.atexit = False
+
+    @classmethod
+    def from_env(cls: type[C], prefix: str = "P21_", **options: Any) -> C:
+        """A client from environment variables such as ``P21_BASE_URL``, ``P21_USERNAME``, ``P21_PASSWORD``.
+
+        With another prefix, such as ``P21_PLAY_``, a play server's settings live beside production's. Options given here
+        come before the environment.
+        """
+        client = cls.__new__(cls)
+        client._open(from_environment(prefix).with_changes(options))
+        return client
+
+    @classmethod
+    def from_file(cls: type[C], path: Union[str, os.PathLike[str]], **options: Any) -> C:
+        """A client from a ``.env`` file with lines such as ``P21_BASE_URL=https://…``; options given here come first."""
+        client = cls.__new__(cls)
+        client._open(Options({}, _handle.text("the path", os.fspath(path))).with_changes(options))
+        return client
+
+    # --- tokens
+
+    def get_token(self) -> str:
+        """A token that is good now. On a hit: no lock, no request, no call into the library."""
+        hit = self._hit
+        if hit[0] == self._word.value and monotonic() < hit[1]:
+            return hit[2]
+        return self._call(lambda wait_ms: self._fetch(wait_ms)[2])
+
+    async def aget_token(self) -> str:
+        """As :meth:`get_token`, without blocking the event loop. All tasks that wait share one thread and one request."""
+        hit = self._hit
+        if hit[0] == self._word.value and monotonic() < hit[1]:
+            return hit[2]
+        return await self._acall("token", lambda: self._fetch(0)[2])
+
+    def get_headers(self) -> dict[str, str]:
+        """The headers of an API call: ``Authorization``, ``Content-Type`` and ``Accept``. A new dict each time."""
+        return headers(self.get_token())
+
+    async def aget_headers(self) -> dict[str, str]:
+        """As :meth:`get_headers`, without blocking the event loop."""
+        return headers(await self.aget_token())
+
+    def snapshot(
+        self,
+        min_valid: float = 0,
+        *,
+        force_refresh: bool = False,
+        cached_only: bool = False,
+        no_wait: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Snapshot:
+        """The current token as something that never changes, with all its fields.
+
+        * ``min_valid``: seconds that it must still live
+        * ``force_refresh``: a new token although the current one is good, at most one in ``min_refresh_interval_s``
+        * ``cached_only``: never ask the server (:class:`NoCachedTokenError`); ``no_wait``: :class:`PendingError` instead of
+          waiting for the server
+        * ``timeout``: longest time in seconds that this call may wait, instead of the client's
+        """
+        flags = _flags(force_refresh, cached_only, no_wait)
+        seconds = _whole(min_valid)
+        return self._call(lambda wait_ms: self._take(flags, wait_ms, seconds), timeout)
+
+    async def asnapshot(
+        self,
+        min_valid: float = 0,
+        *,
+        force_refresh: bool = False,
+        cached_only: bool = False,
+        no_wait: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Snapshot:
+        """As :meth:`snapshot`, without blocking the event loop."""
+        flags = _flags(force_refresh, cached_only, no_wait)
+        seconds, wait_ms = _whole(min_valid), _wait_ms(timeout)
+        return await self._acall(
+            ("snapshot", flags, seconds, wait_ms), lambda: self._take(flags, wait_ms, seconds)
+        )
+
+    def ui_url(self, *, force_refresh: bool = False, timeout: Optional[float] = None) -> str:
+        """URL of the UI server (Interactive and Transaction APIs), without a trailing slash; asked for once per token."""
+        flags = _flags(force_refresh)
+        return self._call(lambda wait_ms: self._ask_router(flags, wait_ms), timeout)
+
+    async def aui_url(self, *, force_refresh: bool = False, timeout: Optional[float] = None) -> str:
+        """As :meth:`ui_url`, without blocking the event loop."""
+        flags, wait_ms = _flags(force_refresh), _wait_ms(timeout)
+        return await self._acall(("ui_url", flags, wait_ms), lambda: self._ask_router(flags, wait_ms))
+
+    # --- rejected tokens
+
+    def report(self, response: Any, body: Union[bytes, str, None] = None, *, token: Optional[str] = None) -> Verdict:
+        """Tells what an API's rejection means, and drops the token if it is to blame.
+
+        ``response``: of httpx or requests, whose request shows the token, or an HTTP status with ``body`` and ``token``.
+        Call it for a 401 or 403, and send the call once more, with a new token, after :attr:`Verdict.RETRY` only.
+        """
+        from . import _responses
+
+        status, content, sent = _responses.read(response, body, token)
+        return self._report(sent, status, content)
+
+    async def areport(
+        self, response: Any, body: Union[bytes, str, None] = None, *, token: Optional[str] = None
+    ) -> Verdict:
+        """As :meth:`report`; also takes responses of aiohttp and unread ones of httpx, whose body must be awaited."""
+        from . import _responses
+
+        status, content, sent = await _responses.aread(response, body, token)
+        return self._report(sent, status, content)
+
+    def _report(self, token: str, status: int, body: bytes) -> Verdict:
+        verdict = _handle.report(self._live(), _handle.text("the token", token), status, body)
+        _log.drain()
+        return Verdict(verdict)
+
+    def invalidate(self, token: Optional[str] = None) -> None:
+        """Drops ``token`` if it is still the current one. Without one: whatever is cached, and any cool-down once:
+        "I unlocked the account, try now"."""
+        text = None if token is None else _handle.text("the token", token)
+        status = lib.p21_token_invalidate(self._live(), text)
+        if status:
+            raise self._translated(_handle.failure(status))
+
+    # --- the client itself
+
+    @property
+    def base_url(self) -> str:
+        """The server's address as the library uses it: with its scheme, without a trailing slash or ``/api``."""
+        return str(self.stats()["base_url"]).rstrip("/")
+
+    def url(self, path: str) -> str:
+        """A URL on this server: ``url("/odataservice/odata/table/customer")``. Full URLs stay as they are."""
+        if "://" in path:
+            return path
+        return f"{self.base_url}/{path.lstrip('/')}"
+
+    def update(self, **options: Any) -> None:
+        """Gives the client other credentials or settings on top of those it has; None puts an option back to its default.
+
+        If they are refused, the client stays as it was. Whoever waits for the old credentials waits for the new.
+        """
+        changed = self._options.with_changes(options)
+        configuration = changed.config()
+        try:
+            _handle.update_client(self._live(), configuration)
+        except P21Error as error:
+            raise self._translated(error) from None
+        finally:
+            lib.p21_config_free(configuration)
+        self._options = changed
+        self._known_hosts = None
+
+    def stats(self) -> dict[str, Any]:
+        """Diagnostics without secrets: the token's age and life, counters, last error, cool-down, proxy, options in use."""
+        import json
+
+        stats: dict[str, Any] = json.loads(_handle.stats(self._live()))
+        return stats
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """The same trust for the user's own calls: the CA file, pins, or no verification, as this client has them."""
+        from . import _trust
+
+        return _trust.context(self.stats()["options"])
+
+    def close(self) -> None:
+        """Closes the client; calls that wait in it end at once with :class:`ClosedError`. Closing twice does nothing."""
+        self._finalizer()
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    async def __aenter__(self: C) -> C:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        name = f"p21auth.{type(self).__name__}"
+        if not self._finalizer.alive:
+            return f"<{name}, closed>"
+        return f"<{name} {self.base_url}>"
+
+    # --- inside
+
+    def _live(self) -> int:
+        if not self._finalizer.alive:
+            raise ClosedError("this client is closed", code=8, hint="Open a new one.")
+        return self._handle
+
+    def _translated(self, error: P21Error) -> P21Error:
+        """What the caller gets to see; the guide-named classes mix in httpx's exceptions here."""
+        return error
+
+    def _hosts(self) -> Hosts:
+        """Where this client's token may go."""
+        known = self._known_hosts
+        if known is None:
+            from ._hosts import Hosts
+
+            stats = self.stats()
+            known = self._known_hosts = Hosts(stats["base_url"], stats["options"]["allowed_hosts"])
+            if stats["ui_url"]:
+                known.add_ui_server(stats["ui_url"]["url"])
+        return known
+
+    def _timeout(self) -> float:
+        """The client's ``timeout_ms`` in seconds."""
+        text = self._options.get("timeout_ms")
+        if text is None and self._options.file is None:
+            return 30.0
+        return float(text or self.stats()["options"]["timeout_ms"]) / 1000
+
+    def _call(self, call: Callable[[int], Any], timeout: Optional[float] = None) -> Any:
+        """A blocking call, open to Ctrl-C; afterwards the log is read."""
+        try:
+            return in_slices(call, self._timeout() if timeout is None else timeout)
+        except P21Error as error:
+            raise self._translated(error) from None
+        finally:
+            _log.drain()
+
+    async def _acall(self, key: Hashable, call: Callable[[], Any]) -> Any:
+        """A call that other tasks share."""
+        waits = self._waits
+        if waits.pid != os.getpid():
+            # A forked child has neither the parent's thread nor its waiters.
+            waits = self._waits = SharedWaits()
+
+        def work() -> Any:
+            try:
+                return call()
+            finally:
+                _log.drain()
+
+        try:
+            return await shared(waits.submit(key, work))
+        except P21Error as error:
+            raise self._translated(error) from None
+
+    def _fetch(self, wait_ms: int, min_valid: int = 0) -> _Hit:
+        """A token through the library, kept for the hits that follow."""
+        handle = self._live()
+        # Before the call: a change that comes while it runs must count as one.
+        generation = self._word.value
+        token = _handle.snapshot(handle, 0, wait_ms, min_valid)
+        try:
+            now = monotonic()
+            value: str = lib.p21_token_value(token).decode()
+            hit = (generation, now + lib.p21_token_reuse_ms(token) / 1000, value)
+        finally:
+            lib.p21_token_free(token)
+        self._hit = hit
+        return hit
+
+    def _take(self, flags: int, wait_ms: int, min_valid: int) -> Snapshot:
+        import json
+
+        token = _handle.snapshot(self._live(), flags, wait_ms, min_valid)
+        try:
+            data = json.loads(_handle.token_json(token))
+            expires_at = lib.p21_token_expires_at(token)
+            generation = lib.p21_token_generation(token)
+        finally:
+            lib.p21_token_free(token)
+        return Snapshot(data, expires_at, generation, self._hosts())
+
+    def _ask_router(self, flags: int, wait_ms: int) -> str:
+        url = _handle.ui_url(self._live(), flags, wait_ms)
+        self._hosts().add_ui_server(url)
+        return url
+
+
+def _flags(force_refresh: bool = False, cached_only: bool = False, no_wait: bool = False) -> int:
+    return (
+        (_table.FORCE_REFRESH if force_refresh else 0)
+        | (_table.CACHED_ONLY if cached_only else 0)
+        | (_table.NO_WAIT if no_wait else 0)
+    )
+
+
+def _whole(seconds: float) -> int:
+    """Whole seconds, rounded up, as the library takes them."""
+    whole = -int(-seconds // 1)
+    if not 0 <= whole < 1 << 32:
+        raise ConfigError("min_valid must be a number of seconds, 0 or more", code=3)
+    return whole
+
+
+def _wait_ms(timeout: Optional[float]) -> int:
+    """0 is the client's own timeout."""
+    return 0 if timeout is None else min(MAX_MS, max(1, int(timeout * 1000)))
+
+
+def request_token(options: Options) -> dict[str, Any]:
+    """One token request past the cache."""
+    import json
+
+    configuration = options.config()
+
+    def work() -> str:
+        try:
+            return _handle.token_request(configuration)
+        finally:
+            lib.p21_config_free(configuration)
+
+    try:
+        data: dict[str, Any] = json.loads(interruptible(work))
+        return data
+    finally:
+        _log.drain()

@@ -1,0 +1,22 @@
+"""The process' own client, from the environment."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from ._client import Client
+
+_default: Optional[Client] = None
+
+
+def default_client() -> Client:
+    """One client for the whole process, opened from ``P21_BASE_URL``, ``P21_USERNAME``, … at first use.
+
+    If that fails the error names the missing variables, and the next call tries again.
+    """
+    global _default
+    client = _default
+    if client is None or not client._finalizer.alive:
+        # Two threads may both open one; they share the token all the same.
+        client = _default = Client.from_env()
+    return client

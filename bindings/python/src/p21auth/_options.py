@@ -1,0 +1,154 @@
+"""Options as Python users write them, as the text that the library takes; and those of the environment.
+
+The library has one table of options (``p21_options_json``). Nothing here knows their names, apart from the few that
+users of httpx write differently.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from . import _handle
+from ._errors import ConfigError
+from ._native import lib
+
+
+def table() -> list[dict[str, Any]]:
+    """Every option: name, type, default, unit, secret, scope, text."""
+    import json
+
+    rows: list[dict[str, Any]] = json.loads(lib.p21_options_json())
+    return rows
+
+
+class Options:
+    """Options as text. It may hold secrets, so it shows only names."""
+
+    __slots__ = ("file", "values")
+
+    def __init__(self, values: dict[str, bytes], file: Optional[bytes] = None) -> None:
+        self.values = values
+        self.file = file
+
+    def __repr__(self) -> str:
+        return f"Options({', '.join(sorted(self.values))})"
+
+    def with_changes(self, changes: Mapping[str, Any]) -> Options:
+        """These options with others on top; None puts an option back to its default."""
+        values = dict(self.values)
+        for name, value in _encoded(changes).items():
+            if value is None:
+                values.pop(name, None)
+            else:
+                values[name] = value
+        return Options(values, self.file)
+
+    def config(self) -> _handle.Pointer:
+        """A configuration handle, to be freed."""
+        return _handle.config(self.values, self.file)
+
+    def get(self, name: str) -> Optional[str]:
+        """The text of an option that was set by name."""
+        value = self.values.get(name)
+        return None if value is None else value.decode("utf-8")
+
+
+def from_keywords(options: Mapping[str, Any]) -> Options:
+    """Options that a caller wrote as keyword arguments."""
+    return Options({}).with_changes(options)
+
+
+def from_environment(prefix: str) -> Options:
+    """Options from variables such as ``P21_BASE_URL``, as Python's own ``os.environ`` has them.
+
+    Empty variables count as not set. ``P21_VERIFY_SSL`` is another name of ``P21_TLS_VERIFY``; with a consumer key
+    ``P21_CONSUMER_USERNAME`` beats ``P21_USERNAME``.
+    """
+    values: dict[str, bytes] = {}
+    for row in table():
+        name = row["name"]
+        variables = [prefix + name.upper()]
+        if name == "tls_verify":
+            variables.append(prefix + "VERIFY_SSL")
+        for variable in variables:
+            found = os.environ.get(variable)
+            if found:
+                values[name] = _handle.text(f"the environment variable {variable}", found)
+                break
+    consumer_username = os.environ.get(prefix + "CONSUMER_USERNAME")
+    if consumer_username and _uses_consumer_key(values):
+        variable = f"the environment variable {prefix}CONSUMER_USERNAME"
+        values["username"] = _handle.text(variable, consumer_username)
+    return Options(values)
+
+
+def _uses_consumer_key(values: Mapping[str, bytes]) -> bool:
+    mode = values.get("auth_mode", b"").strip()
+    if mode:
+        return mode.endswith(b"_consumer")
+    return "consumer_key" in values or "consumer_key_file" in values
+
+
+def _encoded(options: Mapping[str, Any]) -> dict[str, Optional[bytes]]:
+    encoded: dict[str, Optional[bytes]] = {}
+    for written, value in options.items():
+        name, value = _translated(written, value)
+        if name in encoded:
+            raise ConfigError(f"{written}: {name} is given twice", code=7, hint="Keep one of them.")
+        encoded[name] = None if value is None else _handle.text(written, _as_text(written, name, value))
+    return encoded
+
+
+def _translated(name: str, value: Any) -> tuple[str, Any]:
+    """The option that a user of httpx or requests means."""
+    if name in ("verify", "verify_ssl"):
+        if isinstance(value, (bool, int)) or value is None:
+            return "tls_verify", value
+        if name == "verify" and isinstance(value, (str, os.PathLike)):
+            return "ca_file", value
+        if name == "verify_ssl" and isinstance(value, str):
+            return "tls_verify", value
+        raise ConfigError(
+            f"{name} must be True, False" + (" or the path of a CA file" if name == "verify" else ""),
+            code=7,
+            hint="Other kinds of trust: ca_file adds a certificate authority, tls_pin_sha256 accepts one certificate.",
+        )
+    if name == "timeout":
+        if value is None:
+            return "timeout_ms", None
+        seconds = _seconds(value)
+        if seconds is None:
+            raise ConfigError("timeout must be a number of seconds", code=7, hint="timeout=30, or timeout_ms=30000.")
+        return "timeout_ms", max(1, round(seconds * 1000))
+    return name, value
+
+
+def _seconds(value: Any) -> Optional[float]:
+    if hasattr(value, "total_seconds"):
+        return float(value.total_seconds())
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    return None
+
+
+def _as_text(written: str, name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "1" if value else "0"
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if hasattr(value, "total_seconds"):
+        scale = 1000 if name.endswith("_ms") else 1
+        value = value.total_seconds() * scale
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(item, str) for item in value):
+        return ",".join(value)
+    raise ConfigError(
+        f"{written} cannot be a {type(value).__name__}", code=7, hint="Options are text, numbers, booleans or paths."
+    )

@@ -1,0 +1,113 @@
+"""A token that stays the same whatever the cache does."""
+
+from __future__ import annotations
+
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, NoReturn, Optional
+
+if TYPE_CHECKING:
+    from ._hosts import Hosts
+
+#: Keys of every dict that the guide-named functions and snapshots give.
+KEYS = (
+    "AccessToken",
+    "TokenType",
+    "RefreshToken",
+    "ExpiresInSeconds",
+    "ExpiresIn",
+    "UserName",
+    "Scope",
+    "SessionId",
+    "ConsumerUid",
+    "AppKey",
+)
+
+
+def headers(token: str) -> dict[str, str]:
+    """The headers of an API call, as the guide has them."""
+    return {
+        "Authorization": f"Bearer {token}",
+        "Content-Type": "application/json",
+        "Accept": "application/json",
+    }
+
+
+class NotPicklable:
+    """Base of what must not be copied into another process or a file."""
+
+    __slots__ = ()
+    _instead = ""
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(f"a p21auth {type(self).__name__} cannot be pickled: {self._instead}")
+
+
+class Snapshot(NotPicklable):
+    """One token and all that the server said about it. Immutable: a refresh makes a new snapshot, never changes this one.
+
+    An Interactive API session belongs to the token that opened it, so keep the snapshot for as long as the session.
+    """
+
+    __slots__ = ("_at", "_data", "_expires_at", "_generation", "_hosts", "_life")
+    _instead = "it holds a secret. Send the token itself, if you must, or open a Client in the other process."
+
+    def __init__(self, data: dict[str, Any], expires_at: int, generation: int, hosts: Optional[Hosts]) -> None:
+        self._data = data
+        self._at = monotonic()
+        self._life = data["ExpiresInSeconds"]
+        self._expires_at = expires_at
+        self._generation = generation
+        self._hosts = hosts
+
+    @property
+    def access_token(self) -> str:
+        """The token itself."""
+        return str(self._data["AccessToken"])
+
+    def get_token(self) -> str:
+        """The token itself: the same name as a client has, so that either serves."""
+        return self.access_token
+
+    def get_headers(self) -> dict[str, str]:
+        """The headers of an API call with this token."""
+        return headers(self.access_token)
+
+    @property
+    def expires_at(self) -> int:
+        """When it expires, in Unix seconds."""
+        return self._expires_at
+
+    @property
+    def expires_in(self) -> int:
+        """Seconds left now; 0 once it has expired."""
+        if self._life is None:
+            return max(0, int(self._expires_at - time()))
+        # Two clocks: one notices a suspended machine, the other a wall clock that was set back.
+        by_clock = self._life - (monotonic() - self._at)
+        return max(0, int(min(by_clock, self._expires_at - time())))
+
+    @property
+    def generation(self) -> int:
+        """Number of the token in its slot; a refresh makes a new one."""
+        return self._generation
+
+    @property
+    def claims(self) -> dict[str, Any]:
+        """Claims of the JWT; empty when the token isn't one."""
+        return dict(self._data.get("Claims") or {})
+
+    def as_dict(self) -> dict[str, Any]:
+        """A new dict in the guide's names, with ``ExpiresInSeconds`` (and ``ExpiresIn``) as they are now."""
+        data = dict(self._data)
+        data["ExpiresInSeconds"] = data["ExpiresIn"] = self.expires_in
+        return data
+
+    def __getitem__(self, name: str) -> Any:
+        return self.as_dict()[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """A field by the guide's name, such as ``Scope`` or ``SessionId``."""
+        return self.as_dict().get(name, default)
+
+    def __repr__(self) -> str:
+        return f"<p21auth.Snapshot of {self.expires_in} s>"
