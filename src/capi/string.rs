@@ -205,7 +205,8 @@ unsafe fn wipe(text: *mut u8) {
 
 /// Zeroises and frees a string; ignores whatever is none.
 pub(super) fn free(pointer: *mut c_void) {
-    if unregister(pointer.addr()) {
+    // NULL is what an empty entry holds, so it must not be looked for.
+    if !pointer.is_null() && unregister(pointer.addr()) {
         // SAFETY: it was registered, so it is from `allocate`; unregistering it gave it to this thread alone.
         unsafe { wipe(pointer.cast()) };
     }
