@@ -88,6 +88,10 @@ fn register(address: usize) -> Option<()> {
 
 /// Whether the address was registered. Of several threads that ask at once, one gets true.
 fn unregister(address: usize) -> bool {
+    if address == 0 {
+        // What an empty entry holds.
+        return false;
+    }
     let made = TABLES
         .iter()
         .map(|table| table.load(Ordering::Acquire))

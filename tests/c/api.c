@@ -117,6 +117,7 @@ static void misuse(p21_config *config, p21_client *client)
     CHECK(p21_client_new(NULL, &none, NULL) == P21_E_NULL_ARGUMENT && none == NULL);
     p21_free(&local);
     p21_free(client);
+    p21_free(NULL);
     CHECK(local == 'x');
     CHECK(p21_config_set(config, "no_such_option", "1") == P21_E_UNKNOWN_OPTION);
     CHECK(p21_client_update(client, config, NULL) == P21_E_UNKNOWN_OPTION);

@@ -4,12 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use p21auth::capi::*;
-use p21auth::mock::{Emulator, Options};
-
-/// An emulator on plain http, with the user `demo`.
-pub fn emulator() -> Emulator {
-    Emulator::start(Options::default()).expect("a free port on loopback")
-}
+use p21auth::mock::Emulator;
 
 /// A configuration; freed on drop.
 pub struct Config(pub *mut p21_config);
