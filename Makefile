@@ -36,7 +36,7 @@ test-%: bindings/%/test.sh lib
 test-deep: test ## The above, then the Rust tests once more under AddressSanitizer (another 5 min)
 	@tools/test-asan.sh $(FEATURES)
 
-lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 min)
+lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
 	$(CARGO) rustc --release --lib --crate-type cdylib
 
 bench: ## The benchmarks, in a release build (10 min)
