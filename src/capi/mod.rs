@@ -19,6 +19,8 @@
 )]
 
 mod args;
+#[cfg(feature = "cli")]
+pub(crate) mod caller;
 mod client;
 mod config;
 mod error;

@@ -10,6 +10,9 @@ use serde_json::Value;
 use crate::common::emulator;
 use crate::support::*;
 
+/// What a buffer holds before a call.
+const FILLER: c_char = 120;
+
 #[test]
 fn a_token_is_asked_for_once_and_comes_with_or_without_its_scheme() {
     let emulator = emulator();
@@ -38,16 +41,16 @@ fn a_copy_needs_room_for_the_nul_and_says_how_much() {
         copy(0, ptr::null_mut(), 0),
         (P21_E_BUFFER_TOO_SMALL, needed)
     );
-    let mut room = vec![b'x' as c_char; needed + 20];
+    let mut room = vec![FILLER; needed + 20];
     let buf = room.as_mut_ptr();
     for cap in [1, needed] {
         assert_eq!(copy(0, buf, cap), (P21_E_BUFFER_TOO_SMALL, needed));
         assert_eq!(room[0], 0, "nothing to be mistaken for a token");
-        assert_eq!(room[1], b'x' as c_char, "nothing written beyond");
+        assert_eq!(room[1], FILLER, "nothing written beyond");
     }
     assert_eq!(copy(0, buf, needed + 1), (P21_OK, needed));
     assert_eq!(text(room.as_ptr()), token);
-    assert_eq!(room[needed + 1], b'x' as c_char);
+    assert_eq!(room[needed + 1], FILLER);
     assert_eq!(
         copy(P21_WITH_SCHEME, buf, needed + 1),
         (P21_E_BUFFER_TOO_SMALL, needed + 7)

@@ -14,6 +14,7 @@ fn stray<T>() -> *mut T {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one line for each pointer")]
 fn every_pointer_that_is_needed_is_refused_when_null() {
     let emulator = emulator();
     let (config, client) = (Config::demo(&emulator), Client::demo(&emulator));

@@ -2,7 +2,6 @@
 //!
 //! Every line is an observation that the demo checks; the emulator counts the requests, not the library.
 
-mod c_api;
 mod failures;
 mod server;
 mod sharing;

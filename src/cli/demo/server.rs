@@ -13,7 +13,7 @@ use crate::wire::{Method, Request, Response};
 
 use super::super::failure::Failure;
 use super::Setup;
-use super::c_api::{CClient, explained};
+use crate::capi::caller::CClient;
 
 /// A call of an API in the demo never takes longer.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -92,7 +92,7 @@ impl Server {
 
     /// A client of the C interface.
     pub fn c_client(&self, pairs: Pairs<'_>) -> Setup<CClient> {
-        CClient::open(with_own(&self.own(), pairs)).map_err(explained)
+        CClient::open(with_own(&self.own(), pairs)).map_err(Failure::from)
     }
 
     pub fn client(&self, pairs: Pairs<'_>) -> Setup<Client> {

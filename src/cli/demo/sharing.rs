@@ -13,9 +13,9 @@ use crate::mock::Options;
 use crate::secret::Secret;
 
 use super::super::failure::Failure;
-use super::c_api::{CError, explained};
 use super::server::{Pairs, Server};
 use super::{Setup, Stage, heading, quote};
+use crate::capi::caller::CError;
 
 const USER: Pairs<'static> = &[("username", "demo"), ("password", "demo-password")];
 
@@ -71,7 +71,7 @@ pub(super) fn refresh_ahead() -> Setup<Refreshed> {
     options.settings.lifetime_s = 10;
     let server = Server::start(options)?;
     let client = server.c_client(USER)?;
-    let token = || client.token().map_err(explained);
+    let token = || client.token().map_err(Failure::from);
     let first = token()?;
     server.control.hold();
     let start = Instant::now();
@@ -108,7 +108,7 @@ fn rejected(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
     // The default, 5 s, would make the demo wait; the number of requests does not depend on it.
     let client = server.c_client(&[USER[0], USER[1], ("min_refresh_interval_s", "0")])?;
-    let first = client.token().map_err(explained)?;
+    let first = client.token().map_err(Failure::from)?;
     server.control.revoke_all();
     let answer = server.odata(Some(&bearer(&first)))?;
     let results = at_once(64, || {
@@ -126,7 +126,7 @@ fn rejected(stage: &mut Stage) -> Setup<()> {
         .map(|(_, token)| token.expose())
         .collect();
     let more = server.token_requests() - 1;
-    let token = client.token().map_err(explained)?;
+    let token = client.token().map_err(Failure::from)?;
     let works = server.odata(Some(&bearer(&token)))?.status == 200;
     stage.check(
         "64 threads report a token that the server rejected",
@@ -143,7 +143,7 @@ fn rejected(stage: &mut Stage) -> Setup<()> {
 fn permission(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
     let client = server.c_client(&[("username", "readonly"), ("password", "readonly-password")])?;
-    let token = client.token().map_err(explained)?;
+    let token = client.token().map_err(Failure::from)?;
     let answer = server.odata(Some(&bearer(&token)))?;
     let results = at_once(64, || {
         let verdict = client.report(&token, answer.status, &answer.body)?;
@@ -223,5 +223,11 @@ fn counted(requests: u64) -> String {
     match requests {
         1 => "1 token request".to_owned(),
         n => format!("{n} token requests"),
+    }
+}
+
+impl From<CError> for Failure {
+    fn from(error: CError) -> Failure {
+        Failure::other(format!("{}: {}", error.name, error.message), "")
     }
 }

@@ -1,39 +1,27 @@
-//! The C interface as a C program calls it, wrapped just far enough for the demo to be readable.
+//! The C interface as a C program calls it, wrapped just far enough for the command line tool's demo to be readable.
 //!
 //! What is shown is what users of every language get, handles and owned strings included.
-#![allow(
-    unsafe_code,
-    reason = "the demo calls the exported functions as C would"
-)]
-
 use std::ffi::{CStr, CString, c_char};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
-use crate::capi::{
+use super::{
     P21_OK, p21_client, p21_client_free, p21_client_new, p21_config_free, p21_config_new,
     p21_config_set, p21_error, p21_error_code, p21_error_free, p21_error_message,
     p21_error_retry_after_ms, p21_free, p21_status_name, p21_token_get, p21_token_report,
 };
 use crate::secret::Secret;
 
-use super::super::failure::Failure;
-
 /// What a C program learns of a failure.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct CError {
+pub(crate) struct CError {
     /// `P21_E_UNAUTHORIZED` and the like.
     pub name: String,
     pub message: String,
     pub retry_after_ms: i64,
 }
 
-/// When the demo itself fails.
-pub(super) fn explained(error: CError) -> Failure {
-    Failure::other(format!("{}: {}", error.name, error.message), "")
-}
-
 /// A client handle.
-pub(super) struct CClient(*mut p21_client);
+pub(crate) struct CClient(*mut p21_client);
 
 // SAFETY: a handle is a checked key, not an address; the C interface lets any number of threads use a client.
 unsafe impl Send for CClient {}
@@ -120,7 +108,7 @@ fn result<T>(status: i32, error: *mut p21_error, value: impl FnOnce() -> T) -> R
 }
 
 fn read(text: *const c_char) -> String {
-    if text == null() {
+    if text.is_null() {
         return String::new();
     }
     // SAFETY: every string of the C interface ends with a NUL and lives until it or its owner is given back.
