@@ -522,6 +522,11 @@ impl Slot {
                 error.message()
             ),
         };
+        // Before anybody is woken: whoever has the token finds the event.
+        match &result {
+            Ok(_) => log::record(Level::Info, "token.refreshed", &message),
+            Err(_) => log::record(Level::Error, "token.failed", &message),
+        }
         self.gate(|gate| {
             match &result {
                 Ok(token) => {
@@ -561,10 +566,6 @@ impl Slot {
             flight.finish(told);
             gate.pulse.beat();
         });
-        match result {
-            Ok(_) => log::record(Level::Info, "token.refreshed", &message),
-            Err(_) => log::record(Level::Error, "token.failed", &message),
-        }
     }
 
     /// Drops the token if it is still the current one: compare first, so that late reports do no harm.
