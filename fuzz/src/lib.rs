@@ -93,7 +93,22 @@ pub fn base_url(data: &[u8]) {
     assert!(url.query().is_none() && url.fragment().is_none());
     assert!(url.scheme() == "https" || (allow_http || base.is_loopback()));
     let shown = base.as_str();
-    assert!(!shown.ends_with('/') && !shown.to_ascii_lowercase().ends_with("/api"));
+    assert!(!shown.ends_with('/') && !url.path().to_ascii_lowercase().ends_with("/api"));
+    let host = url.host_str().expect("a host").to_ascii_lowercase();
+    let (pasted, bare) = (text.to_ascii_lowercase(), host.trim_matches(['[', ']']));
+    // A host of letters alone is written as it was pasted, and not taken from a path or a scheme.
+    if text.is_ascii()
+        && bare
+            .bytes()
+            .all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
+    {
+        let start = pasted.find("://").map_or(0, |at| at + 3);
+        let rest = pasted.trim_start()[..].get(start..).unwrap_or(&pasted);
+        assert!(
+            pasted.contains('%') || rest.starts_with(bare),
+            "{host} of {text}"
+        );
+    }
     let again = BaseUrl::parse(shown, allow_http).expect("the normal form is valid");
     assert_eq!(again, base, "the normal form is its own normal form");
     let joined = base.join("/api/security/token/v2").expect("a URL below it");

@@ -33,6 +33,14 @@ impl BaseUrl {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         });
+        // A URL parser makes a host out of whatever stands behind such a beginning.
+        let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
+        let cut = ["http:", "https:"]
+            .iter()
+            .any(|scheme| starts_ignoring_case(text, scheme) && !has_scheme);
+        if cut || authority.starts_with(['/', '\\', '?', '#']) {
+            return Err(fault("names no host", example));
+        }
         let full = if has_scheme {
             text.to_owned()
         } else {
@@ -132,6 +140,11 @@ impl std::fmt::Display for BaseUrl {
     }
 }
 
+fn starts_ignoring_case(text: &str, start: &str) -> bool {
+    text.get(..start.len())
+        .is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
 fn authority_has_at(full: &str) -> bool {
     let rest = full.split_once("://").map_or(full, |(_, rest)| rest);
     rest.split(['/', '?', '#', '\\'])
@@ -185,6 +198,12 @@ mod tests {
         for (pasted, word) in [
             ("", "empty"),
             ("https://", "not a URL"),
+            ("/api", "no host"),
+            ("https:///api", "no host"),
+            ("https://\\p21.example.com", "no host"),
+            ("https:/p21.example.com", "no host"),
+            ("HTTPS:\\\\p21.example.com\\api", "no host"),
+            ("?x", "no host"),
             ("https://a b", "blanks"),
             ("ftp://p21.example.com", "scheme 'ftp'"),
             ("https://user:pw@p21.example.com", "user or password"),

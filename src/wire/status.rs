@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::body::Body;
+use super::body::{Body, contains_ignoring_case};
 use super::request::TOKEN_V2;
 use super::response::{BASE_URL_HINT, reply_of, with_words};
 use super::{Request, Response};
@@ -31,13 +31,11 @@ pub fn token_reply(
     let error = if (200..300).contains(&status) {
         match reply_of(&body, scrub) {
             Ok(reply) => return Ok(reply),
-            Err(error) if error.code() == Code::Unauthorized => {
-                bad_credentials(request, mode, &body, scrub)
-            }
+            Err(error) if error.code() == Code::Unauthorized => bad_credentials(mode, &body, scrub),
             Err(error) => error.while_doing(&request.shown_url()),
         }
     } else if status == 401 || (status >= 400 && status != 407 && body.is_bad_credentials()) {
-        bad_credentials(request, mode, &body, scrub)
+        bad_credentials(mode, &body, scrub)
     } else if status == 500 && body.is_null_reference() {
         wrong_dialect(request, mode, &body, scrub)
     } else if status == 403 {
@@ -51,14 +49,9 @@ pub fn token_reply(
             "Check that the user may use the API: User Maintenance → Application Security. A firewall before the server can answer 403 as well."
         })
     } else {
-        return Err(failed(
-            &request.shown_url(),
-            response,
-            &body,
-            scrub,
-            now_unix,
-        ));
+        failed(&request.shown_url(), response, &body, scrub, now_unix)
     };
+    let error = hint_at_lost_headers(error, request, status);
     Err(finish(error, response, now_unix))
 }
 
@@ -114,6 +107,11 @@ pub(super) fn failed(
             "the server redirects".to_owned(),
             BASE_URL_HINT,
         ),
+        400 if meets_tls(body, scrub) => (
+            Code::Http,
+            format!("{url} was refused"),
+            "The port speaks TLS: write https in base_url.",
+        ),
         404 => (
             Code::NotFound,
             format!("no P21 API answers at {url}"),
@@ -165,7 +163,7 @@ fn finish(error: Error, response: &Response, now_unix: i64) -> Error {
     }
 }
 
-fn bad_credentials(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
+fn bad_credentials(mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
     let (what, hint) = if mode.uses_consumer_key() {
         (
             "the server refuses the consumer key",
@@ -177,13 +175,31 @@ fn bad_credentials(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrub
             "Check username and password by logging in to P21 with them; the user must be enabled and not locked (User Maintenance).",
         )
     };
-    let proxies = if request.headers.iter().any(|(name, _)| name.contains('_')) {
-        " If they are right: a reverse proxy such as nginx drops headers with underscores in their names (underscores_in_headers on; lets them pass), or use auth_mode=v2_consumer."
-    } else {
-        ""
-    };
-    Error::new(Code::Unauthorized, with_words(what, body, scrub))
-        .with_hint(format!("{hint}{proxies}"))
+    Error::new(Code::Unauthorized, with_words(what, body, scrub)).with_hint(hint)
+}
+
+/// A server that gets V1 credentials without their headers may answer in any of these ways.
+fn hint_at_lost_headers(error: Error, request: &Request, status: u16) -> Error {
+    let may_be = matches!(status, 400 | 401 | 403 | 500) || error.code() == Code::Unauthorized;
+    if !may_be || !request.headers.iter().any(|(name, _)| name.contains('_')) {
+        return error;
+    }
+    let hint = format!(
+        "{} If all that is right: a reverse proxy such as nginx drops headers with underscores in their names (underscores_in_headers on; lets them pass), or use auth_mode=v2_consumer.",
+        error.hint()
+    );
+    error.with_hint(hint)
+}
+
+/// Whether a server that speaks TLS says that it was spoken to without: nginx by a page's title, Go programs by text.
+fn meets_tls(body: &Body, scrub: &Scrubber) -> bool {
+    let words = body.words(scrub);
+    [
+        "plain HTTP request was sent to HTTPS port",
+        "HTTP request to an HTTPS server",
+    ]
+    .iter()
+    .any(|sentence| contains_ignoring_case(&words, sentence))
 }
 
 fn wrong_dialect(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
@@ -215,7 +231,7 @@ fn proxy_refused(response: &Response) -> Error {
             .headers
             .iter()
             .filter(|(name, _)| name == "proxy-authenticate")
-            .any(|(_, value)| super::body::contains_ignoring_case(value, scheme))
+            .any(|(_, value)| contains_ignoring_case(value, scheme))
     };
     let windows = offers("ntlm") || offers("negotiate");
     let error = if windows && !offers("basic") {

@@ -12,6 +12,8 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub const USER: &str = "demo";
 pub const PASSWORD: &str = "demo-password";
+/// The first of its consumer keys.
+pub const KEY: &str = "00000000-0000-4000-8000-000000000001";
 
 /// An emulator over plain http on a port of its own.
 pub fn emulator() -> Emulator {

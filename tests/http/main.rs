@@ -1,5 +1,7 @@
 //! The real transport against small servers on loopback that misbehave in every way that servers in the field do.
 
+#[path = "../common/child.rs"]
+mod child;
 mod identity;
 mod network;
 mod pool;
@@ -15,6 +17,8 @@ use p21auth::options::{ProxyChoice, TlsTrust, TransportSettings};
 use p21auth::secret::Secret;
 use p21auth::wire::{Method, Request, Response};
 use url::Url;
+
+use child::in_child;
 
 /// Stands in each request as its password, and must stand in no error.
 const PASSWORD: &str = "hunter22-hunter22";
@@ -88,42 +92,4 @@ fn fails(outcome: Result<Response, Error>, code: Code, message: &[&str], hint: &
         assert!(!all.contains(secret), "{secret} in: {all}");
     }
     error
-}
-
-/// Runs the calling test once more in a process of its own with these variables. True inside that process.
-fn in_child(test: &str, variables: &[(&str, &str)]) -> bool {
-    const MARK: &str = "P21AUTH_TEST_CHILD";
-    if std::env::var_os(MARK).is_some() {
-        return true;
-    }
-    let mut command = std::process::Command::new(std::env::current_exe().expect("this test"));
-    command
-        .args(["--exact", test, "--nocapture"])
-        .env(MARK, "1");
-    for name in [
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "no_proxy",
-        "REQUESTS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-    ] {
-        command.env_remove(name);
-    }
-    let output = command
-        .envs(variables.iter().copied())
-        .output()
-        .expect("the child runs");
-    let printed = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success() && printed.contains("1 passed"),
-        "{printed}{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    false
 }
