@@ -50,8 +50,8 @@ class _GuideClient(Client):
         import json
 
         generation = self._word.value
-        # "More than": a caller that sleeps ExpiresInSeconds - 300 must not be given 300 and spin.
-        token = _handle.snapshot(self._live(), 0, wait_ms, self._margin() + 1)
+        # "More than", after rounding down here and there: a caller that sleeps ExpiresInSeconds - 300 must never spin.
+        token = _handle.snapshot(self._live(), 0, wait_ms, self._margin() + 2)
         try:
             reply = complete(json.loads(_handle.token_json(token)))
             taken = monotonic()

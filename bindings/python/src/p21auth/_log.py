@@ -38,6 +38,9 @@ def drain() -> None:
     if logging is None:
         return
     logger = logging.getLogger(LOGGER)
+    if not logger.handlers:
+        # As libraries should: silent until the program sets up logging.
+        logger.addHandler(logging.NullHandler())
     threshold = logger.getEffectiveLevel()
     if logging.root.manager.disable >= threshold:
         threshold = logging.root.manager.disable + 1
@@ -65,4 +68,5 @@ def warn(message: str, *args: object) -> None:
     """A warning of this package itself."""
     import logging
 
+    drain()
     logging.getLogger(LOGGER).warning(message, *args)

@@ -23,17 +23,20 @@ def in_slices(call: Callable[[int], Any], timeout: float) -> Any:
     """Calls ``call(wait_ms)`` for at most ``timeout`` seconds.
 
     Python delivers signals to the main thread only, and only between calls, so that thread comes back every 250 ms. The
-    request goes on meanwhile: a wait that ended early is an error with ``retry_after`` 0, and the next slice waits on.
+    request goes on meanwhile: an error that came after the whole slice only says that the slice was too short.
     """
     if threading.current_thread() is not threading.main_thread():
         return call(_ms(timeout))
     deadline = monotonic() + timeout
     while True:
-        left = deadline - monotonic()
+        began = monotonic()
+        wait_ms = _ms(min(deadline - began, SLICE))
         try:
-            return call(_ms(min(left, SLICE)))
+            return call(wait_ms)
         except P21TimeoutError as error:
-            if error.retry_after != 0 or monotonic() >= deadline:
+            now = monotonic()
+            waited = error.retry_after == 0 or now - began >= wait_ms / 1000
+            if now >= deadline or not waited:
                 raise
 
 

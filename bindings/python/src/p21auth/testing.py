@@ -86,7 +86,7 @@ class Emulator:
         own: dict[str, Any] = {"base_url": self.base_url}
         if self.ca_file and not {"ca_file", "verify", "verify_ssl", "tls_pin_sha256", "tls_verify"} & set(options):
             own["ca_file"] = self.ca_file
-        if not {"password", "consumer_key", "access_token"} & set(options):
+        if not {"consumer_key", "access_token"} & set(options):
             own.update(username=USERNAME, password=PASSWORD)
         return {**own, **options}
 
