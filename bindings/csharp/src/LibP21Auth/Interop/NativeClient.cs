@@ -1,0 +1,105 @@
+using System;
+using System.Threading;
+
+namespace LibP21Auth.Interop
+{
+    /// <summary>One client of the library: its handle, its generation word, and a method for each call, which throws on failure.</summary>
+    /// <remarks>Safe for use by any number of threads. <see cref="Dispose"/> wakes those that wait with <see cref="P21ClosedException"/>.</remarks>
+    internal sealed unsafe class NativeClient : IDisposable
+    {
+        private readonly ClientHandle handle;
+        private readonly long* word;
+
+        internal NativeClient(P21Options options)
+        {
+            using (var config = options.ToConfig())
+            {
+                int status = NativeMethods.p21_client_new(config, out handle, out var error);
+                P21Failure.Check(status, error);
+            }
+            int status2 = NativeMethods.p21_client_generation(handle.Key, out var address);
+            P21Failure.Check(status2);
+            word = (long*)address;
+        }
+
+        /// <summary>Changes whenever the token that a caller would get may have changed; its address stays valid for the life of the process.</summary>
+        internal long Generation => Volatile.Read(ref *word);
+
+        public void Dispose() => handle.Dispose();
+
+        internal void Update(P21Options options)
+        {
+            using (var config = options.ToConfig())
+            {
+                int status = NativeMethods.p21_client_update(handle.Key, config, out var error);
+                Done(status, error);
+            }
+        }
+
+        /// <summary>A token, or <see langword="null"/> where it may not wait and would have to.</summary>
+        internal Issued? Token(TokenFlags flags, uint waitMs, uint minValidS, bool withResponse)
+        {
+            // Before the call, so that a change during it is seen at the next one.
+            long generation = Generation;
+            int status = NativeMethods.p21_token_snapshot(handle.Key, (uint)flags, waitMs, minValidS, out var token, out var error);
+            using (token)
+            {
+                if (status == (int)P21ErrorCode.Pending)
+                {
+                    error.Dispose();
+                    return null;
+                }
+                Done(status, error);
+                return new Issued(word, generation, token, withResponse);
+            }
+        }
+
+        internal P21Verdict Report(string token, int httpStatus, byte[] body, int length)
+        {
+            int status = NativeMethods.p21_token_report(
+                handle.Key, Utf8.Bytes(token, "the token"), httpStatus, body, (UIntPtr)(uint)length, out int verdict, out var error);
+            Done(status, error);
+            return (P21Verdict)verdict;
+        }
+
+        internal void Invalidate(string? token)
+        {
+            int status = NativeMethods.p21_token_invalidate(handle.Key, token == null ? null : Utf8.Bytes(token, "the token"));
+            Done(status, null);
+        }
+
+        /// <summary>The UI server's URL, or <see langword="null"/> where it may not wait and would have to.</summary>
+        internal string? UiUrl(TokenFlags flags)
+        {
+            int status = NativeMethods.p21_ui_url(handle.Key, (uint)flags, 0, out var url, out var error);
+            using (url)
+            {
+                if (status == (int)P21ErrorCode.Pending)
+                {
+                    error.Dispose();
+                    return null;
+                }
+                Done(status, error);
+                return url.Take();
+            }
+        }
+
+        internal string Stats()
+        {
+            int status = NativeMethods.p21_client_stats(handle.Key, out var json);
+            using (json)
+            {
+                Done(status, null);
+                return json.Take()!;
+            }
+        }
+
+        private void Done(int status, ErrorHandle? error)
+        {
+            // The handle's finalizer must not close the client under a call.
+            GC.KeepAlive(this);
+            P21Log.Drain();
+            P21Failure.Check(status, error);
+        }
+    }
+}

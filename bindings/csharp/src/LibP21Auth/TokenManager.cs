@@ -1,0 +1,347 @@
+using System;
+using System.Collections.Generic;
+using System.Net.Http;
+using System.Threading;
+using System.Threading.Tasks;
+using LibP21Auth.Interop;
+
+namespace LibP21Auth
+{
+    /// <summary>Tokens of one P21 server under one identity: fetched once, shared, refreshed before they expire.</summary>
+    /// <remarks>
+    /// <para>Opening one sends nothing; the first token asked for does. All managers of the same identity in a process share one token, so a
+    /// manager may be opened where it is needed; keeping one is cheaper still.</para>
+    /// <para>Safe for use by any number of threads. A call that is answered from the cache takes a few nanoseconds and allocates nothing.
+    /// <see cref="Dispose()"/> may be called at any time: those that wait fail at once with <see cref="P21ClosedException"/>.</para>
+    /// <para>Calls fail with <see cref="P21HttpException"/> (network, server, refused credentials), <see cref="P21TimeoutException"/>,
+    /// <see cref="P21ParseException"/> or <see cref="P21ConfigException"/>; each is an <see cref="IP21Error"/>. After refused credentials they
+    /// fail at once for a while (<see cref="P21Options.BadCredentialsCooldown"/>), lest P21 lock the account.</para>
+    /// </remarks>
+    public class TokenManager : IP21TokenProvider, IDisposable
+    {
+        private readonly NativeClient client;
+        private readonly SharedCalls<Issued> waiting = new SharedCalls<Issued>();
+        private readonly SharedCalls<string> waitingForUrl = new SharedCalls<string>();
+        private Issued? current;
+        private volatile Place place;
+        private int disposed;
+
+        /// <summary>Opens a manager for a P21 user.</summary>
+        /// <param name="baseUrl">Address of the P21 middleware, such as <c>https://p21.example.com</c>.</param>
+        /// <param name="username">P21 user.</param>
+        /// <param name="password">The user's password.</param>
+        /// <param name="options">Further settings; <see langword="null"/>: defaults.</param>
+        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
+        public TokenManager(string baseUrl, string username, string password, P21Options? options = null)
+            : this(new P21Options(options) { BaseUrl = baseUrl, Username = username, Password = password })
+        {
+        }
+
+        /// <summary>Opens a manager.</summary>
+        /// <param name="options">Server, identity and further settings. They are copied.</param>
+        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
+        public TokenManager(P21Options options)
+        {
+            client = new NativeClient(options ?? throw P21Failure.Config("the options are null", "Pass options with at least BaseUrl and credentials."));
+            place = new Place(this, options);
+        }
+
+        /// <summary>Opens a manager from environment variables such as <c>P21_BASE_URL</c>, <c>P21_USERNAME</c>, <c>P21_PASSWORD</c>,
+        /// <c>P21_CONSUMER_KEY</c>.</summary>
+        /// <param name="prefix">Prefix of the names, so that play and production can live side by side: <c>P21_PLAY_</c>.</param>
+        /// <returns>A new manager; dispose of it.</returns>
+        /// <exception cref="P21ConfigException">A variable is missing, malformed or contradicts another.</exception>
+        /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
+        /// <seealso cref="P21Options.FromEnvironment"/>
+        public static TokenManager FromEnvironment(string prefix = "P21_") => new TokenManager(P21Options.FromEnvironment(prefix));
+
+        /// <summary>Address of the P21 middleware as the library understands it: with scheme, without a slash at the end.</summary>
+        public string BaseUrl => place.BaseUrl;
+
+        /// <summary>An absolute URL on the P21 server.</summary>
+        /// <param name="path">Path and query, such as <c>/odataservice/odata/table/customer?$top=5</c>.</param>
+        /// <returns><see cref="BaseUrl"/> and the path, with one slash between them.</returns>
+        public string Url(string path) => BaseUrl + "/" + path.TrimStart('/');
+
+        /// <summary>A token that is good now, waiting for it if need be.</summary>
+        /// <returns>The access token, without "Bearer ".</returns>
+        /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
+        /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
+        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        public string GetToken()
+        {
+            var issued = current;
+            return issued != null && issued.IsGood ? issued.Token : Fetch(TokenFlags.None, null).Token;
+        }
+
+        /// <summary>A token, as the flags say.</summary>
+        /// <param name="flags">How to ask.</param>
+        /// <param name="wait">The longest this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>. The
+        /// request goes on when the wait is over.</param>
+        /// <returns>The access token, without "Bearer ".</returns>
+        /// <exception cref="P21HttpException">Network, server or credentials failed; or <see cref="P21ErrorCode.NoCachedToken"/>,
+        /// <see cref="P21ErrorCode.Pending"/>.</exception>
+        /// <exception cref="P21TimeoutException">The wait is over.</exception>
+        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
+        /// <exception cref="P21ConfigException">The flags exclude each other.</exception>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        public string GetToken(TokenFlags flags, TimeSpan? wait = null) =>
+            flags == TokenFlags.None ? GetGood(wait) : Fetch(flags, wait).Token;
+
+        /// <summary>A token that is good now.</summary>
+        /// <returns>The access token, without "Bearer "; a completed task, which is always the same object, if the token is at hand.</returns>
+        /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
+        public Task<string> GetTokenAsync()
+        {
+            var issued = current;
+            return issued != null && issued.IsGood ? issued.Task : FetchAsync(CancellationToken.None);
+        }
+
+        /// <summary>A token that is good now.</summary>
+        /// <remarks>No thread of the pool waits: all callers of a manager share one background thread while the token is on its way.</remarks>
+        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <returns>The access token, without "Bearer ".</returns>
+        /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
+        /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
+        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+        public Task<string> GetTokenAsync(CancellationToken cancellationToken)
+        {
+            if (cancellationToken.IsCancellationRequested)
+            {
+                return Background.Cancelled<string>(cancellationToken);
+            }
+            var issued = current;
+            return issued != null && issued.IsGood ? issued.Task : FetchAsync(cancellationToken);
+        }
+
+        /// <summary>A token, as the flags say.</summary>
+        /// <param name="flags">How to ask.</param>
+        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <returns>The access token, without "Bearer ".</returns>
+        /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
+        public Task<string> GetTokenAsync(TokenFlags flags, CancellationToken cancellationToken = default) =>
+            flags == TokenFlags.None ? GetTokenAsync(cancellationToken) : AskAsync(flags, 0, false, cancellationToken).Then(i => i.Token);
+
+        /// <summary>A token that stays the same whatever the cache does, with all that the server said: for an Interactive session, which
+        /// belongs to the token that opened it.</summary>
+        /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
+        /// <param name="flags">How to ask.</param>
+        /// <param name="wait">The longest this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>.</param>
+        /// <returns>The snapshot.</returns>
+        /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
+        public TokenSnapshot Snapshot(TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, TimeSpan? wait = null) =>
+            new TokenSnapshot(Take(flags, wait, WholeSeconds(minValid), true), place);
+
+        /// <summary>A token that stays the same whatever the cache does.</summary>
+        /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
+        /// <param name="flags">How to ask.</param>
+        /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
+        /// <returns>The snapshot.</returns>
+        /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
+        public Task<TokenSnapshot> SnapshotAsync(
+            TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, CancellationToken cancellationToken = default)
+        {
+            var here = place;
+            return AskAsync(flags, WholeSeconds(minValid), true, cancellationToken).Then(issued => new TokenSnapshot(issued, here));
+        }
+
+        /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
+        /// <param name="flags">How to ask; <see cref="TokenFlags.ForceRefresh"/> asks the router again, not the token endpoint.</param>
+        /// <returns>The URL.</returns>
+        /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
+        public string GetUiServerUrl(TokenFlags flags = TokenFlags.None) => client.UiUrl(flags) ?? throw Pending();
+
+        /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
+        /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
+        /// <returns>The URL.</returns>
+        /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
+        public Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken = default)
+        {
+            if (cancellationToken.IsCancellationRequested)
+            {
+                return Background.Cancelled<string>(cancellationToken);
+            }
+            try
+            {
+                return client.UiUrl(TokenFlags.NoWait) is { } url
+                    ? Task.FromResult(url)
+                    : waitingForUrl.Join(0, () => client.UiUrl(TokenFlags.None)!).LeaveOn(cancellationToken);
+            }
+            catch (Exception error) when (error is IP21Error)
+            {
+                return Background.Failed<string>(error);
+            }
+        }
+
+        /// <summary>Tells of an API's answer. If the token was to blame it is dropped, and the next call gets a new one.</summary>
+        /// <param name="response">The answer; its content can still be read afterwards. The token is taken from the request's header.</param>
+        /// <param name="cancellationToken">Ends the reading of the content.</param>
+        /// <returns>What to do; any answer other than 401 and 403 is <see cref="P21Verdict.GiveUp"/>.</returns>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        /// <exception cref="HttpRequestException">The content cannot be read.</exception>
+        public async Task<P21Verdict> ReportAsync(HttpResponseMessage response, CancellationToken cancellationToken = default)
+        {
+            if (response == null)
+            {
+                throw P21Failure.Config("the response is null", "Pass the API's response.");
+            }
+            var body = await ResponseBody.PeekAsync(response, cancellationToken).ConfigureAwait(false);
+            string token = response.RequestMessage?.Headers.Authorization?.Parameter ?? "";
+            return Report(token, (int)response.StatusCode, body);
+        }
+
+        /// <summary>Tells of an API's answer. If the token was to blame it is dropped, and the next call gets a new one.</summary>
+        /// <param name="token">The token that was sent; a leading "Bearer " is dropped.</param>
+        /// <param name="httpStatus">Status of the answer, 100 to 599.</param>
+        /// <param name="body">The answer's body, or its beginning.</param>
+        /// <returns>What to do.</returns>
+        /// <exception cref="P21ConfigException">The status is none.</exception>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        public P21Verdict Report(string token, int httpStatus, byte[]? body = null) =>
+            client.Report(token ?? "", httpStatus, body ?? Array.Empty<byte>(), body?.Length ?? 0);
+
+        /// <summary>Drops a token: the next call gets a new one.</summary>
+        /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: whatever is cached, and any cool-down:
+        /// "I unlocked the account, try now".</param>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        public void Invalidate(string? token = null) => client.Invalidate(token);
+
+        /// <summary>Gives the manager other credentials or settings; whoever waits for the old ones waits for the new.</summary>
+        /// <param name="options">All settings; those not set go back to their defaults.</param>
+        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another; the manager then stays as it was.</exception>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        public void Update(P21Options options)
+        {
+            client.Update(options ?? throw P21Failure.Config("the options are null", "Pass options with at least BaseUrl and credentials."));
+            place = new Place(this, options);
+        }
+
+        /// <summary>What is going on: server, identity's and token's fingerprints, age and remaining life, counters, last error, cool-down, proxy, TLS.</summary>
+        /// <returns>Nested dictionaries and lists, as the C function's JSON; <c>schema</c> says which version of the layout. No secret is in it.</returns>
+        /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
+        public IReadOnlyDictionary<string, object?> Stats() => Json.Object(client.Stats());
+
+        /// <summary>Closes the manager: calls that wait fail at once. A second call does nothing.</summary>
+        public void Dispose()
+        {
+            Dispose(true);
+            GC.SuppressFinalize(this);
+        }
+
+        /// <summary>Closes the manager.</summary>
+        /// <param name="disposing">Whether <see cref="Dispose()"/> was called.</param>
+        protected virtual void Dispose(bool disposing)
+        {
+            if (disposing && Interlocked.Exchange(ref disposed, 1) == 0)
+            {
+                client.Dispose();
+                current = null;
+            }
+        }
+
+        /// <summary>Where this manager's tokens may go, and how.</summary>
+        internal Place Here => place;
+
+        /// <summary>Whether the token that was handed out last is this one.</summary>
+        internal bool HandedOut(string token) => current?.Token == token;
+
+        /// <summary>A token with more than <paramref name="minValidS"/> seconds of life, as a reply of its own with the seconds left now.</summary>
+        internal Task<TokenResponse> GetResponseAsync(uint minValidS, CancellationToken cancel)
+        {
+            var issued = current;
+            return issued is { Response: { }, IsGood: true } && issued.SecondsLeft > minValidS
+                ? Task.FromResult(issued.Response.With(issued.SecondsLeft))
+                : AskAsync(TokenFlags.None, minValidS + 1, true, cancel).Then(i => i.Response!.With(i.SecondsLeft));
+        }
+
+        private string GetGood(TimeSpan? wait)
+        {
+            var issued = current;
+            return issued != null && issued.IsGood ? issued.Token : Fetch(TokenFlags.None, wait).Token;
+        }
+
+        /// <summary>A token from the library, kept for the next hit.</summary>
+        private Issued Fetch(TokenFlags flags, TimeSpan? wait) => Take(flags, wait, 0, false);
+
+        private Issued Take(TokenFlags flags, TimeSpan? wait, uint minValidS, bool withResponse) =>
+            Keep(client.Token(flags, Milliseconds(wait), minValidS, withResponse) ?? throw Pending());
+
+        private Task<string> FetchAsync(CancellationToken cancel)
+        {
+            try
+            {
+                // Most misses find a good token in the library: no thread for those.
+                return client.Token(TokenFlags.NoWait, 0, 0, false) is { IsReusable: true } issued
+                    ? Keep(issued).Task
+                    : waiting.Join(0, () => Fetch(TokenFlags.None, null)).Then(i => i.Token).LeaveOn(cancel);
+            }
+            catch (Exception error) when (error is IP21Error)
+            {
+                return Background.Failed<string>(error);
+            }
+        }
+
+        private Task<Issued> AskAsync(TokenFlags flags, uint minValidS, bool withResponse, CancellationToken cancel)
+        {
+            if (cancel.IsCancellationRequested)
+            {
+                return Background.Cancelled<Issued>(cancel);
+            }
+            try
+            {
+                if (flags is TokenFlags.CachedOnly or TokenFlags.NoWait)
+                {
+                    return Task.FromResult(Take(flags, null, minValidS, withResponse));
+                }
+                if (flags == TokenFlags.None
+                    && client.Token(TokenFlags.NoWait, 0, minValidS, withResponse) is { IsReusable: true } issued)
+                {
+                    return Task.FromResult(Keep(issued));
+                }
+                return waiting.Join(Kind(flags, minValidS, withResponse), () => Take(flags, null, minValidS, withResponse)).LeaveOn(cancel);
+            }
+            catch (Exception error) when (error is IP21Error)
+            {
+                return Background.Failed<Issued>(error);
+            }
+        }
+
+        /// <summary>Remembers a token for hits. One with a reply is worth more than one without.</summary>
+        private Issued Keep(Issued issued)
+        {
+            var known = current;
+            if (issued.IsReusable && (issued.Response != null || known == null || !known.IsGood || known.Response == null))
+            {
+                Volatile.Write(ref current, issued);
+                if (disposed != 0)
+                {
+                    current = null;
+                }
+            }
+            return issued;
+        }
+
+        /// <summary>One number for each kind of question: those who ask the same share one call.</summary>
+        private static ulong Kind(TokenFlags flags, uint minValidS, bool withResponse) =>
+            ((ulong)minValidS << 8) | ((ulong)flags << 1) | (withResponse ? 1UL : 0);
+
+        private static P21HttpException Pending() => new P21HttpException(new P21Failure
+        {
+            Code = P21ErrorCode.Pending,
+            CodeName = "P21_E_PENDING",
+            Message = "the token is still being fetched",
+            RetryAfter = TimeSpan.Zero,
+            IsRetryable = true,
+        });
+
+        private static uint Milliseconds(TimeSpan? wait) =>
+            wait is { } time ? (uint)Math.Max(1, Math.Min(uint.MaxValue, Math.Ceiling(time.TotalMilliseconds))) : 0;
+
+        private static uint WholeSeconds(TimeSpan time) => (uint)Math.Max(0, Math.Min(uint.MaxValue, Math.Ceiling(time.TotalSeconds)));
+    }
+}

@@ -1,0 +1,60 @@
+// A C# compiler for machines without an SDK: Roslyn's own command line, then emit. Test use only.
+// Usage: dotnet csc.dll [csc options]; @file.rsp works as with csc.
+using System;
+using System.Collections.Generic;
+using System.Collections.Immutable;
+using System.IO;
+using System.Linq;
+using Microsoft.CodeAnalysis;
+using Microsoft.CodeAnalysis.CSharp;
+using Microsoft.CodeAnalysis.Emit;
+using Microsoft.CodeAnalysis.Text;
+
+public static class Csc
+{
+    public static int Main(string[] args)
+    {
+        // -nostdlib means here: references are given one by one, none of this runtime's own is added.
+        bool ownReferences = !args.Contains("-nostdlib");
+        var command = CSharpCommandLineParser.Default.Parse(
+            args.Where(a => a != "-nostdlib"), Environment.CurrentDirectory, null);
+        if (command.Errors.Any(d => d.Severity == DiagnosticSeverity.Error))
+        {
+            foreach (var error in command.Errors) Console.Error.WriteLine(error);
+            return 1;
+        }
+
+        var trees = command.SourceFiles.Select(f => CSharpSyntaxTree.ParseText(
+            SourceText.From(File.ReadAllText(f.Path), System.Text.Encoding.UTF8), command.ParseOptions, f.Path));
+        var references = command.MetadataReferences
+            .Select(r => (MetadataReference)MetadataReference.CreateFromFile(r.Reference, r.Properties)).ToList();
+        if (ownReferences)
+        {
+            string runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
+            references.AddRange(((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!)
+                .Split(Path.PathSeparator).Where(f => f.StartsWith(runtime))
+                .Select(f => MetadataReference.CreateFromFile(f)));
+        }
+
+        var options = command.CompilationOptions.WithStrongNameProvider(
+            new DesktopStrongNameProvider(ImmutableArray.Create(Environment.CurrentDirectory)));
+        var compilation = CSharpCompilation.Create(
+            command.CompilationName ?? Path.GetFileNameWithoutExtension(command.OutputFileName!), trees, references, options);
+        string output = Path.Combine(command.OutputDirectory, command.OutputFileName!);
+        EmitResult result;
+        using (var assembly = File.Create(output))
+        using (var symbols = command.EmitPdb ? File.Create(Path.ChangeExtension(output, ".pdb")) : null)
+        using (var documentation = command.DocumentationPath is null ? null : File.Create(command.DocumentationPath))
+        {
+            result = compilation.Emit(assembly, symbols, documentation,
+                options: command.EmitOptions.WithDebugInformationFormat(DebugInformationFormat.PortablePdb));
+        }
+
+        // CS1701: assemblies built against older reference versions, as NUnit is; harmless.
+        foreach (var d in result.Diagnostics)
+        {
+            if (d.Severity >= DiagnosticSeverity.Warning && !d.IsSuppressed && d.Id != "CS1701") Console.Error.WriteLine(d);
+        }
+        return result.Success ? 0 : 1;
+    }
+}
