@@ -10,8 +10,8 @@ using NUnit.Framework.Internal;
 
 internal sealed class Listener : ITestListener
 {
-    // Tests may redirect Console.Out.
-    private static readonly TextWriter Out = Console.Out;
+    // Taken before NUnit redirects Console.Out.
+    private readonly TextWriter Out = Console.Out;
 
     public void TestStarted(ITest test) { }
 

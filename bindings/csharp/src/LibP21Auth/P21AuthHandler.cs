@@ -69,7 +69,7 @@ namespace LibP21Auth
             {
                 if (!hosts.Any(host => Hosts.Same(url, host)))
                 {
-                    throw Hosts.Refusal(url, "it is none of the allowed hosts");
+                    throw Hosts.Refusal(url);
                 }
             };
         }

@@ -17,7 +17,7 @@ namespace LibP21Auth
         internal bool IsRetryable;
 
         /// <summary>What a user reads: what happened, then what to do. The Python package says the same words.</summary>
-        internal string Text => Hint.Length == 0 ? Message : Message + " Hint: " + Hint;
+        internal string Text => CodeName + ": " + Message + (Hint.Length == 0 ? "" : " Hint: " + Hint);
 
         /// <summary>Throws unless <paramref name="status"/> is success; frees <paramref name="error"/> in any case.</summary>
         internal static void Check(int status, ErrorHandle? error = null)

@@ -154,7 +154,7 @@ namespace LibP21Auth
         /// <param name="flags">How to ask; <see cref="TokenFlags.ForceRefresh"/> asks the router again, not the token endpoint.</param>
         /// <returns>The URL.</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
-        public string GetUiServerUrl(TokenFlags flags = TokenFlags.None) => client.UiUrl(flags) ?? throw Pending();
+        public string GetUiServerUrl(TokenFlags flags = TokenFlags.None) => UiUrl(flags) ?? throw Pending();
 
         /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
         /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
@@ -168,9 +168,9 @@ namespace LibP21Auth
             }
             try
             {
-                return client.UiUrl(TokenFlags.NoWait) is { } url
+                return UiUrl(TokenFlags.NoWait) is { } url
                     ? Task.FromResult(url)
-                    : waitingForUrl.Join(0, () => client.UiUrl(TokenFlags.None)!).LeaveOn(cancellationToken);
+                    : waitingForUrl.Join(0, () => GetUiServerUrl()).LeaveOn(cancellationToken);
             }
             catch (Exception error) when (error is IP21Error)
             {
@@ -257,6 +257,16 @@ namespace LibP21Auth
             return issued is { Response: { }, IsGood: true } && issued.SecondsLeft > minValidS
                 ? Task.FromResult(issued.Response.With(issued.SecondsLeft))
                 : AskAsync(TokenFlags.None, minValidS + 1, true, cancel).Then(i => i.Response!.With(i.SecondsLeft));
+        }
+
+        private string? UiUrl(TokenFlags flags)
+        {
+            string? url = client.UiUrl(flags);
+            if (url != null)
+            {
+                place.UiUrl = url;
+            }
+            return url;
         }
 
         private string GetGood(TimeSpan? wait)

@@ -18,6 +18,10 @@ namespace LibP21Auth
             this.value = value;
         }
 
+        /// <summary>The value itself: <see langword="null"/>, <see cref="string"/>, <see cref="long"/>, <see cref="double"/>, <see cref="bool"/>, a
+        /// dictionary by name, or a list.</summary>
+        public object? Raw => value;
+
         /// <summary>Whether the server sent null or nothing.</summary>
         public bool IsNull => value == null;
 

@@ -31,43 +31,37 @@ namespace LibP21Auth.Interop
 
         internal string BaseUrl => baseUrl ??= (string)manager.Stats()["base_url"]!;
 
-        /// <summary>Throws unless the token may be sent there.</summary>
+        /// <summary>Where the router sent this manager; the stats forget it with the token.</summary>
+        internal string? UiUrl { private get; set; }
+
+        /// <summary>Throws unless the token may be sent there: the base URL's server, the UI server, and over https the allowed hosts.</summary>
         internal void Check(Uri url)
         {
             var home = new Uri(BaseUrl);
-            if (url.Scheme == "http" && home.Scheme == "https")
+            bool downgrade = url.Scheme != "https" && home.Scheme == "https";
+            if (!(IsOn(url, home) || (UiUrl ?? UiUrlOfStats()) is { } ui && IsOn(url, new Uri(ui))
+                || !downgrade && allowed.Any(host => Hosts.Same(url, host))))
             {
-                throw Hosts.Refusal(url, "it is plain http, and " + BaseUrl + " is not");
+                throw Hosts.Refusal(url);
             }
-            if (Hosts.Same(url, home.Host) || allowed.Any(host => Hosts.Same(url, host)))
-            {
-                return;
-            }
-            if (manager.Stats().TryGetValue("ui_url", out var ui) && ui is IDictionary<string, object?> known
-                && known.TryGetValue("url", out var text) && text is string uiUrl && Hosts.Same(url, new Uri(uiUrl).Host))
-            {
-                return;
-            }
-            throw Hosts.Refusal(url, "it is neither the host of " + BaseUrl + " nor that of its UI server");
         }
+
+        private static bool IsOn(Uri url, Uri server) => url.Scheme == server.Scheme && url.Authority == server.Authority;
+
+        private string? UiUrlOfStats() => manager.Stats()["ui_url"] is IDictionary<string, object?> ui ? ui["url"] as string : null;
     }
 
     /// <summary>Comparing and refusing hosts.</summary>
     internal static class Hosts
     {
         /// <summary>Whether a URL is on that host; a port counts where one is given.</summary>
-        internal static bool Same(Uri url, string host)
-        {
-            string own = url.Host.Trim('[', ']');
-            int colon = host.LastIndexOf(':');
-            bool withPort = colon > 0 && host.IndexOf(':') == colon || host.IndexOf("]:", StringComparison.Ordinal) > 0;
-            string name = (withPort ? host.Substring(0, colon) : host).Trim('[', ']');
-            return string.Equals(own, name, StringComparison.OrdinalIgnoreCase)
-                && (!withPort || host.Substring(colon + 1) == url.Port.ToString(System.Globalization.CultureInfo.InvariantCulture));
-        }
+        internal static bool Same(Uri url, string host) =>
+            string.Equals(url.Host.Trim('[', ']'), host.Trim('[', ']'), StringComparison.OrdinalIgnoreCase)
+            || string.Equals(url.Host + ":" + url.Port, host, StringComparison.OrdinalIgnoreCase);
 
-        internal static Exception Refusal(Uri url, string why) => P21Failure.Config(
-            "the token was not sent to " + url.GetLeftPart(UriPartial.Authority) + ": " + why,
-            "If that server may have the token, add its host to AllowedHosts (P21_ALLOWED_HOSTS); otherwise use another HttpClient for it.");
+        internal static Exception Refusal(Uri url) => P21Failure.Config(
+            "the token is not sent to " + url.Scheme + "://" + url.Host + ":" + url.Port,
+            "It goes to the base URL, to the UI server once GetUiServerUrlAsync() has been asked for, and over https to the hosts in "
+                + "AllowedHosts. If this one is yours: AllowedHosts = new[] { \"" + url.Host + "\" }.");
     }
 }

@@ -1,0 +1,103 @@
+using System.Collections.Generic;
+using System.Net.Http;
+using System.Threading;
+using System.Threading.Tasks;
+using global::Newtonsoft.Json.Linq;
+
+namespace LibP21Auth.Newtonsoft
+{
+    /// <summary>The functions of <see cref="LibP21Auth.P21Auth"/> with Newtonsoft's <see cref="JObject"/>, for code that names that type.</summary>
+    /// <remarks>Errors, threads and cache are the same; see there.</remarks>
+    public static class P21Auth
+    {
+        /// <inheritdoc cref="LibP21Auth.P21Auth.GetTokenV2Async"/>
+        public static async Task<JObject> GetTokenV2Async(
+            string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
+            ToJObject(await LibP21Auth.P21Auth.GetTokenV2Async(baseUrl, username, password, options, cancellationToken).ConfigureAwait(false));
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.GetTokenV1Async"/>
+        public static async Task<JObject> GetTokenV1Async(
+            string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
+            ToJObject(await LibP21Auth.P21Auth.GetTokenV1Async(baseUrl, username, password, options, cancellationToken).ConfigureAwait(false));
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.GetConsumerTokenAsync"/>
+        public static async Task<JObject> GetConsumerTokenAsync(
+            string baseUrl, string consumerKey, string username = "", P21Options? options = null, CancellationToken cancellationToken = default) =>
+            ToJObject(await LibP21Auth.P21Auth.GetConsumerTokenAsync(baseUrl, consumerKey, username, options, cancellationToken).ConfigureAwait(false));
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.ReportAsync(string, HttpResponseMessage, CancellationToken)"/>
+        public static Task<P21Verdict> ReportAsync(string token, HttpResponseMessage response, CancellationToken cancellationToken = default) =>
+            LibP21Auth.P21Auth.ReportAsync(token, response, cancellationToken);
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(string)"/>
+        public static HttpClient CreateAuthorizedClient(string token) => LibP21Auth.P21Auth.CreateAuthorizedClient(token);
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(LibP21Auth.TokenManager)"/>
+        public static HttpClient CreateAuthorizedClient(LibP21Auth.TokenManager manager) => LibP21Auth.P21Auth.CreateAuthorizedClient(manager);
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(TokenSnapshot)"/>
+        public static HttpClient CreateAuthorizedClient(TokenSnapshot snapshot) => LibP21Auth.P21Auth.CreateAuthorizedClient(snapshot);
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.CreateHttpHandler"/>
+        public static HttpMessageHandler CreateHttpHandler(LibP21Auth.TokenManager manager) => LibP21Auth.P21Auth.CreateHttpHandler(manager);
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.GetUiServerUrlAsync"/>
+        public static Task<string> GetUiServerUrlAsync(
+            string baseUrl, string token, P21Options? options = null, CancellationToken cancellationToken = default) =>
+            LibP21Auth.P21Auth.GetUiServerUrlAsync(baseUrl, token, options, cancellationToken);
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.ParseTokenResponse(HttpResponseMessage)"/>
+        public static JObject ParseTokenResponse(HttpResponseMessage response) => ToJObject(LibP21Auth.P21Auth.ParseTokenResponse(response));
+
+        /// <summary>A reply as a JSON object, in which everything is shown.</summary>
+        /// <param name="response">The reply.</param>
+        /// <returns>A new object.</returns>
+        public static JObject ToJObject(TokenResponse response)
+        {
+            var json = new JObject();
+            foreach (var field in response)
+            {
+                json[field.Key] = ToJToken(field.Value.Raw);
+            }
+            return json;
+        }
+
+        private static JToken ToJToken(object? value)
+        {
+            switch (value)
+            {
+                case IDictionary<string, object?> fields:
+                    var json = new JObject();
+                    foreach (var field in fields)
+                    {
+                        json[field.Key] = ToJToken(field.Value);
+                    }
+                    return json;
+                case IList<object?> items:
+                    var list = new JArray();
+                    foreach (var item in items)
+                    {
+                        list.Add(ToJToken(item));
+                    }
+                    return list;
+                default:
+                    return new JValue(value);
+            }
+        }
+    }
+
+    /// <summary><see cref="LibP21Auth.TokenManager"/>, so that one <c>using</c> is enough.</summary>
+    public class TokenManager : LibP21Auth.TokenManager
+    {
+        /// <inheritdoc cref="LibP21Auth.TokenManager(string, string, string, P21Options)"/>
+        public TokenManager(string baseUrl, string username, string password, P21Options? options = null)
+            : base(baseUrl, username, password, options)
+        {
+        }
+
+        /// <inheritdoc cref="LibP21Auth.TokenManager(P21Options)"/>
+        public TokenManager(P21Options options) : base(options)
+        {
+        }
+    }
+}
