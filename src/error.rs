@@ -254,7 +254,7 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 /// The result of everything in this crate that can fail.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 fn one_line(text: String) -> String {
     if text.chars().any(char::is_control) {

@@ -94,6 +94,7 @@ mod imp {
     extern "C" fn child() {
         EPOCH.fetch_add(1, Ordering::Relaxed);
         release();
+        crate::store::after_fork();
         crate::client::after_fork();
     }
 

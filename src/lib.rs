@@ -67,6 +67,7 @@ pub mod mock;
 pub mod options;
 pub mod retry;
 pub mod secret;
+pub mod store;
 mod sys;
 pub mod token;
 pub mod wire;

@@ -94,3 +94,70 @@ pub(crate) fn pin_library() {
         )
     };
 }
+
+/// In a forked child: closes a descriptor whose owner was a thread of the parent and does not exist here.
+#[cfg(unix)]
+pub(crate) fn close_inherited(descriptor: std::os::fd::RawFd) {
+    // SAFETY: the descriptor was open in the parent at the fork, and what owned it lies on the stack of a thread that this
+    // process does not have, so nothing here will use or close it again.
+    unsafe { libc::close(descriptor) };
+}
+
+/// Makes a folder that its owner, SYSTEM and Administrators can use and nobody else; its files inherit that.
+///
+/// # Errors
+///
+/// The system's, `AlreadyExists` among them.
+#[cfg(windows)]
+pub(crate) fn create_private_folder(path: &std::path::Path) -> std::io::Result<()> {
+    use core::ffi::c_void;
+    use std::os::windows::ffi::OsStrExt as _;
+    #[repr(C)]
+    struct SecurityAttributes {
+        length: u32,
+        descriptor: *mut c_void,
+        inherit_handle: i32,
+    }
+    #[link(name = "advapi32")]
+    unsafe extern "system" {
+        fn ConvertStringSecurityDescriptorToSecurityDescriptorW(
+            text: *const u16,
+            revision: u32,
+            descriptor: *mut *mut c_void,
+            size: *mut u32,
+        ) -> i32;
+    }
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn CreateDirectoryW(path: *const u16, attributes: *const SecurityAttributes) -> i32;
+        fn LocalFree(memory: *mut c_void) -> *mut c_void;
+    }
+    // Protected from what the parent would hand down; full access for owner, SYSTEM and Administrators, inherited.
+    let rule: Vec<u16> = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)\0"
+        .encode_utf16()
+        .collect();
+    let path: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    let mut descriptor = std::ptr::null_mut();
+    // SAFETY: both strings end with a zero; `descriptor` is a valid out pointer, freed once below; the structure outlives
+    // the call that reads it.
+    unsafe {
+        if ConvertStringSecurityDescriptorToSecurityDescriptorW(
+            rule.as_ptr(),
+            1,
+            &raw mut descriptor,
+            std::ptr::null_mut(),
+        ) == 0
+        {
+            return Err(std::io::Error::last_os_error());
+        }
+        let attributes = SecurityAttributes {
+            length: u32::try_from(size_of::<SecurityAttributes>()).unwrap_or(0),
+            descriptor,
+            inherit_handle: 0,
+        };
+        let made = CreateDirectoryW(path.as_ptr(), &raw const attributes);
+        let error = std::io::Error::last_os_error();
+        LocalFree(descriptor);
+        if made == 0 { Err(error) } else { Ok(()) }
+    }
+}

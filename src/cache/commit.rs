@@ -23,6 +23,9 @@ pub enum Outcome {
     Token(Held),
     /// A flight failed; the server refused the credentials if the code is `Unauthorized`.
     Failed(Error),
+    /// The server refused the credentials, and another process was told so: what it said, milliseconds until they may be
+    /// tried again, refusals in a row.
+    Refused(Error, i64, u32),
     /// The current token was rejected by an API, or invalidated by the caller.
     Rejected,
     /// The caller says that everything may be tried anew.
@@ -60,6 +63,15 @@ pub fn commit(
             };
         }
         Outcome::Failed(error) => entry.failure = Some(failed(entry, error, pace, now, random)),
+        Outcome::Refused(error, wait_ms, denials) => {
+            entry.denials = entry.denials.max(denials);
+            entry.failure = Some(Failure {
+                error: error.with_retry_after(clock::duration(wait_ms)),
+                hold: Hold::CoolDown,
+                at: now,
+                wait_ms,
+            });
+        }
         Outcome::Rejected => rejected(entry, now, random),
         Outcome::Lifted => {
             *entry = Entry {
@@ -71,6 +83,14 @@ pub fn commit(
     }
 }
 
+/// How long refused credentials are left alone after so many refusals in a row before this one.
+#[must_use]
+pub fn cool_down_ms(denials: u32, pace: Pace) -> i64 {
+    let step = usize::try_from(denials).unwrap_or(usize::MAX);
+    let step = COOL_DOWN_STEPS[step.min(COOL_DOWN_STEPS.len() - 1)];
+    pace.cooldown_ms.saturating_mul(step)
+}
+
 fn failed(
     entry: &mut Entry,
     error: Error,
@@ -79,9 +99,9 @@ fn failed(
     random: &dyn Fn(u64) -> u64,
 ) -> Failure {
     let (hold, wait_ms, error) = if error.code() == Code::Unauthorized && pace.cooldown_ms > 0 {
-        let step = COOL_DOWN_STEPS[(entry.denials as usize).min(COOL_DOWN_STEPS.len() - 1)];
+        let wait_ms = cool_down_ms(entry.denials, pace);
         entry.denials = entry.denials.saturating_add(1);
-        (Hold::CoolDown, pace.cooldown_ms.saturating_mul(step), error)
+        (Hold::CoolDown, wait_ms, error)
     } else {
         entry.failures = entry.failures.saturating_add(1);
         let wait_ms = match error.retry_after() {

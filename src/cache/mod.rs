@@ -4,10 +4,12 @@ pub mod classify;
 pub mod commit;
 mod flight;
 mod registry;
+mod share;
 mod slot;
 
 pub use flight::{Flight, Pulse, Spawn, ThreadSpawner};
 pub use registry::{Registry, SlotKey};
+pub use share::{Found, Health, Share};
 pub use slot::{
     Caller, Counters, Fetch, Fetched, Need, Presence, Rejected, Routed, Slot, SlotInfo,
     SlotOptions, Status, Waited, held, next_number,

@@ -3,7 +3,7 @@
 //! The current token is read without a lock. Everything else lives behind the gate's mutex, which is only taken inside a
 //! [`fork::section`] and only for a moment: deciding, starting a flight, landing one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,11 +14,14 @@ use arc_swap::ArcSwapOption;
 use super::classify::{Ask, Decision, Entry, Failure, Held, Windows, classify};
 use super::commit::{Outcome, Pace, commit};
 use super::flight::{Flight, Pulse, Spawn};
+use super::share::{Ended, Flying, Found, Health, Landed, Seen, Share};
 use crate::clock::{Clock, Now, duration, millis};
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::log::{self, Level};
 use crate::options::AuthMode;
+use crate::store::record::token_hash;
+use crate::store::seal::{Keys, Salt};
 use crate::token::{Life, Reply, Token};
 
 /// What a token request brought.
@@ -54,6 +57,13 @@ pub trait Fetch: Send + Sync {
     ///
     /// Whatever the server or the network has to say, except a rejected token.
     fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed>;
+
+    /// The keys of the identity's entries in the shared store with this salt: takes some 20 ms for a password.
+    ///
+    /// # Errors
+    ///
+    /// `NoMemory`; `Config` when the file with the store key cannot be read.
+    fn store_keys(&self, salt: &Salt) -> Result<Keys>;
 }
 
 /// What belongs to the slot: the first client that opens an identity decides.
@@ -164,7 +174,22 @@ struct Gate {
     open: Vec<Open>,
     failures: HashMap<&'static str, u64>,
     last_error: Option<(Error, Now)>,
+    shared: Shared,
 }
+
+/// What only matters with a shared store: which of its tokens are not to be taken over.
+#[derive(Default)]
+struct Shared {
+    /// SHA-256 of tokens that this process has had or that were rejected, newest last: none of them ever comes back.
+    gone: VecDeque<[u8; 32]>,
+    /// Everything was invalidated then: tokens asked for earlier stay out until a new one has come.
+    not_before: Option<Now>,
+    /// The next flight may override a refusal in the store.
+    lifted: bool,
+}
+
+/// Older ones will hardly turn up again.
+const MAX_GONE: usize = 64;
 
 /// One identity in the process.
 pub struct Slot {
@@ -180,7 +205,13 @@ pub struct Slot {
     /// What happened so far.
     pub counters: Counters,
     skew_s: AtomicI64,
+    share: Option<Share>,
+    /// Monotonic milliseconds at which a hit looks at the shared store; never, without one.
+    next_look: AtomicI64,
 }
+
+/// A hit looks at the shared store in the background when the last look is older than this.
+const LOOK_MS: i64 = 1_000;
 
 /// Generations and the values of generation words: one counter for the process, so none ever repeats.
 static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -217,6 +248,7 @@ impl Slot {
     pub fn new(
         options: SlotOptions,
         info: SlotInfo,
+        share: Option<Share>,
         clock: Arc<dyn Clock>,
         spawn: Arc<dyn Spawn>,
         random: fn(u64) -> u64,
@@ -231,6 +263,7 @@ impl Slot {
                 open: Vec::new(),
                 failures: HashMap::new(),
                 last_error: None,
+                shared: Shared::default(),
             }),
             clock,
             spawn,
@@ -239,6 +272,8 @@ impl Slot {
             info,
             counters: Counters::default(),
             skew_s: AtomicI64::new(0),
+            next_look: AtomicI64::new(i64::MAX),
+            share,
         })
     }
 
@@ -394,6 +429,7 @@ impl Slot {
         fetch: Option<Arc<dyn Fetch>>,
     ) -> Step<Arc<Token>> {
         let now = self.clock.now();
+        let mut look = false;
         let (step, job) = self.gate(|gate| {
             let token = self
                 .current
@@ -436,6 +472,8 @@ impl Slot {
             if let (Decision::Backoff { left_ms } | Decision::Denied { left_ms }, Some(failure)) =
                 (decision, &gate.entry.failure)
             {
+                // Another process may have fared better meanwhile.
+                look = true;
                 return (Step::Fail(replay(failure, left_ms, now)), None);
             }
             if start_in_ms > 0 {
@@ -453,7 +491,14 @@ impl Slot {
             };
             let flight = Flight::new();
             let limit = gate.flight_limit(caller.wait);
-            let job = self.token_job(Arc::clone(&flight), fetch, limit);
+            let wanted = Wanted {
+                windows: caller.windows,
+                min_valid_ms: ask.min_valid_ms,
+                force: ask.force,
+                denials: gate.entry.denials,
+                lifted: std::mem::take(&mut gate.shared.lifted),
+            };
+            let job = self.token_job(Arc::clone(&flight), fetch, limit, wanted);
             let step = match (decision, &token) {
                 (Decision::RefreshDue, Some(token)) => Step::Have(Arc::clone(token)),
                 _ => wait(&flight, true),
@@ -463,6 +508,8 @@ impl Slot {
         });
         if let Some(job) = job {
             self.launch(job);
+        } else if look {
+            self.look(now);
         }
         step
     }
@@ -473,16 +520,69 @@ impl Slot {
         flight: Arc<Flight<Arc<Token>>>,
         fetch: Arc<dyn Fetch>,
         limit: Duration,
+        wanted: Wanted,
     ) -> Job {
         let slot = Arc::clone(self);
-        let landing = Landing::new(move |result: Result<Fetched>| slot.land_token(&flight, result));
+        let landing = Landing::new(move |result: Result<Ended>| {
+            let ended = result.unwrap_or_else(|error| Ended {
+                result: Err(error),
+                denials: 0,
+            });
+            slot.land_token(&flight, ended);
+        });
         let slot = Arc::clone(self);
         Box::new(move || {
             let count = || {
                 slot.counters.token_requests.fetch_add(1, Ordering::Relaxed);
             };
-            landing.land(unpanicked(|| fetch.token(limit, &count)));
+            landing.land(unpanicked(|| {
+                let Some(share) = &slot.share else {
+                    let result = fetch.token(limit, &count).map(Landed::Fetched);
+                    return Ok(Ended { result, denials: 0 });
+                };
+                Ok(share.fly(&Flying {
+                    fetch: &*fetch,
+                    clock: &*slot.clock,
+                    random: slot.random,
+                    limit,
+                    adoptable: &|found, now| slot.is_wanted(found, &wanted, now),
+                    denials: wanted.denials,
+                    lifted: wanted.lifted,
+                    pace: slot.pace(),
+                    min_interval_ms: slot.options.min_refresh_interval_ms,
+                    on_try: &count,
+                }))
+            }));
         })
+    }
+
+    fn pace(&self) -> Pace {
+        Pace {
+            cooldown_ms: self.options.cooldown_ms,
+        }
+    }
+
+    /// Whether a token from the store is as good as one from the server to a flight that was started for `wanted`.
+    fn is_wanted(&self, found: &Found, wanted: &Wanted, now: Now) -> bool {
+        if wanted.force && found.life.age_ms(now) >= self.options.min_refresh_interval_ms {
+            return false;
+        }
+        // Where the server's tokens live shorter than is asked for, there is nothing better to be had.
+        let least = wanted.min_valid_ms.min(found.life.lifetime_ms.saturating_sub(1));
+        found.life.left_ms(now) >= least
+            && is_alive(found, &wanted.windows, now)
+            && self.gate(|gate| self.is_new(gate, found, now))
+    }
+
+    /// Whether this process has never had the token, nor heard of its rejection.
+    fn is_new(&self, gate: &Gate, found: &Found, now: Now) -> bool {
+        let current = self.current.load();
+        let current = current.as_ref().map(|token| token_hash(token.value()));
+        let invalidated = gate
+            .shared
+            .not_before
+            .is_some_and(|then| found.life.age_ms(now) >= now.since(then));
+        current != Some(found.hash) && !gate.shared.gone.contains(&found.hash) && !invalidated
     }
 
     fn launch(&self, job: Job) {
@@ -492,70 +592,42 @@ impl Slot {
         }
     }
 
-    fn land_token(&self, flight: &Arc<Flight<Arc<Token>>>, result: Result<Fetched>) {
+    fn land_token(&self, flight: &Arc<Flight<Arc<Token>>>, ended: Ended) {
         let now = self.clock.now();
-        let pace = Pace {
-            cooldown_ms: self.options.cooldown_ms,
-        };
-        let result = result.and_then(|fetched| {
-            self.skew_s.store(fetched.skew_s, Ordering::Relaxed);
-            if fetched.life.left_ms(now) > 0 {
-                let jitter = u16::try_from((self.random)(101)).unwrap_or(0);
-                Ok(Arc::new(Token::new(fetched.reply, fetched.life, next_number(), jitter)))
-            } else {
-                Err(Error::new(Code::NoAccessToken, "the server sent a token that had already expired when it arrived")
-                    .with_hint("Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.")
-                    .with_retryable(true))
+        let adopted = matches!(ended.result, Ok(Landed::Adopted(_)));
+        let result = match ended.result {
+            Ok(Landed::Fetched(fetched)) => {
+                self.skew_s.store(fetched.skew_s, Ordering::Relaxed);
+                self.new_token(fetched.reply, fetched.life, now)
+                    .map_err(Outcome::Failed)
             }
-        });
-        let message = match &result {
-            Ok(token) => format!(
-                "{}: new token {}, {} s to live",
-                self.info.base_url,
-                token.fingerprint(),
-                token.life.left_ms(now) / 1000
-            ),
-            Err(error) => format!(
-                "{}: {} {}",
-                self.info.base_url,
-                error.code().name(),
-                error.message()
-            ),
+            Ok(Landed::Adopted(found)) => self
+                .new_token(found.reply, found.life, now)
+                .map_err(Outcome::Failed),
+            Ok(Landed::Refused {
+                error,
+                left_ms,
+                denials,
+            }) => Err(Outcome::Refused(error, left_ms, denials)),
+            Err(error) => Err(Outcome::Failed(error)),
         };
-        // Before anybody is woken: whoever has the token finds the event.
-        match &result {
-            Ok(_) => log::record(Level::Info, "token.refreshed", &message),
-            Err(_) => log::record(Level::Error, "token.failed", &message),
-        }
         self.gate(|gate| {
-            match &result {
-                Ok(token) => {
-                    commit(
-                        &mut gate.entry,
-                        Outcome::Token(held(token)),
-                        pace,
-                        now,
-                        &self.random,
-                    );
-                    self.current.store(Some(Arc::clone(token)));
+            gate.entry.denials = gate.entry.denials.max(ended.denials);
+            let told = result.map_err(|outcome| {
+                commit(&mut gate.entry, outcome, self.pace(), now, &self.random);
+                let error = gate.entry.failure.as_ref().map_or_else(
+                    || Error::new(Code::Internal, "a failure left no trace"),
+                    |failure| failure.error.clone(),
+                );
+                gate.note_failure(&error, now);
+                error
+            });
+            if let Ok(token) = &told {
+                self.take_over(gate, Arc::clone(token), now);
+                if !adopted {
                     self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
-                    gate.announce();
-                }
-                Err(error) => {
-                    commit(
-                        &mut gate.entry,
-                        Outcome::Failed(error.clone()),
-                        pace,
-                        now,
-                        &self.random,
-                    );
-                    gate.note_failure(error, now);
                 }
             }
-            let told = match (&result, &gate.entry.failure) {
-                (Err(_), Some(failure)) => Err(failure.error.clone()),
-                _ => result.clone(),
-            };
             if gate
                 .flight
                 .as_ref()
@@ -563,42 +635,167 @@ impl Slot {
             {
                 gate.flight = None;
             }
+            // Before anybody is woken: whoever has the token finds the event.
+            match &told {
+                Ok(token) => self.note_token(adopted, token, now),
+                Err(error) => {
+                    let (url, code) = (&self.info.base_url, error.code().name());
+                    let message = format!("{url}: {code} {}", error.message());
+                    log::record(Level::Error, "token.failed", &message);
+                }
+            }
             flight.finish(told);
             gate.pulse.beat();
         });
+        self.looked(now);
     }
 
-    /// Drops the token if it is still the current one: compare first, so that late reports do no harm.
-    /// Answers the failure that is now in force, if the library gave up.
+    fn new_token(&self, reply: Reply, life: Life, now: Now) -> Result<Arc<Token>> {
+        if life.left_ms(now) <= 0 {
+            return Err(Error::new(Code::NoAccessToken, "the server sent a token that had already expired when it arrived")
+                .with_hint("Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.")
+                .with_retryable(true));
+        }
+        let jitter = u16::try_from((self.random)(101)).unwrap_or(0);
+        Ok(Arc::new(Token::new(reply, life, next_number(), jitter)))
+    }
+
+    /// Makes `token` the current one.
+    fn take_over(&self, gate: &mut Gate, token: Arc<Token>, now: Now) {
+        let outcome = Outcome::Token(held(&token));
+        commit(&mut gate.entry, outcome, self.pace(), now, &self.random);
+        self.part_with_current(gate);
+        self.current.store(Some(token));
+        gate.shared.not_before = None;
+        gate.announce();
+    }
+
+    /// The current token is no longer that, and must never come back from a store. Answers what it was.
+    fn part_with_current(&self, gate: &mut Gate) -> Option<([u8; 32], Life)> {
+        let old = self.current.swap(None)?;
+        self.share.as_ref()?;
+        let hash = token_hash(old.value());
+        gate.shared.part_with(hash);
+        Some((hash, old.life))
+    }
+
+    fn note_token(&self, adopted: bool, token: &Token, now: Now) {
+        let (event, what) = if adopted {
+            ("token.adopted", "token of another process,")
+        } else {
+            ("token.refreshed", "new token")
+        };
+        let left = token.life.left_ms(now) / 1000;
+        let (url, print) = (&self.info.base_url, token.fingerprint());
+        let message = format!("{url}: {what} {print}, {left} s to live");
+        log::record(Level::Info, event, &message);
+    }
+
+    /// When a hit is to look at the shared store, in monotonic milliseconds.
+    #[inline]
+    pub fn next_look_ms(&self) -> i64 {
+        self.next_look.load(Ordering::Relaxed)
+    }
+
+    /// The shared store has just been looked at.
+    fn looked(&self, now: Now) {
+        if self.share.is_some() {
+            let next = now.mono.saturating_add(LOOK_MS);
+            self.next_look.store(next, Ordering::Relaxed);
+        }
+    }
+
+    /// Starts a look at the shared store in the background, if one is due: what another process has fetched or dropped
+    /// arrives within two seconds of use.
+    #[cold]
+    pub fn look(self: &Arc<Slot>, now: Now) {
+        let due = self.next_look.load(Ordering::Relaxed);
+        let next = now.mono.saturating_add(LOOK_MS);
+        if now.mono < due
+            || self
+                .next_look
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return;
+        }
+        let slot = Arc::clone(self);
+        self.launch(Box::new(move || {
+            let seen = slot.share.as_ref().and_then(|share| share.look(&*slot.clock));
+            if let Some(seen) = seen {
+                slot.heed(seen);
+            }
+        }));
+    }
+
+    /// What another process did to the identity is done here too.
+    fn heed(&self, seen: Seen) {
+        let now = self.clock.now();
+        if let Some((hash, _)) = seen.rejected {
+            self.gate(|gate| {
+                let current = self.current.load_full();
+                if current.is_some_and(|token| token_hash(token.value()) == hash) {
+                    self.drop_current(gate, now);
+                }
+                gate.shared.part_with(hash);
+            });
+        }
+        if let Some(found) = seen.token {
+            const BY_LIFE: Windows = Windows {
+                refresh_margin_ms: 0,
+                max_token_age_ms: 0,
+            };
+            let adopted = self.gate(|gate| {
+                // A flight looks for itself.
+                if gate.flight.is_some()
+                    || !is_alive(&found, &BY_LIFE, now)
+                    || !self.is_new(gate, &found, now)
+                {
+                    return None;
+                }
+                let token = self.new_token(found.reply, found.life, now).ok()?;
+                self.take_over(gate, Arc::clone(&token), now);
+                Some(token)
+            });
+            if let (Some(token), Some(share)) = (adopted, &self.share) {
+                share.adoptions.fetch_add(1, Ordering::Relaxed);
+                self.note_token(true, &token, now);
+            }
+        }
+    }
+
+    /// The current token was rejected.
+    fn drop_current(&self, gate: &mut Gate, now: Now) -> Option<([u8; 32], Life)> {
+        let dropped = self.part_with_current(gate);
+        commit(
+            &mut gate.entry,
+            Outcome::Rejected,
+            self.pace(),
+            now,
+            &self.random,
+        );
+        self.counters.rejections.fetch_add(1, Ordering::Relaxed);
+        gate.announce();
+        let message = format!(
+            "{}: the current token was rejected and dropped",
+            self.info.base_url
+        );
+        log::record(Level::Info, "token.rejected", &message);
+        dropped
+    }
+
+    /// Drops the token if it is still the current one: compare first, so that late reports do no harm. A shared store is
+    /// told, so that no other process goes on with it.
     pub fn reject(&self, token: &str) -> Rejected {
         let now = self.clock.now();
-        self.gate(|gate| {
-            let mut dropped = false;
-            if self
-                .current
-                .load()
+        let mut told = None;
+        let rejected = self.gate(|gate| {
+            let current = self.current.load();
+            let dropped = current
                 .as_ref()
-                .is_some_and(|current| same_secret(current.value(), token))
-            {
-                dropped = true;
-                self.current.store(None);
-                commit(
-                    &mut gate.entry,
-                    Outcome::Rejected,
-                    Pace { cooldown_ms: 0 },
-                    now,
-                    &self.random,
-                );
-                self.counters.rejections.fetch_add(1, Ordering::Relaxed);
-                gate.announce();
-                log::record(
-                    Level::Info,
-                    "token.rejected",
-                    &format!(
-                        "{}: the current token was rejected and dropped",
-                        self.info.base_url
-                    ),
-                );
+                .is_some_and(|current| same_secret(current.value(), token));
+            if dropped {
+                told = self.drop_current(gate, now);
             }
             let given_up = gate
                 .entry
@@ -606,18 +803,22 @@ impl Slot {
                 .as_ref()
                 .is_some_and(|f| f.error.code() == Code::Rejected && f.left_ms(now) > 0);
             Rejected { dropped, given_up }
-        })
+        });
+        if let (Some(share), Some(_)) = (&self.share, told) {
+            share.tell_dropped(told, false, &*self.clock);
+        }
+        rejected
     }
 
-    /// Drops whatever is cached and lifts cool-down, backoff and floor once.
+    /// Drops whatever is cached, here and in a shared store, and lifts cool-down, backoff and floor once.
     pub fn invalidate(&self) {
         let now = self.clock.now();
-        self.gate(|gate| {
-            self.current.store(None);
+        let dropped = self.gate(|gate| {
+            let dropped = self.part_with_current(gate);
             commit(
                 &mut gate.entry,
                 Outcome::Lifted,
-                Pace { cooldown_ms: 0 },
+                self.pace(),
                 now,
                 &self.random,
             );
@@ -625,9 +826,15 @@ impl Slot {
                 flight: gate.ui.flight.take(),
                 ..Ui::default()
             };
+            gate.shared.not_before = Some(now);
+            gate.shared.lifted = true;
             gate.announce();
             gate.pulse.beat();
+            dropped
         });
+        if let Some(share) = &self.share {
+            share.tell_dropped(dropped, true, &*self.clock);
+        }
     }
 
     /// The failure in force, as callers get it; `None` when a request may be made.
@@ -920,6 +1127,8 @@ impl Slot {
             skew_s: self.skew_s.load(Ordering::Relaxed),
             open_clients: gate.open.len(),
             refreshing: gate.flight.is_some(),
+            store: self.share.as_ref().map(Share::health),
+            adoptions: self.share.as_ref().map_or(0, |share| share.adoptions.load(Ordering::Relaxed)),
         })
     }
 }
@@ -953,6 +1162,45 @@ pub struct Status {
     pub open_clients: usize,
     /// Whether a flight is under way.
     pub refreshing: bool,
+    /// How the shared store fares; `None` without one.
+    pub store: Option<Health>,
+    /// Tokens taken over from other processes.
+    pub adoptions: u64,
+}
+
+impl Shared {
+    fn part_with(&mut self, hash: [u8; 32]) {
+        if !self.gone.contains(&hash) {
+            if self.gone.len() >= MAX_GONE {
+                self.gone.pop_front();
+            }
+            self.gone.push_back(hash);
+        }
+    }
+}
+
+/// What a flight was started for.
+struct Wanted {
+    windows: Windows,
+    min_valid_ms: i64,
+    force: bool,
+    denials: u32,
+    lifted: bool,
+}
+
+/// Whether a token from the store is not so near its end that it would be replaced at once.
+fn is_alive(found: &Found, windows: &Windows, now: Now) -> bool {
+    let entry = Entry {
+        token: Some(Held {
+            life: found.life,
+            jitter_permille: 0,
+        }),
+        ..Entry::default()
+    };
+    matches!(
+        classify(&entry, &Ask::default(), windows, 0, now),
+        Decision::Fresh | Decision::RefreshDue
+    )
 }
 
 impl Gate {

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::runtime::Runtime;
+use super::runtime::{Runtime, public_identity};
 use crate::cache::{Fetch, Fetched, Routed};
 use crate::error::Result;
 use crate::http::Transport;
 use crate::options::{AuthMode, Settings};
 use crate::retry::{self, Exchange, Policy};
 use crate::secret::{Scrubber, Secret};
+use crate::store::seal::{Keys, Salt};
 use crate::token::{Token, effective_life, jwt_claims, skew_s};
 use crate::wire::{self, Request};
 
@@ -74,6 +75,15 @@ impl Fetch for ServerFetch {
             life,
             skew_s: skew_s(sent, received, date),
         })
+    }
+
+    fn store_keys(&self, salt: &Salt) -> Result<Keys> {
+        let store_key = match &self.settings.store.key {
+            Some(key) => key.read()?,
+            None => Secret::default(),
+        };
+        let identity = public_identity(&self.settings);
+        Keys::derive(salt, &identity, &self.secret, &store_key)
     }
 
     fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed> {

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::cache::classify::{Ask, Windows, fresh_for_ms};
 use crate::cache::{
-    Caller, Fetch, Need, Presence, Slot, SlotInfo, SlotKey, SlotOptions, Waited, held,
+    Caller, Fetch, Need, Presence, Share, Slot, SlotInfo, SlotKey, SlotOptions, Waited, held,
 };
 use crate::clock::millis;
 use crate::error::{Code, Error, Result};
@@ -440,6 +440,11 @@ impl Opened {
         } else {
             None
         };
+        let places = if own {
+            Vec::new()
+        } else {
+            runtime.places.open(&settings)?
+        };
         let identity = runtime.identity(&settings, &secret);
         let slot = runtime.registry.open(
             identity.key,
@@ -454,6 +459,7 @@ impl Opened {
                 Slot::new(
                     slot_options(&settings),
                     info,
+                    Share::new(places, settings.store.required),
                     Arc::clone(&runtime.clock),
                     Arc::clone(&runtime.spawn),
                     runtime.random,
@@ -541,6 +547,9 @@ impl Shared {
         let current = opened.slot.current();
         let token = current.as_ref()?;
         let now = opened.slot.clock().now();
+        if now.mono >= opened.slot.next_look_ms() {
+            opened.slot.look(now);
+        }
         (fresh_for_ms(
             &held(token),
             &opened.windows,

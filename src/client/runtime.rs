@@ -13,6 +13,7 @@ use crate::fork;
 use crate::http::{self, Transport};
 use crate::options::{Settings, TransportSettings};
 use crate::secret::{Secret, fingerprint};
+use crate::store::Places;
 
 static GLOBAL: OnceLock<Arc<Runtime>> = OnceLock::new();
 
@@ -26,6 +27,7 @@ pub struct Runtime {
     pub(super) spawn: Arc<dyn Spawn>,
     pub(super) random: fn(u64) -> u64,
     pub(super) transports: Box<Transports>,
+    pub(super) places: Places,
     /// Under which identities are hashed: a secret never leaves a trace that another process could compare.
     key: [u8; 32],
     /// Generation words of closed clients, ready to be used again: their addresses stay valid for the life of the process.
@@ -50,6 +52,7 @@ impl Runtime {
             spawn,
             random,
             transports,
+            places: Places::default(),
             key,
             words: Mutex::default(),
         })
@@ -167,7 +170,7 @@ pub(super) struct Identity {
 }
 
 /// Base URL, mode, username and header profile: what distinguishes identities on every machine alike.
-fn public_identity(settings: &Settings) -> String {
+pub(super) fn public_identity(settings: &Settings) -> String {
     let headers = settings.v1_consumer_headers.name();
     let username = settings.username.as_deref().unwrap_or_default();
     format!(

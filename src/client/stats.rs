@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::{Opened, slot_options};
+use crate::cache::Health;
 use crate::cache::classify::Hold;
 use crate::http;
 use crate::options::Settings;
@@ -68,6 +69,7 @@ pub(super) fn json(opened: &Opened) -> String {
             "token_requests": count(&slot.counters.token_requests),
             "refreshes": count(&slot.counters.refreshes),
             "shared_waits": count(&slot.counters.shared_waits),
+            "adoptions": status.adoptions,
             "rejections": count(&slot.counters.rejections),
             "ui_requests": count(&slot.counters.ui_requests),
             "failures": failures,
@@ -78,7 +80,7 @@ pub(super) fn json(opened: &Opened) -> String {
         "tls_verify": settings.transport.tls.verify,
         "options": options_json(settings),
         "proxy": proxy_json(&proxy),
-        "store": { "kind": settings.store.choice.shown() },
+        "store": store_json(opened, status.store.as_ref()),
         "ui_url": ui_url,
         "options_of_first_opener": mismatches(opened),
     })
@@ -96,6 +98,20 @@ fn options_json(settings: &Settings) -> Value {
         "ca_file": tls.ca_file,
         "tls_pin_sha256": pins,
         "tls_verify": tls.verify,
+    })
+}
+
+/// The store that was asked for, the one in use, and why they differ.
+fn store_json(opened: &Opened, health: Option<&Health>) -> Value {
+    let active = health.map_or("memory", |health| health.active);
+    let reason = health.and_then(|health| health.reason.as_deref());
+    json!({
+        "kind": opened.settings.store.choice.shown(),
+        "active": active,
+        "place": health.map_or("memory", |health| &health.shown),
+        "health": if reason.is_some() { "degraded" } else { "ok" },
+        "reason": reason,
+        "required": opened.settings.store.required,
     })
 }
 

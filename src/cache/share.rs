@@ -1,0 +1,563 @@
+//! What a flight does with a shared store: look, take the lease, look again, ask the server, publish, give the lease back.
+//!
+//! The order is the guarantee. The lease is held *across* the request, so of all processes that need a token one asks the
+//! server while the others wait for what it publishes; and what came of it, a refusal included, is published before the
+//! lease is given back and before any waiter of this process is released.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::commit::{Pace, cool_down_ms};
+use super::slot::{Fetch, Fetched};
+use crate::clock::{Clock, Now, duration, millis};
+use crate::error::{Code, Error, Result};
+use crate::fork;
+use crate::log::{self, Level};
+use crate::store::record::{Record, token_hash};
+use crate::store::seal::{Keys, Salt, Which};
+use crate::store::{Attempt, Change, Fault, Keep, Lease, Loaded, Place, Published, Sealed};
+use crate::token::{Life, Reply};
+
+/// A refusal is remembered for so long after its cool-down, so that the next one in a row waits longer, also in a process
+/// that was not there for the first.
+const REMEMBER_DENIAL_MS: i64 = 24 * 3_600_000;
+
+/// A token from the store.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// What the reply said that brought it.
+    pub reply: Reply,
+    /// Its life, counted on this process' clocks.
+    pub life: Life,
+    /// SHA-256 of the access token.
+    pub hash: [u8; 32],
+}
+
+/// What the store says of an identity.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// An unexpired token.
+    pub token: Option<Found>,
+    /// The token with this hash is dead; when it was asked for, unless the next may follow at once.
+    pub rejected: Option<([u8; 32], Option<Now>)>,
+    /// The server refused the credentials: what it said, milliseconds left, refusals in a row.
+    pub denied: Option<(Error, i64, u32)>,
+}
+
+/// How a flight ended.
+pub enum Landed {
+    /// The server issued a token.
+    Fetched(Fetched),
+    /// Another process had one.
+    Adopted(Found),
+    /// Another process has been refused, and credentials may not be tried for a while.
+    Refused {
+        /// What the server said.
+        error: Error,
+        /// For so long.
+        left_ms: i64,
+        /// Refusals in a row.
+        denials: u32,
+    },
+}
+
+/// A flight: what it needs, and what it knows of its slot.
+pub struct Flying<'a> {
+    /// The way to the server and to the keys.
+    pub fetch: &'a dyn Fetch,
+    /// The slot's clock.
+    pub clock: &'a dyn Clock,
+    /// Uniform chance.
+    pub random: fn(u64) -> u64,
+    /// Time for the whole flight.
+    pub limit: Duration,
+    /// Whether a token from the store is what the flight was started for.
+    pub adoptable: &'a dyn Fn(&Found, Now) -> bool,
+    /// Refusals in a row, as far as this process knows.
+    pub denials: u32,
+    /// A refusal in the store is overridden once.
+    pub lifted: bool,
+    /// How long refusals hold.
+    pub pace: Pace,
+    /// `min_refresh_interval_s`, in milliseconds.
+    pub min_interval_ms: i64,
+    /// Counts requests.
+    pub on_try: &'a dyn Fn(),
+}
+
+/// The result, and how many refusals in a row there were before it, as the store knows.
+pub struct Ended {
+    /// What the flight brought.
+    pub result: Result<Landed>,
+    /// At least so many refusals came before.
+    pub denials: u32,
+}
+
+/// The keys of an identity in one store.
+struct Link {
+    place: Arc<Place>,
+    keys: Mutex<Option<(Salt, Arc<Keys>)>>,
+}
+
+/// One identity's share in the stores.
+pub struct Share {
+    /// The widest first. Beyond the last there is the process alone.
+    links: Vec<Link>,
+    required: bool,
+    /// Tokens taken over from a store.
+    pub adoptions: AtomicU64,
+}
+
+/// How the stores fare, for the stats.
+pub struct Health {
+    /// The store in use: `redis`, `file` or `memory`.
+    pub active: &'static str,
+    /// Which one.
+    pub shown: String,
+    /// Why those before it are not in use.
+    pub reason: Option<String>,
+}
+
+impl Share {
+    /// A share in these stores; `None` when there are none.
+    #[must_use]
+    pub fn new(places: Vec<Arc<Place>>, required: bool) -> Option<Share> {
+        let links: Vec<Link> = places
+            .into_iter()
+            .map(|place| Link {
+                place,
+                keys: Mutex::default(),
+            })
+            .collect();
+        (!links.is_empty()).then_some(Share {
+            links,
+            required,
+            adoptions: AtomicU64::new(0),
+        })
+    }
+
+    /// How the stores fare.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let reasons: Vec<String> = self
+            .links
+            .iter()
+            .map_while(|link| link.place.fault())
+            .collect();
+        let active = self.links.get(reasons.len());
+        Health {
+            active: active.map_or("memory", |link| link.place.store.kind()),
+            shown: active.map_or_else(|| "memory".to_owned(), |link| link.place.store.shown()),
+            reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
+        }
+    }
+
+    /// A whole flight. Waits for other processes, for at most the flight's limit.
+    pub fn fly(&self, flying: &Flying<'_>) -> Ended {
+        let end = flying.clock.now().mono.saturating_add(millis(flying.limit));
+        let mut reasons = Vec::new();
+        for (at, link) in self.links.iter().enumerate() {
+            if let Some(fault) = link.place.resting(flying.clock.now()) {
+                reasons.push(fault.0);
+                continue;
+            }
+            match self.fly_on(at, flying, end) {
+                Ok(ended) => return ended,
+                Err(fault) => {
+                    reasons.push(fault.0.clone());
+                    link.failed(fault, flying.clock.now());
+                }
+            }
+        }
+        let result = if self.required {
+            Err(Error::new(
+                Code::Store,
+                format!("the shared store cannot be used: {}", reasons.join("; ")),
+            )
+            .with_hint("Mend the store, or allow to go on without it by store_required=0."))
+        } else {
+            let left = left(flying, end);
+            flying.fetch.token(left, flying.on_try).map(Landed::Fetched)
+        };
+        Ended { result, denials: 0 }
+    }
+
+    fn fly_on(&self, at: usize, flying: &Flying<'_>, end: i64) -> Result<Ended, Fault> {
+        let link = &self.links[at];
+        let store = &link.place.store;
+        let (first, most) = store.patience();
+        let mut pause = first;
+        let mut keys = link.derive(flying.fetch)?;
+        let mut denials = flying.denials;
+        let mut lease = loop {
+            let seen = link.look(&mut keys, flying)?;
+            link.place.well();
+            denials = denials.max(seen.denied.as_ref().map_or(0, |(_, _, denials)| *denials));
+            if let Some(ended) = self.settled(&seen, flying, denials) {
+                return Ok(ended);
+            }
+            // A token that was rejected elsewhere is replaced no sooner than one that was rejected here.
+            let now = flying.clock.now();
+            let since = seen.rejected.and_then(|(_, sent)| sent).map_or(i64::MAX, |sent| now.since(sent).max(0));
+            let hold = flying.min_interval_ms.saturating_sub(since);
+            let rest = left(flying, end);
+            if hold > 0 && !flying.lifted && !rest.is_zero() {
+                flying.clock.sleep(duration(hold).min(rest));
+                continue;
+            }
+            match store.try_lease(keys.name())? {
+                Attempt::Got(lease) => {
+                    // Whoever had it before us may have published since we looked.
+                    let seen = link.look(&mut keys, flying)?;
+                    if let Some(ended) = self.settled(&seen, flying, denials) {
+                        return Ok(ended);
+                    }
+                    break lease;
+                }
+                Attempt::Busy(holder) if rest.is_zero() => {
+                    return Ok(Ended {
+                        result: Err(busy(holder.as_deref(), flying.limit)),
+                        denials,
+                    });
+                }
+                Attempt::Busy(_) => {
+                    // A little chance, so that many waiters do not come back in step.
+                    let whole = u64::try_from(pause.as_millis()).unwrap_or(0).max(2);
+                    let chance = Duration::from_millis((flying.random)(whole / 2));
+                    flying.clock.sleep((pause - chance.min(pause)).max(first).min(rest));
+                    pause = pause.mul_f32(1.5).min(most);
+                }
+            }
+        };
+        lease.keep();
+        let fetched = flying.fetch.token(left(flying, end), flying.on_try);
+        let result = self.tell_what_came(at, flying, &keys, &*lease, denials, fetched);
+        drop(lease);
+        Ok(Ended { result, denials })
+    }
+
+    /// Whether what the store says ends the flight. A token counts more than a refusal.
+    fn settled(&self, seen: &Seen, flying: &Flying<'_>, denials: u32) -> Option<Ended> {
+        let now = flying.clock.now();
+        let landed = match (&seen.token, &seen.denied) {
+            (Some(found), _) if (flying.adoptable)(found, now) => {
+                self.adoptions.fetch_add(1, Ordering::Relaxed);
+                Landed::Adopted(found.clone())
+            }
+            (_, Some((error, left_ms, denials))) if *left_ms > 0 && !flying.lifted => Landed::Refused {
+                error: error.clone(),
+                left_ms: *left_ms,
+                denials: *denials,
+            },
+            _ => return None,
+        };
+        Some(Ended {
+            result: Ok(landed),
+            denials,
+        })
+    }
+
+    /// Publishes a token or a refusal under the lease. A store that cannot take it costs nobody the token.
+    fn tell_what_came(
+        &self,
+        at: usize,
+        flying: &Flying<'_>,
+        keys: &Keys,
+        lease: &dyn Lease,
+        denials: u32,
+        fetched: Result<Fetched>,
+    ) -> Result<Landed> {
+        let now = flying.clock.now();
+        let link = &self.links[at];
+        match fetched {
+            Ok(fetched) if fetched.life.left_ms(now) > 0 => {
+                let record = Record::Token(fetched.reply.clone(), fetched.life);
+                let published = seal(keys, Which::Token, &record, fetched.life.left_ms(now), now)
+                    .and_then(|sealed| {
+                        lease.publish(&Change {
+                            token: Some(sealed.keep()),
+                            denial: Some(None),
+                        })
+                    });
+                match published {
+                    Ok(Published::Stored) => Ok(Landed::Fetched(fetched)),
+                    // While we hung, another process took over: all go on with its token.
+                    Ok(Published::Fenced) => Ok(self.instead(link, flying, keys).unwrap_or(Landed::Fetched(fetched))),
+                    Err(fault) => {
+                        link.failed(fault, now);
+                        Ok(self.hand_down(at + 1, flying, fetched))
+                    }
+                }
+            }
+            Err(error) if error.code() == Code::Unauthorized && flying.pace.cooldown_ms > 0 => {
+                let left_ms = cool_down_ms(denials, flying.pace);
+                let record = Record::Denied {
+                    error: error.clone(),
+                    left_ms,
+                    denials: denials.saturating_add(1),
+                };
+                let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
+                let published = seal(keys, Which::Denial, &record, keep, now).and_then(|sealed| {
+                    lease.publish(&Change {
+                        token: None,
+                        denial: Some(Some(sealed.keep())),
+                    })
+                });
+                if let Err(fault) = published {
+                    link.failed(fault, now);
+                }
+                Err(error)
+            }
+            other => other.map(Landed::Fetched),
+        }
+    }
+
+    /// The token that another process published while this one was fenced off.
+    fn instead(&self, link: &Link, flying: &Flying<'_>, keys: &Keys) -> Option<Landed> {
+        let now = flying.clock.now();
+        let loaded = link.place.store.load(keys.name()).ok()?;
+        let found = read(keys, &loaded, now).token?;
+        (flying.adoptable)(&found, now).then(|| {
+            self.adoptions.fetch_add(1, Ordering::Relaxed);
+            Landed::Adopted(found)
+        })
+    }
+
+    /// The store failed while the server was being asked: the narrower ones get the token, unless they have another by now,
+    /// which those who share them already use.
+    fn hand_down(&self, from: usize, flying: &Flying<'_>, fetched: Fetched) -> Landed {
+        for link in &self.links[from..] {
+            let now = flying.clock.now();
+            match self.put(link, flying, &fetched) {
+                Ok(Some(other)) => return other,
+                Ok(None) => return Landed::Fetched(fetched),
+                Err(fault) => link.failed(fault, now),
+            }
+        }
+        Landed::Fetched(fetched)
+    }
+
+    fn put(&self, link: &Link, flying: &Flying<'_>, fetched: &Fetched) -> Result<Option<Landed>, Fault> {
+        let keys = link.derive(flying.fetch)?;
+        let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? else {
+            // Somebody is asking the server this very moment; what comes of that will be found by the next look.
+            return Ok(None);
+        };
+        if let Some(other) = self.instead(link, flying, &keys) {
+            return Ok(Some(other));
+        }
+        let now = flying.clock.now();
+        let record = Record::Token(fetched.reply.clone(), fetched.life);
+        let sealed = seal(&keys, Which::Token, &record, fetched.life.left_ms(now), now)?;
+        lease.publish(&Change {
+            token: Some(sealed.keep()),
+            denial: Some(None),
+        })?;
+        Ok(None)
+    }
+
+    /// A look without a lease: what the widest store that answers says now. `None`: nothing can be said.
+    pub fn look(&self, clock: &dyn Clock) -> Option<Seen> {
+        for link in &self.links {
+            let Some((salt, keys)) = link.known() else {
+                continue;
+            };
+            match link.place.store.load(keys.name()) {
+                Ok(loaded) => {
+                    link.place.well();
+                    // Keys of another salt are the next flight's business.
+                    let same = loaded.salt.is_none_or(|found| found == salt);
+                    return same.then(|| read(&keys, &loaded, clock.now()));
+                }
+                Err(fault) => link.failed(fault, clock.now()),
+            }
+        }
+        None
+    }
+
+    /// Says that the token with this hash is dead, unless the store has another one by now. `sent`: when it was asked for,
+    /// if the next one is not to follow at once. `lifted`: a refusal no longer holds either.
+    pub fn tell_dropped(&self, dropped: Option<([u8; 32], Life)>, lifted: bool, clock: &dyn Clock) {
+        for link in &self.links {
+            let (Some((_, keys)), None) = (link.known(), link.place.resting(clock.now())) else {
+                continue;
+            };
+            match self.drop_in(link, &keys, dropped, lifted, clock) {
+                Ok(()) => return,
+                Err(fault) => link.failed(fault, clock.now()),
+            }
+        }
+    }
+
+    fn drop_in(
+        &self,
+        link: &Link,
+        keys: &Keys,
+        dropped: Option<([u8; 32], Life)>,
+        lifted: bool,
+        clock: &dyn Clock,
+    ) -> Result<(), Fault> {
+        // Somebody who holds the lease is about to replace the token anyway.
+        let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? else {
+            return Ok(());
+        };
+        let now = clock.now();
+        let seen = read(keys, &link.place.store.load(keys.name())?, now);
+        let token = match (seen.token, dropped) {
+            (Some(found), Some((hash, _))) if found.hash == hash => Some(found),
+            (Some(found), None) if lifted => Some(found),
+            _ => None,
+        };
+        let token = token
+            .map(|found| {
+                let record = Record::Rejected {
+                    sha256: found.hash,
+                    sent: (!lifted).then_some(found.life.sent),
+                };
+                seal(keys, Which::Token, &record, found.life.left_ms(now).max(60_000), now)
+            })
+            .transpose()?;
+        let denial = seen
+            .denied
+            .filter(|(_, left_ms, _)| lifted && *left_ms > 0)
+            .map(|(error, _, denials)| {
+                let record = Record::Denied {
+                    error,
+                    left_ms: 0,
+                    denials,
+                };
+                seal(keys, Which::Denial, &record, REMEMBER_DENIAL_MS, now)
+            })
+            .transpose()?;
+        if token.is_some() || denial.is_some() {
+            lease.publish(&Change {
+                token: token.as_ref().map(Fresh::keep),
+                denial: denial.as_ref().map(|denial| Some(denial.keep())),
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Link {
+    fn with<R>(&self, work: impl FnOnce(&mut Option<(Salt, Arc<Keys>)>) -> R) -> R {
+        fork::section(|| work(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn known(&self) -> Option<(Salt, Arc<Keys>)> {
+        self.with(|keys| keys.clone())
+    }
+
+    fn failed(&self, fault: Fault, now: Now) {
+        let message = format!("{}: {}", self.place.store.shown(), fault.0);
+        if self.place.failed(fault, now) {
+            log::record(Level::Warn, "store.degraded", &message);
+        }
+    }
+
+    /// The keys, made once: of the store's salt, which is made too if there is none.
+    fn derive(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
+        match self.known() {
+            Some((_, keys)) => Ok(keys),
+            None => self.derive_anew(fetch),
+        }
+    }
+
+    fn derive_anew(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
+        // A store that lost its salt gets it back from whoever comes first, so that a fleet goes on agreeing on names.
+        let mut proposed = Salt::default();
+        match self.known() {
+            Some((salt, _)) => proposed = salt,
+            None => getrandom::fill(&mut proposed)
+                .map_err(|_| Fault::new("the operating system gives no random bytes"))?,
+        }
+        let salt = self.place.store.salt(&proposed)?;
+        if let Some((known, keys)) = self.known()
+            && known == salt
+        {
+            return Ok(keys);
+        }
+        let keys = fetch
+            .store_keys(&salt)
+            .map_err(|error| Fault::new(error.message()))?;
+        let keys = Arc::new(keys);
+        self.with(|known| *known = Some((salt, Arc::clone(&keys))));
+        Ok(keys)
+    }
+
+    /// What the store holds now; should its salt be another one than ours, ours are not its keys any more.
+    fn look(&self, keys: &mut Arc<Keys>, flying: &Flying<'_>) -> Result<Seen, Fault> {
+        let mut loaded = self.place.store.load(keys.name())?;
+        let known = self.known().map(|(salt, _)| salt);
+        if loaded.salt.is_none() || loaded.salt != known {
+            *keys = self.derive_anew(flying.fetch)?;
+            loaded = self.place.store.load(keys.name())?;
+        }
+        Ok(read(keys, &loaded, flying.clock.now()))
+    }
+}
+
+/// Understands what was loaded; what it cannot understand is not there.
+fn read(keys: &Keys, loaded: &Loaded, now: Now) -> Seen {
+    let open = |which, sealed: &Option<Sealed>| {
+        let sealed = sealed.as_ref()?;
+        Record::decode(&keys.unseal(which, &sealed.bytes)?, sealed.left_ms, now)
+    };
+    let mut seen = Seen::default();
+    match open(Which::Token, &loaded.token) {
+        Some(Record::Token(reply, life)) if life.left_ms(now) > 0 => {
+            let hash = token_hash(reply.access_token.expose());
+            seen.token = Some(Found { reply, life, hash });
+        }
+        Some(Record::Rejected { sha256, sent }) => seen.rejected = Some((sha256, sent)),
+        _ => {}
+    }
+    if let Some(Record::Denied {
+        error,
+        left_ms,
+        denials,
+    }) = open(Which::Denial, &loaded.denial)
+    {
+        seen.denied = Some((error, left_ms, denials));
+    }
+    seen
+}
+
+/// A sealed entry that is about to be written.
+struct Fresh {
+    bytes: Vec<u8>,
+    keep_ms: i64,
+}
+
+impl Fresh {
+    fn keep(&self) -> Keep<'_> {
+        Keep {
+            bytes: &self.bytes,
+            keep_ms: self.keep_ms,
+        }
+    }
+}
+
+fn seal(keys: &Keys, which: Which, record: &Record, keep_ms: i64, now: Now) -> Result<Fresh, Fault> {
+    let bytes = keys
+        .seal(which, now.wall.saturating_add(keep_ms), &record.encode(now, keep_ms))
+        .map_err(|error| Fault::new(error.message()))?;
+    Ok(Fresh { bytes, keep_ms })
+}
+
+fn left(flying: &Flying<'_>, end: i64) -> Duration {
+    duration(end.saturating_sub(flying.clock.now().mono))
+}
+
+fn busy(holder: Option<&str>, limit: Duration) -> Error {
+    let holder = holder.unwrap_or("another process");
+    Error::new(
+        Code::Store,
+        format!(
+            "{holder} is asking for this token and has not finished within {} s",
+            limit.as_secs_f32()
+        ),
+    )
+    .with_hint("Should that process hang, end it: its hold on the token ends with it.")
+}

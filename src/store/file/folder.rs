@@ -1,0 +1,180 @@
+//! The folder of the file store, and who may look into it.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::store::Fault;
+
+/// A folder that belongs to this user alone, or the reason why there is none.
+pub(super) struct Folder(Result<PathBuf, String>);
+
+impl Folder {
+    /// `folder`, or `p21auth` in the user's cache folder.
+    pub(super) fn new(folder: Option<&Path>) -> Folder {
+        Folder(folder.map_or_else(|| cache_folder(&|name| std::env::var_os(name)), |folder| Ok(folder.to_owned())))
+    }
+
+    pub(super) fn path(&self) -> Result<&Path, Fault> {
+        match &self.0 {
+            Ok(path) => Ok(path),
+            Err(reason) => Err(Fault::new(reason.clone())),
+        }
+    }
+
+    pub(super) fn shown(&self) -> String {
+        match &self.0 {
+            Ok(path) => format!("file://{}", path.display()),
+            Err(_) => "file".to_owned(),
+        }
+    }
+
+    /// Whether it is there; a folder in which others could plant files is refused.
+    pub(super) fn exists(&self) -> Result<bool, Fault> {
+        let path = self.path()?;
+        match fs::symlink_metadata(path) {
+            Ok(about) => check(path, &about).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(super::fault(path, &error)),
+        }
+    }
+
+    /// Makes it if it is not there.
+    pub(super) fn create(&self) -> Result<(), Fault> {
+        if self.exists()? {
+            return Ok(());
+        }
+        let path = self.path()?;
+        make(path).map_err(|error| super::fault(path, &error))?;
+        self.exists().map(|_| ())
+    }
+}
+
+/// Where this user's cached files live. `variable` reads the environment.
+fn cache_folder(
+    variable: &dyn Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<PathBuf, String> {
+    let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let (own, home, names) = if cfg!(windows) {
+        ("LOCALAPPDATA", None, "LOCALAPPDATA")
+    } else {
+        ("XDG_CACHE_HOME", Some("HOME"), "XDG_CACHE_HOME or HOME")
+    };
+    folder(own)
+        .or_else(|| Some(folder(home?)?.join(".cache")))
+        .map(|cache| cache.join("p21auth"))
+        .ok_or_else(|| {
+            format!("this user has no cache folder: set {names}, or name a folder (store=file:///folder)")
+        })
+}
+
+#[cfg(unix)]
+mod imp {
+    use super::{Fault, File, Metadata, OpenOptions, Path, io};
+    use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+
+    /// Bits that let others write.
+    const OTHERS_WRITE: u32 = 0o022;
+
+    pub(in super::super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+        // std adds O_CLOEXEC by itself.
+        options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+    }
+
+    pub(in super::super) fn is_link(error: &io::Error) -> bool {
+        error.raw_os_error() == Some(libc::ELOOP)
+    }
+
+    /// Whether nobody but this user can have written it.
+    pub(in super::super) fn is_private(about: &Metadata) -> bool {
+        about.uid() == rustix::process::geteuid().as_raw() && about.mode() & OTHERS_WRITE == 0
+    }
+
+    pub(super) fn check(path: &Path, about: &Metadata) -> Result<(), Fault> {
+        let what = if about.file_type().is_symlink() {
+            "is a symbolic link"
+        } else if !about.is_dir() {
+            "is not a folder"
+        } else if about.uid() != rustix::process::geteuid().as_raw() {
+            "belongs to another user"
+        } else if about.mode() & OTHERS_WRITE != 0 {
+            "can be written by others (chmod 700 it)"
+        } else {
+            return Ok(());
+        };
+        Err(Fault::new(format!("{} {what}", path.display())))
+    }
+
+    pub(super) fn make(path: &Path) -> io::Result<()> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use super::{Fault, File, Metadata, OpenOptions, Path, io};
+
+    pub(in super::super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+        options.open(path)
+    }
+
+    pub(in super::super) fn is_link(_: &io::Error) -> bool {
+        false
+    }
+
+    /// The folder's access list, which its files inherit, decides.
+    pub(in super::super) fn is_private(about: &Metadata) -> bool {
+        !about.file_type().is_symlink()
+    }
+
+    pub(super) fn check(path: &Path, about: &Metadata) -> Result<(), Fault> {
+        if about.file_type().is_symlink() || !about.is_dir() {
+            return Err(Fault::new(format!("{} is not a folder", path.display())));
+        }
+        Ok(())
+    }
+
+    #[cfg(windows)]
+    pub(super) fn make(path: &Path) -> io::Result<()> {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        match crate::sys::create_private_folder(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        }
+    }
+
+    #[cfg(not(windows))]
+    pub(super) fn make(path: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(path)
+    }
+}
+
+pub(super) use imp::{is_link, is_private, open};
+use imp::{check, make};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_cache_folder_is_the_users_own() {
+        let with = |pairs: &'static [(&'static str, &'static str)]| {
+            cache_folder(&|name| {
+                let found = pairs.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).into())
+            })
+        };
+        assert_eq!(with(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]), Ok("/c/p21auth".into()));
+        assert_eq!(with(&[("HOME", "/h")]), Ok("/h/.cache/p21auth".into()));
+        assert_eq!(
+            with(&[("XDG_CACHE_HOME", "relative"), ("HOME", "/h")]),
+            Ok("/h/.cache/p21auth".into())
+        );
+        for none in [with(&[]), with(&[("HOME", "")])] {
+            assert!(none.is_err_and(|reason| reason.contains("HOME")));
+        }
+    }
+}

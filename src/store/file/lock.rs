@@ -1,0 +1,172 @@
+//! Operating system locks on files, and what a forked child does about them.
+//!
+//! Such a lock belongs to the open file, which a forked child shares with its parent: unlocking in the child would unlock
+//! the parent's, and a child that keeps the descriptor would keep a killed parent's lock alive. So the child closes what
+//! it inherited, which takes nothing from the parent, and never unlocks it.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::path::Path;
+
+use super::folder;
+use crate::fork;
+
+/// A lock that is ours until it is dropped.
+pub(super) struct Lock(Open);
+
+/// Whether the lock could be had.
+pub(super) enum Taken {
+    Ours(Lock),
+    /// Another process has it; its pid, if that could be read.
+    Others(Option<u32>),
+}
+
+impl Lock {
+    /// Tries once to get the lock on the file at `path`, which is made if need be and never removed.
+    ///
+    /// # Errors
+    ///
+    /// That of opening or writing; `Unsupported` where the file system has no locks.
+    pub(super) fn take(path: &Path) -> io::Result<Taken> {
+        loop {
+            let open = Open::new(path)?;
+            let mut file = open.file();
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(Taken::Others(read_pid(file))),
+                Err(TryLockError::Error(error)) => return Err(without_locks(error)),
+            }
+            // Somebody may have removed the folder meanwhile: then this is a lock that nobody else would meet.
+            if !same_file(file, path)? {
+                continue;
+            }
+            file.rewind()?;
+            file.set_len(0)?;
+            writeln!(file, "{}", std::process::id())?;
+            return Ok(Taken::Ours(Lock(open)));
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Before it is closed: a process that is being started this very moment may still have a copy of the descriptor.
+        let _ = self.0.file().unlock();
+    }
+}
+
+fn read_pid(mut file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.rewind().ok()?;
+    file.take(32).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+fn without_locks(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::Unsupported || is_no_lock(&error) {
+        let text = format!("this file system has no locks ({error}): name a local folder");
+        io::Error::new(io::ErrorKind::Unsupported, text)
+    } else {
+        error
+    }
+}
+
+#[cfg(unix)]
+fn is_no_lock(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOLCK | libc::ENOTSUP | libc::ENOSYS))
+}
+
+#[cfg(not(unix))]
+fn is_no_lock(_: &io::Error) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn same_file(file: &File, path: &Path) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt as _;
+    let ours = file.metadata()?;
+    match std::fs::symlink_metadata(path) {
+        Ok(there) => Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// A file that is open cannot be removed here.
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
+fn same_file(_: &File, _: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// An open lock file that a forked child knows of.
+struct Open(Option<File>);
+
+impl Open {
+    /// Opened inside a section, so that no child is born between the opening and the noting of it.
+    fn new(path: &Path) -> io::Result<Open> {
+        fork::section(|| {
+            let file = folder::open(
+                path,
+                OpenOptions::new().read(true).write(true).create(true).truncate(false),
+            )?;
+            inherited::note(&file);
+            Ok(Open(Some(file)))
+        })
+    }
+
+    fn file(&self) -> &File {
+        self.0.as_ref().expect("open until it is dropped")
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        fork::section(|| {
+            if let Some(file) = self.0.take() {
+                inherited::forget(&file);
+            }
+        });
+    }
+}
+
+#[cfg(unix)]
+mod inherited {
+    use std::fs::File;
+    use std::os::fd::{AsRawFd as _, RawFd};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    /// Lock files that are open. Only touched inside sections, so it is whole in a child.
+    static OPEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+
+    fn open() -> MutexGuard<'static, Vec<RawFd>> {
+        OPEN.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note(file: &File) {
+        open().push(file.as_raw_fd());
+    }
+
+    pub(super) fn forget(file: &File) {
+        open().retain(|fd| *fd != file.as_raw_fd());
+    }
+
+    pub(super) fn close_all() {
+        crate::fork::section(|| std::mem::take(&mut *open()).into_iter().for_each(crate::sys::close_inherited));
+    }
+}
+
+#[cfg(not(unix))]
+mod inherited {
+    use std::fs::File;
+
+    pub(super) fn note(_: &File) {}
+
+    pub(super) fn forget(_: &File) {}
+}
+
+/// In a forked child: closes the lock files that threads of the parent hold; the parent keeps its locks.
+#[cfg(unix)]
+pub(in crate::store) fn after_fork() {
+    inherited::close_all();
+}

@@ -1,0 +1,257 @@
+//! The file store: one token for the processes of a user on a machine.
+//!
+//! In the folder lie, for each name, `NAME.token` and `NAME.denied` (sealed entries), `NAME.lock` (the right to ask the
+//! server, an operating system lock that ends with its process; the pid of its holder is in it) and, for all, `salt` and
+//! `salt.lock`. Entries are replaced by renaming, so a reader sees the old one or the new one and never half of each. Lock
+//! files are never removed: whoever waits on a removed one would hold a lock that nobody else sees.
+
+mod folder;
+mod lock;
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::seal::Salt;
+use super::{Attempt, Change, Fault, Keep, Lease, Loaded, Published, Sealed, Store};
+use folder::Folder;
+use lock::{Lock, Taken};
+
+#[cfg(unix)]
+pub(super) use lock::after_fork;
+
+/// Larger files are not entries.
+const MAX_ENTRY: u64 = 64 << 20;
+
+/// A folder with the sealed entries of a user.
+pub(super) struct FileStore {
+    folder: Folder,
+    timeout: Duration,
+}
+
+impl FileStore {
+    /// The store in `folder`, or in the user's cache folder. Nothing is touched yet.
+    pub(super) fn new(folder: Option<&Path>, timeout: Duration) -> FileStore {
+        FileStore {
+            folder: Folder::new(folder),
+            timeout,
+        }
+    }
+
+    fn path(&self, name: &str, kind: &str) -> Result<PathBuf, Fault> {
+        Ok(self.folder.path()?.join(format!("{name}.{kind}")))
+    }
+
+    fn read(&self, name: &str, kind: &str) -> Result<Option<Sealed>, Fault> {
+        let path = self.path(name, kind)?;
+        let bytes = read(&path).map_err(|error| fault(&path, &error))?;
+        Ok(bytes.map(|bytes| Sealed {
+            bytes,
+            left_ms: None,
+        }))
+    }
+
+    fn read_salt(&self) -> Result<Option<Salt>, Fault> {
+        let path = self.folder.path()?.join("salt");
+        let bytes = read(&path).map_err(|error| fault(&path, &error))?;
+        Ok(bytes.and_then(|bytes| bytes.try_into().ok()))
+    }
+}
+
+impl Store for FileStore {
+    fn kind(&self) -> &'static str {
+        "file"
+    }
+
+    fn shown(&self) -> String {
+        self.folder.shown()
+    }
+
+    fn salt(&self, proposed: &Salt) -> Result<Salt, Fault> {
+        if self.folder.exists()?
+            && let Some(salt) = self.read_salt()?
+        {
+            return Ok(salt);
+        }
+        self.folder.create()?;
+        let path = self.folder.path()?.join("salt.lock");
+        let end = Instant::now() + self.timeout;
+        let lock = loop {
+            match Lock::take(&path).map_err(|error| fault(&path, &error))? {
+                Taken::Ours(lock) => break lock,
+                Taken::Others(_) if Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Taken::Others(_) => {
+                    return Err(Fault::new(format!("{}: locked for too long", path.display())));
+                }
+            }
+        };
+        // Another may have been faster; what is there and is no salt is replaced.
+        if let Some(salt) = self.read_salt()? {
+            return Ok(salt);
+        }
+        replace(&self.folder.path()?.join("salt"), proposed)?;
+        drop(lock);
+        Ok(*proposed)
+    }
+
+    fn load(&self, name: &str) -> Result<Loaded, Fault> {
+        if !self.folder.exists()? {
+            return Ok(Loaded::default());
+        }
+        Ok(Loaded {
+            salt: self.read_salt()?,
+            token: self.read(name, "token")?,
+            denial: self.read(name, "denied")?,
+        })
+    }
+
+    fn try_lease(&self, name: &str) -> Result<Attempt, Fault> {
+        self.folder.create()?;
+        let path = self.path(name, "lock")?;
+        Ok(
+            match Lock::take(&path).map_err(|error| fault(&path, &error))? {
+                Taken::Others(pid) => Attempt::Busy(pid.map(|pid| format!("process {pid}"))),
+                Taken::Ours(lock) => Attempt::Got(Box::new(FileLease {
+                    _lock: lock,
+                    token: self.path(name, "token")?,
+                    denied: self.path(name, "denied")?,
+                })),
+            },
+        )
+    }
+
+    fn patience(&self) -> (Duration, Duration) {
+        (Duration::from_millis(4), Duration::from_millis(60))
+    }
+
+    fn list(&self) -> Result<Vec<(String, &'static str, Sealed)>, Fault> {
+        if !self.folder.exists()? {
+            return Ok(Vec::new());
+        }
+        let mut found = Vec::new();
+        for (name, kind) in self.names()? {
+            if let Some(entry) = self.read(&name, kind)? {
+                found.push((name, kind, entry));
+            }
+        }
+        Ok(found)
+    }
+
+    fn clear(&self) -> Result<usize, Fault> {
+        if !self.folder.exists()? {
+            return Ok(0);
+        }
+        let names = self.names()?;
+        for (name, kind) in &names {
+            let path = self.path(name, kind)?;
+            remove(&path)?;
+        }
+        Ok(names.len())
+    }
+}
+
+impl FileStore {
+    fn names(&self) -> Result<Vec<(String, &'static str)>, Fault> {
+        let folder = self.folder.path()?;
+        let entries = fs::read_dir(folder).map_err(|error| fault(folder, &error))?;
+        let mut names: Vec<_> = entries
+            .flatten()
+            .filter_map(|entry| {
+                let file = entry.file_name().into_string().ok()?;
+                let (name, kind) = file.split_once('.')?;
+                let kind = ["token", "denied"].into_iter().find(|known| *known == kind)?;
+                Some((name.to_owned(), kind))
+            })
+            .collect();
+        names.sort();
+        Ok(names)
+    }
+}
+
+/// The lock of one name.
+struct FileLease {
+    _lock: Lock,
+    token: PathBuf,
+    denied: PathBuf,
+}
+
+impl Lease for FileLease {
+    /// The lock is ours until we let go of it.
+    fn keep(&mut self) {}
+
+    fn publish(&self, change: &Change<'_>) -> Result<Published, Fault> {
+        let put = |path: &Path, keep: Option<Keep<'_>>| match keep {
+            Some(keep) => replace(path, keep.bytes),
+            None => remove(path),
+        };
+        if let Some(token) = change.token {
+            put(&self.token, Some(token))?;
+        }
+        if let Some(denial) = change.denial {
+            put(&self.denied, denial)?;
+        }
+        Ok(Published::Stored)
+    }
+}
+
+/// A file's content; `None` when there is no such file, or one that somebody else may have put there or can change.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match folder::open(path, fs::OpenOptions::new().read(true)) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound || folder::is_link(&error) => {
+            return Ok(None);
+        }
+        Err(error) => return Err(error),
+    };
+    let about = file.metadata()?;
+    if !about.is_file() || !folder::is_private(&about) || about.len() > MAX_ENTRY {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_ENTRY).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// Puts `bytes` in the place of whatever is at `path`. Only the holder of the name's lock may, so one temporary file is
+/// enough; one that a killed process left behind is overwritten.
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    let write = || {
+        // Never into a file that is there: it might be somebody else's.
+        match fs::remove_file(&temporary) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = folder::open(
+            &temporary,
+            fs::OpenOptions::new().write(true).create_new(true),
+        )?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        drop(file);
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        fault(path, &error)
+    })
+}
+
+fn remove(path: &Path) -> Result<(), Fault> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(path, &error)),
+        _ => Ok(()),
+    }
+}
+
+fn fault(path: &Path, error: &io::Error) -> Fault {
+    Fault::new(format!("{}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! The stores that a process uses, each one once, and how they fare.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Fault, Store};
+use crate::clock::Now;
+use crate::error::{Code, Error, Result};
+use crate::fork;
+use crate::options::{Settings, StoreChoice, StoreSettings, TlsTrust};
+
+/// A store that failed is not asked again by a flight for so long; the look in the background, once a second, is.
+const REST_MS: i64 = 1_000;
+
+/// One store, and how it fares.
+pub struct Place {
+    /// The store.
+    pub store: Box<dyn Store>,
+    fault: Mutex<Option<(String, Now)>>,
+}
+
+impl Place {
+    fn new(store: Box<dyn Store>) -> Arc<Place> {
+        Arc::new(Place {
+            store,
+            fault: Mutex::default(),
+        })
+    }
+
+    fn with<R>(&self, work: impl FnOnce(&mut Option<(String, Now)>) -> R) -> R {
+        fork::section(|| work(&mut self.fault.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The store answered.
+    pub fn well(&self) {
+        self.with(|fault| *fault = None);
+    }
+
+    /// The store failed. Answers whether it was well before.
+    pub fn failed(&self, fault: Fault, now: Now) -> bool {
+        self.with(|state| state.replace((fault.0, now)).is_none())
+    }
+
+    /// Why it last failed, unless it has answered since.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        self.with(|fault| fault.as_ref().map(|(reason, _)| reason.clone()))
+    }
+
+    /// Why it is not to be asked just now.
+    #[must_use]
+    pub fn resting(&self, now: Now) -> Option<Fault> {
+        self.with(|fault| {
+            let (reason, at) = fault.as_ref()?;
+            (now.since(*at) < REST_MS).then(|| Fault::new(reason.clone()))
+        })
+    }
+}
+
+/// What tells one store of a process from another.
+#[derive(PartialEq)]
+struct Which {
+    choice: StoreChoice,
+    timeout_ms: u64,
+    tls: TlsTrust,
+}
+
+/// The stores of a process. Slots that name the same one share it, and with it its connections.
+#[derive(Default)]
+pub struct Places(Mutex<Vec<(Which, Arc<Place>)>>);
+
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Which, Arc<Place>)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The stores that these settings name, the widest first; none for `memory`. Nothing is touched or connected yet.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for a URL that is not one of a store, or a store that this build leaves out.
+    pub fn open(&self, settings: &Settings) -> Result<Vec<Arc<Place>>> {
+        let choices = match &settings.store.choice {
+            StoreChoice::Memory => return Ok(Vec::new()),
+            choice @ StoreChoice::File(_) => vec![choice.clone()],
+            // A fleet without its server is still so many machines with a file store each.
+            choice @ StoreChoice::Redis(_) if cfg!(feature = "store-file") => {
+                vec![choice.clone(), StoreChoice::File(None)]
+            }
+            choice @ StoreChoice::Redis(_) => vec![choice.clone()],
+        };
+        // A store that is required has no stand-in.
+        let count = if settings.store.required { 1 } else { choices.len() };
+        let tls = &settings.transport.tls;
+        choices
+            .into_iter()
+            .take(count)
+            .map(|choice| self.place(choice, &settings.store, tls))
+            .collect()
+    }
+
+    fn place(&self, choice: StoreChoice, how: &StoreSettings, tls: &TlsTrust) -> Result<Arc<Place>> {
+        let which = Which {
+            choice,
+            timeout_ms: how.timeout_ms,
+            tls: tls.clone(),
+        };
+        let made = Place::new(make(&which)?);
+        Ok(fork::section(|| {
+            let mut places = self.lock();
+            if let Some((_, place)) = places.iter().find(|(known, _)| *known == which) {
+                return Arc::clone(place);
+            }
+            places.push((which, Arc::clone(&made)));
+            made
+        }))
+    }
+}
+
+fn make(which: &Which) -> Result<Box<dyn Store>> {
+    let timeout = Duration::from_millis(which.timeout_ms);
+    match &which.choice {
+        #[cfg(feature = "store-file")]
+        StoreChoice::File(folder) => Ok(Box::new(super::file::FileStore::new(folder.as_deref(), timeout))),
+        #[cfg(feature = "store-redis")]
+        StoreChoice::Redis(url) => Ok(Box::new(super::redis::RedisStore::new(url, timeout, &which.tls)?)),
+        #[allow(unreachable_patterns, reason = "reached in builds without all stores")]
+        other => {
+            let _ = timeout;
+            Err(Error::new(
+                Code::Config,
+                format!("this build of the library has no store {}", other.shown()),
+            )
+            .with_hint("Build it with the features store-file and store-redis."))
+        }
+    }
+}
