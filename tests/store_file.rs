@@ -1,0 +1,315 @@
+//! One token for the processes of a machine, whatever happens to any of them.
+#![cfg(unix)]
+
+mod common;
+mod stores;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::{PATIENCE, emulator};
+use stores::{Process, ask_all, token_in};
+
+const FILE: (&str, &str) = ("store", "file");
+
+#[test]
+#[ignore = "the other tests run it, as a process of its own"]
+fn child() {
+    stores::serve();
+}
+
+fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+fn start(emulator: &p21auth::mock::Emulator, home: &Path, count: usize) -> Vec<Process> {
+    (0..count)
+        .map(|_| Process::start(emulator, home, &[FILE]))
+        .collect()
+}
+
+fn one_token(answers: &[String]) -> String {
+    let tokens: Vec<String> = answers.iter().map(|answer| token_in(answer)).collect();
+    assert!(tokens.windows(2).all(|pair| pair[0] == pair[1]), "different tokens: {tokens:?}");
+    tokens[0].clone()
+}
+
+fn store_folder(home: &Path) -> PathBuf {
+    home.join(".cache/p21auth")
+}
+
+#[test]
+fn sixteen_cold_processes_send_one_request_and_one_more_at_expiry() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let mut processes = start(&emulator, home.path(), 16);
+    control.hold();
+    processes.iter_mut().for_each(|process| process.tell("token"));
+    assert!(control.wait_for("held", 1, PATIENCE));
+    control.release();
+    let answers: Vec<String> = processes.iter_mut().map(Process::answer).collect();
+    let first = one_token(&answers);
+    assert_eq!(control.counter("token.requests"), 1);
+
+    // A day and a second later on every clock.
+    ask_all(&mut processes, "advance 86401000");
+    control.advance(86_401);
+    let second = one_token(&ask_all(&mut processes, "token"));
+    assert_ne!(first, second);
+    assert_eq!(control.counter("token.requests"), 2);
+}
+
+#[test]
+fn a_process_that_starts_later_takes_what_is_there() {
+    let (emulator, home) = (emulator(), home());
+    let first = start(&emulator, home.path(), 1)[0].token();
+    let mut late = Process::start(&emulator, home.path(), &[FILE]);
+    assert_eq!(late.token(), first);
+    assert_eq!(emulator.control().counter("token.requests"), 1);
+    assert_eq!(late.stats()["counters"]["adoptions"], 1);
+}
+
+#[test]
+fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    control.hold();
+    let mut holder = Process::start(&emulator, home.path(), &[FILE]);
+    holder.tell("token");
+    assert!(control.wait_for("held", 1, PATIENCE));
+    let mut waiters = start(&emulator, home.path(), 4);
+    waiters.iter_mut().for_each(|process| process.tell("token"));
+    holder.kill();
+    let killed = Instant::now();
+    // The next one asks while the first one's request still hangs.
+    assert!(control.wait_for("token.requests", 2, PATIENCE));
+    let took = killed.elapsed();
+    control.release();
+    let answers: Vec<String> = waiters.iter_mut().map(Process::answer).collect();
+    one_token(&answers);
+    assert_eq!(control.counter("token.requests"), 2);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[test]
+fn a_stopped_holder_is_named_and_nobody_asks_past_it() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    control.hold();
+    let mut holder = Process::start(&emulator, home.path(), &[FILE]);
+    holder.tell("token");
+    assert!(control.wait_for("held", 1, PATIENCE));
+    let stopped = rustix::process::Pid::from_raw(i32::try_from(holder.pid()).expect("a pid"));
+    rustix::process::kill_process(stopped.expect("a pid"), rustix::process::Signal::STOP)
+        .expect("stopped");
+    let mut waiter = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "700")]);
+    let answer = waiter.ask("token");
+    let named = format!("process {}", holder.pid());
+    if answer.starts_with("err P21_E_TIMEOUT") {
+        // The call's own time ended first; the flight's result is there for the next call.
+        let answer = waiter.ask("token");
+        assert!(answer.starts_with("err P21_E_STORE") && answer.contains(&named), "{answer}");
+    } else {
+        assert!(answer.starts_with("err P21_E_STORE") && answer.contains(&named), "{answer}");
+    }
+    assert_eq!(control.counter("token.requests"), 1);
+}
+
+#[test]
+fn sixteen_processes_with_a_wrong_password_send_one_request() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let mut processes: Vec<Process> = (0..16)
+        .map(|_| Process::start(&emulator, home.path(), &[FILE, ("password", "wrong-password")]))
+        .collect();
+    control.hold();
+    processes.iter_mut().for_each(|process| process.tell("token"));
+    assert!(control.wait_for("held", 1, PATIENCE));
+    control.release();
+    for process in &mut processes {
+        let answer = process.answer();
+        assert!(answer.starts_with("err P21_E_UNAUTHORIZED"), "{answer}");
+    }
+    assert_eq!(control.counter("token.requests"), 1);
+    // Another password is another identity: it is not held up.
+    start(&emulator, home.path(), 1)[0].token();
+}
+
+#[test]
+fn a_task_that_starts_anew_each_minute_keeps_to_the_cool_downs() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let mut asked = Vec::new();
+    for minute in 0..75_u64 {
+        let mut task = Process::start(&emulator, home.path(), &[FILE, ("password", "wrong-password")]);
+        task.ask(&format!("advance {}", minute * 60_000 + 1_000 * minute.min(1)));
+        let before = control.counter("token.requests");
+        let answer = task.ask("token");
+        assert!(answer.starts_with("err P21_E_UNAUTHORIZED"), "{answer}");
+        if control.counter("token.requests") > before {
+            asked.push(minute);
+        }
+    }
+    // 1, then 10, then 30 minutes apart; a minute's granularity may add one to each.
+    let gaps: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    assert_eq!(asked[0], 0);
+    assert!(
+        matches!(gaps[..], [1..=2, 10..=11, 30..=31, ..]) && gaps.len() <= 4,
+        "requests at the minutes {asked:?}"
+    );
+}
+
+#[test]
+fn an_invalidation_reaches_a_hitting_process_within_two_seconds() {
+    let (emulator, home) = (emulator(), home());
+    let mut pair = start(&emulator, home.path(), 2);
+    let token = one_token(&ask_all(&mut pair, "token"));
+    pair[1].tell(&format!("spin {token}"));
+    assert_eq!(pair[0].ask(&format!("report {token}")), "Retry");
+    let answer = pair[1].answer();
+    let ms: u64 = answer.split(' ').next().and_then(|ms| ms.parse().ok()).expect("milliseconds");
+    assert!(ms < 2_000, "{answer}");
+    let other = one_token(&ask_all(&mut pair, "token"));
+    assert_ne!(other, token);
+    assert_eq!(emulator.control().counter("token.requests"), 2);
+}
+
+#[test]
+fn a_refresh_elsewhere_reaches_a_hitting_process_within_two_seconds() {
+    let (emulator, home) = (emulator(), home());
+    let mut pair: Vec<Process> = (0..2)
+        .map(|_| Process::start(&emulator, home.path(), &[FILE, ("min_refresh_interval_s", "0")]))
+        .collect();
+    let token = one_token(&ask_all(&mut pair, "token"));
+    pair[1].tell(&format!("spin {token}"));
+    let fresh = token_in(&pair[0].ask("force"));
+    let answer = pair[1].answer();
+    let (ms, seen) = answer.split_once(' ').expect("two words");
+    assert!(ms.parse::<u64>().expect("milliseconds") < 2_000, "{answer}");
+    assert_eq!(seen, fresh);
+    assert_eq!(emulator.control().counter("token.requests"), 2);
+}
+
+#[test]
+fn what_is_no_entry_is_ignored_and_replaced() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let options = [FILE, ("consumer_key", "00000000-0000-4000-8000-000000000001"), ("auth_mode", "v2_consumer")];
+    let first = Process::start(&emulator, home.path(), &options).token();
+    let folder = store_folder(home.path());
+    let path = std::fs::read_dir(&folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|kind| kind == "token"))
+        .expect("an entry");
+    let good = std::fs::read(&path).expect("readable");
+    assert!(!good.windows(first.len()).any(|part| part == first.as_bytes()), "sealed");
+    let flipped = |at: usize| {
+        let mut bytes = good.clone();
+        bytes[at] ^= 1;
+        bytes
+    };
+    let bad: [Vec<u8>; 8] = [
+        Vec::new(),
+        good[..10].to_vec(),
+        good[..good.len() - 1].to_vec(),
+        flipped(4),
+        flipped(15),
+        flipped(30),
+        flipped(good.len() - 1),
+        b"{\"AccessToken\":\"x\"}".to_vec(),
+    ];
+    let count = u64::try_from(bad.len()).expect("few");
+    for bytes in bad {
+        std::fs::write(&path, bytes).expect("written");
+        Process::start(&emulator, home.path(), &options).token();
+        let healed = std::fs::read(&path).expect("readable");
+        assert!(healed.starts_with(b"P21S\x01\x02"), "replaced by a good one");
+    }
+    assert_eq!(control.counter("token.requests"), 1 + count);
+    // A link in the entry's place is not followed.
+    let elsewhere = home.path().join("elsewhere");
+    std::fs::rename(&path, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &path).expect("linked");
+    Process::start(&emulator, home.path(), &options).token();
+    assert_eq!(control.counter("token.requests"), 2 + count);
+    assert!(!std::fs::symlink_metadata(&path).expect("there").is_symlink());
+}
+
+#[test]
+fn a_lost_salt_and_a_removed_folder_fail_nobody() {
+    let (emulator, home) = (emulator(), home());
+    let mut process = Process::start(&emulator, home.path(), &[FILE, ("min_refresh_interval_s", "0")]);
+    process.token();
+    std::fs::remove_dir_all(store_folder(home.path())).expect("removed");
+    let fresh = token_in(&process.ask("force"));
+    let mut late = Process::start(&emulator, home.path(), &[FILE]);
+    assert_eq!(late.token(), fresh, "the folder is back with what is current");
+    std::fs::write(store_folder(home.path()).join("salt"), b"short").expect("written");
+    let fresh = token_in(&process.ask("force"));
+    assert_eq!(token_in(&Process::start(&emulator, home.path(), &[FILE]).ask("token")), fresh);
+}
+
+/// What the stats say of the store, and the token.
+fn degraded(process: &mut Process) -> (String, String) {
+    process.token();
+    let store = process.stats()["store"].clone();
+    let text = |name: &str| store[name].as_str().unwrap_or_default().to_owned();
+    (text("active"), text("reason"))
+}
+
+#[test]
+fn a_store_that_cannot_be_used_degrades_and_says_why() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let emulator = emulator();
+    let none = home();
+    let mut homeless = Process::start_with(&emulator, &[], &[FILE]);
+    let (active, reason) = degraded(&mut homeless);
+    assert!(active == "memory" && reason.contains("HOME"), "{active}: {reason}");
+
+    // /proc takes no folders, whoever asks.
+    let mut nowhere = Process::start(&emulator, none.path(), &[("store", "file:///proc/p21auth")]);
+    let (active, reason) = degraded(&mut nowhere);
+    assert!(active == "memory" && reason.contains("/proc/p21auth"), "{active}: {reason}");
+
+    let open = none.path().join("open");
+    std::fs::create_dir(&open).expect("made");
+    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("opened");
+    let url = format!("file://{}", open.display());
+    let (active, reason) = degraded(&mut Process::start(&emulator, none.path(), &[("store", &url)]));
+    assert!(active == "memory" && reason.contains("written by others"), "{active}: {reason}");
+
+    let (target, link) = (none.path().join("target"), none.path().join("link"));
+    std::fs::create_dir(&target).expect("made");
+    std::os::unix::fs::symlink(&target, &link).expect("linked");
+    let url = format!("file://{}", link.display());
+    let (active, reason) = degraded(&mut Process::start(&emulator, none.path(), &[("store", &url)]));
+    assert!(active == "memory" && reason.contains("symbolic link"), "{active}: {reason}");
+}
+
+#[test]
+fn a_required_store_that_cannot_be_used_is_an_error_before_any_request() {
+    let (emulator, home) = (emulator(), home());
+    let options = [("store", "file:///proc/p21auth"), ("store_required", "1")];
+    let answer = Process::start(&emulator, home.path(), &options).ask("token");
+    assert!(answer.starts_with("err P21_E_STORE"), "{answer}");
+    assert_eq!(emulator.control().counter("token.requests"), 0);
+}
+
+#[test]
+fn files_are_private() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (emulator, home) = (emulator(), home());
+    start(&emulator, home.path(), 1)[0].token();
+    let folder = store_folder(home.path());
+    assert_eq!(std::fs::metadata(&folder).expect("there").mode() & 0o777, 0o700);
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).expect("readable") {
+        let entry = entry.expect("an entry");
+        assert_eq!(entry.metadata().expect("there").mode() & 0o777, 0o600, "{entry:?}");
+        names.push(entry.path().extension().map(|kind| kind.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    let kinds: Vec<Option<&str>> = vec![None, Some("lock"), Some("lock"), Some("token")];
+    assert_eq!(names.iter().map(Option::as_deref).collect::<Vec<_>>(), kinds, "nothing else is left behind");
+}

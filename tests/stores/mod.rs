@@ -1,0 +1,225 @@
+//! Client processes to share tokens between: the test binary starts itself again and talks to it over pipes.
+#![allow(dead_code, reason = "no test uses all of it")]
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use p21auth::cache::ThreadSpawner;
+use p21auth::clock::{Clock, Now, SystemClock};
+use p21auth::http::Transport;
+use p21auth::mock::Emulator;
+use p21auth::{Client, Config, Runtime, TokenOptions};
+
+/// What begins a line that is meant for the parent; the test harness prints its own.
+const MARK: &str = "\u{1}";
+
+/// A process with one client. It ends with its owner.
+pub struct Process {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// Starts a process whose options are these, and whose home is `home`.
+    pub fn start(emulator: &Emulator, home: &Path, options: &[(&str, &str)]) -> Process {
+        Process::start_with(emulator, &[("HOME", Some(home))], options)
+    }
+
+    /// As [`Process::start`], with these environment variables and no other that the library reads.
+    pub fn start_with(
+        emulator: &Emulator,
+        environment: &[(&str, Option<&Path>)],
+        options: &[(&str, &str)],
+    ) -> Process {
+        let mut command = Command::new(std::env::current_exe().expect("the test binary"));
+        command
+            .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+            .env_remove("XDG_CACHE_HOME")
+            .env_remove("HOME")
+            .env("P21_TEST_BASE_URL", emulator.base_url())
+            .env("P21_TEST_USERNAME", "demo")
+            .env("P21_TEST_PASSWORD", "demo-password")
+            .env("P21_TEST_MAX_RETRIES", "0")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit());
+        for (name, value) in environment {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        for (name, value) in options {
+            command.env(format!("P21_TEST_{}", name.to_ascii_uppercase()), value);
+        }
+        let mut child = command.spawn().expect("a process");
+        Process {
+            input: child.stdin.take().expect("piped"),
+            output: BufReader::new(child.stdout.take().expect("piped")),
+            child,
+        }
+    }
+
+    /// Sends a command.
+    pub fn tell(&mut self, command: &str) {
+        writeln!(self.input, "{command}").expect("the process lives");
+    }
+
+    /// Waits for the answer to the oldest command without one.
+    pub fn answer(&mut self) -> String {
+        loop {
+            let mut line = String::new();
+            let read = self.output.read_line(&mut line).expect("readable");
+            assert!(read > 0, "the process ended without an answer");
+            if let Some((_, answer)) = line.split_once(MARK) {
+                return answer.trim_end().to_owned();
+            }
+        }
+    }
+
+    /// Sends a command and waits for its answer.
+    pub fn ask(&mut self, command: &str) -> String {
+        self.tell(command);
+        self.answer()
+    }
+
+    /// Asks for a token and expects one.
+    pub fn token(&mut self) -> String {
+        token_in(&self.ask("token"))
+    }
+
+    /// The process' stats.
+    pub fn stats(&mut self) -> serde_json::Value {
+        serde_json::from_str(&self.ask("stats")).expect("JSON")
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it without warning.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The token in a good answer.
+pub fn token_in(answer: &str) -> String {
+    let token = answer.strip_prefix("ok ");
+    token.unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+}
+
+/// Asks all at once; their answers in order.
+pub fn ask_all(processes: &mut [Process], command: &str) -> Vec<String> {
+    processes.iter_mut().for_each(|process| process.tell(command));
+    processes.iter_mut().map(Process::answer).collect()
+}
+
+/// The system's clock, moved by hand as well.
+pub struct MovedClock(pub AtomicI64);
+
+impl Clock for MovedClock {
+    fn now(&self) -> Now {
+        SystemClock.now().plus(self.0.load(Ordering::SeqCst))
+    }
+
+    fn sleep(&self, duration: Duration) {
+        SystemClock.sleep(duration);
+    }
+}
+
+/// A runtime like the process' own, whose clock can be moved.
+pub fn runtime(clock: &Arc<MovedClock>) -> Arc<Runtime> {
+    Runtime::new(
+        Arc::clone(clock) as Arc<dyn Clock>,
+        Arc::new(ThreadSpawner),
+        |below| {
+            let mut bytes = [0; 8];
+            getrandom::fill(&mut bytes).expect("random bytes");
+            u64::from_le_bytes(bytes) % below.max(1)
+        },
+        Box::new(|settings| Ok(p21auth::http::transport_for(settings)? as Arc<dyn Transport>)),
+    )
+}
+
+/// What a child process does: whatever it is told, until its parent goes.
+pub fn serve() {
+    let mut config = Config::new();
+    config.load_env("P21_TEST_").expect("options");
+    let clock = Arc::new(MovedClock(AtomicI64::new(0)));
+    let runtime = runtime(&clock);
+    let client = Client::open_in(&runtime, &config).expect("a client");
+    for line in std::io::stdin().lines() {
+        let line = line.expect("readable");
+        let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        let answer = match command {
+            "token" => got(client.token()),
+            "force" => got(client.token_with(&TokenOptions {
+                force_refresh: true,
+                ..TokenOptions::default()
+            })),
+            "cached" => got(client.token_with(&TokenOptions {
+                cached_only: true,
+                ..TokenOptions::default()
+            })),
+            "report" => format!("{:?}", client.report(rest, 401, b"<TokenError>dead</TokenError>").expect("a verdict")),
+            "invalidate" => {
+                client.invalidate((!rest.is_empty()).then_some(rest)).expect("open");
+                "done".to_owned()
+            }
+            // Hits until the token is another one, or until there is none.
+            "spin" => spin(&client, rest),
+            "advance" => {
+                clock.0.fetch_add(rest.parse().expect("milliseconds"), Ordering::SeqCst);
+                "done".to_owned()
+            }
+            "stats" => client.stats().expect("open"),
+            other => panic!("no command {other}"),
+        };
+        println!("{MARK}{answer}");
+    }
+}
+
+fn got(result: p21auth::Result<Arc<p21auth::token::Token>>) -> String {
+    match result {
+        Ok(token) => format!("ok {}", token.value()),
+        Err(error) => format!(
+            "err {} {} ms {}",
+            error.code().name(),
+            error.retry_after().map_or(-1, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+            error.message()
+        ),
+    }
+}
+
+fn spin(client: &Client, old: &str) -> String {
+    let started = std::time::Instant::now();
+    loop {
+        let token = client.token_with(&TokenOptions {
+            cached_only: true,
+            ..TokenOptions::default()
+        });
+        let hit = client.with_token(&TokenOptions { no_wait: true, ..TokenOptions::default() }, |token| token.value() == old);
+        let ms = started.elapsed().as_millis();
+        match (token, hit) {
+            (Ok(_), Ok(true)) => std::thread::yield_now(),
+            (Ok(token), _) if token.value() != old => return format!("{ms} {}", token.value()),
+            _ => return format!("{ms} none"),
+        }
+        assert!(ms < 20_000, "nothing changed");
+    }
+}
