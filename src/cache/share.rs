@@ -450,7 +450,7 @@ impl Link {
     }
 
     fn failed(&self, fault: Fault, now: Now) {
-        let message = format!("{}: {}", self.place.store.shown(), fault.0);
+        let message = fault.0.clone();
         if self.place.failed(fault, now) {
             log::record(Level::Warn, "store.degraded", &message);
         }

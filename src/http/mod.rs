@@ -27,6 +27,7 @@ use failure::{Failure, Journey};
 use probe::Answer;
 use proxy::{Plan, Way};
 
+pub(crate) use trust::client_config as tls_config;
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
 

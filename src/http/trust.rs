@@ -29,7 +29,7 @@ use crate::options::{Pin, TlsTrust};
 /// # Errors
 ///
 /// `Config` when `ca_file` cannot be used.
-pub(super) fn client_config(trust: &TlsTrust) -> Result<ClientConfig> {
+pub(crate) fn client_config(trust: &TlsTrust) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Verifier {
         judge: judge(trust, &provider)?,

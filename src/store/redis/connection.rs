@@ -1,0 +1,243 @@
+//! One connection to a Redis server on which a command ends by a deadline, whatever the server does.
+//!
+//! The `redis` crate speaks the protocol; its own connections are not used, because they take no certificate verifier
+//! (`ca_file`, `tls_pin_sha256` and `tls_verify` are to hold here as well) and bound each read instead of the whole command,
+//! so that a server which drips would never time out.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, ConnectionLike, Parser, RedisResult, Value, cmd};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
+
+/// Where the server is and who we are.
+pub(super) struct Target {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) tls: Option<Arc<ClientConfig>>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) db: i64,
+}
+
+pub(super) struct Connection {
+    stream: Stream,
+    parser: Parser,
+    db: i64,
+    /// A command was sent whose reply has not come whole: nothing that is read from now on can be understood.
+    broken: bool,
+}
+
+enum Stream {
+    Plain(Timed),
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+/// A socket on which nothing is waited for beyond a deadline.
+struct Timed {
+    socket: TcpStream,
+    deadline: Instant,
+}
+
+impl Timed {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            Err(io::ErrorKind::TimedOut.into())
+        } else {
+            Ok(left.max(Duration::from_millis(1)))
+        }
+    }
+}
+
+/// A socket whose time is over says `WouldBlock` on Unix.
+fn timed_out(error: io::Error) -> io::Error {
+    if error.kind() == io::ErrorKind::WouldBlock {
+        io::ErrorKind::TimedOut.into()
+    } else {
+        error
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.socket.set_read_timeout(Some(self.left()?))?;
+        self.socket.read(buffer).map_err(timed_out)
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.socket.set_write_timeout(Some(self.left()?))?;
+        self.socket.write(bytes).map_err(timed_out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.socket.flush()
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Plain(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Stream {
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.write_all(bytes),
+            Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        }
+    }
+
+    fn timed(&mut self) -> &mut Timed {
+        match self {
+            Stream::Plain(stream) => stream,
+            Stream::Tls(stream) => &mut stream.sock,
+        }
+    }
+}
+
+impl Connection {
+    /// Connects and logs in, by the deadline.
+    pub(super) fn open(target: &Target, deadline: Instant) -> RedisResult<Connection> {
+        let timed = Timed {
+            socket: connect(&target.host, target.port, deadline)?,
+            deadline,
+        };
+        let stream = match &target.tls {
+            None => Stream::Plain(timed),
+            Some(config) => {
+                let name = ServerName::try_from(target.host.trim_matches(['[', ']']).to_owned())
+                    .map_err(io::Error::other)?;
+                let session =
+                    ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+                Stream::Tls(Box::new(StreamOwned::new(session, timed)))
+            }
+        };
+        let mut connection = Connection {
+            stream,
+            parser: Parser::new(),
+            db: target.db,
+            broken: false,
+        };
+        if let Some(password) = &target.password {
+            let mut auth = cmd("AUTH");
+            if let Some(username) = &target.username {
+                auth.arg(username);
+            }
+            auth.arg(password).exec(&mut connection)?;
+        }
+        if target.db != 0 {
+            cmd("SELECT").arg(target.db).exec(&mut connection)?;
+        }
+        Ok(connection)
+    }
+
+    /// Sets when the next commands must be done.
+    pub(super) fn until(&mut self, deadline: Instant) {
+        self.stream.timed().deadline = deadline;
+    }
+
+    fn receive(&mut self) -> RedisResult<Value> {
+        self.parser.parse_value(&mut self.stream)
+    }
+
+    /// Runs `work`; if it fails on the way, the connection is of no more use.
+    fn whole<T>(&mut self, work: impl FnOnce(&mut Connection) -> RedisResult<T>) -> RedisResult<T> {
+        self.broken = true;
+        let result = work(self)?;
+        self.broken = false;
+        Ok(result)
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
+        self.whole(|connection| {
+            connection.stream.send(command)?;
+            connection.receive()
+        })
+    }
+
+    fn req_packed_commands(
+        &mut self,
+        commands: &[u8],
+        offset: usize,
+        count: usize,
+    ) -> RedisResult<Vec<Value>> {
+        self.whole(|connection| {
+            connection.stream.send(commands)?;
+            // Replies before `offset` only acknowledge; an error among them comes again in the one that counts.
+            for _ in 0..offset {
+                connection.receive()?;
+            }
+            (0..count).map(|_| connection.receive()).collect()
+        })
+    }
+
+    fn req_command(&mut self, command: &Cmd) -> RedisResult<Value> {
+        self.req_packed_command(&command.get_packed_command())
+    }
+
+    fn get_db(&self) -> i64 {
+        self.db
+    }
+
+    fn check_connection(&mut self) -> bool {
+        cmd("PING").exec(self).is_ok()
+    }
+
+    fn is_open(&self) -> bool {
+        !self.broken
+    }
+}
+
+/// Connects to the first address that answers, with the time that is left shared out among them.
+fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
+    let addresses = resolve(host, port, deadline)?;
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+    for (at, address) in addresses.iter().enumerate() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let share = left / u32::try_from(addresses.len() - at).unwrap_or(1);
+        if share.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        match TcpStream::connect_timeout(address, share) {
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
+}
+
+/// The host's addresses. The system's resolver takes no limit, so it runs on a thread of its own, which is left behind when
+/// it takes too long.
+fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
+    let host = host.trim_matches(['[', ']']).to_owned();
+    if let Ok(address) = host.parse() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    crate::sys::pin_library();
+    let (answer, answered) = mpsc::channel();
+    std::thread::Builder::new()
+        .name("p21auth-resolve".to_owned())
+        .stack_size(256 * 1024)
+        .spawn(move || {
+            let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+            let _ = answer.send(found);
+        })?;
+    answered
+        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
