@@ -30,7 +30,10 @@ fn start(emulator: &p21auth::mock::Emulator, home: &Path, count: usize) -> Vec<P
 
 fn one_token(answers: &[String]) -> String {
     let tokens: Vec<String> = answers.iter().map(|answer| token_in(answer)).collect();
-    assert!(tokens.windows(2).all(|pair| pair[0] == pair[1]), "different tokens: {tokens:?}");
+    assert!(
+        tokens.windows(2).all(|pair| pair[0] == pair[1]),
+        "different tokens: {tokens:?}"
+    );
     tokens[0].clone()
 }
 
@@ -44,7 +47,9 @@ fn sixteen_cold_processes_send_one_request_and_one_more_at_expiry() {
     let control = emulator.control();
     let mut processes = start(&emulator, home.path(), 16);
     control.hold();
-    processes.iter_mut().for_each(|process| process.tell("token"));
+    processes
+        .iter_mut()
+        .for_each(|process| process.tell("token"));
     assert!(control.wait_for("held", 1, PATIENCE));
     control.release();
     let answers: Vec<String> = processes.iter_mut().map(Process::answer).collect();
@@ -108,9 +113,15 @@ fn a_stopped_holder_is_named_and_nobody_asks_past_it() {
     if answer.starts_with("err P21_E_TIMEOUT") {
         // The call's own time ended first; the flight's result is there for the next call.
         let answer = waiter.ask("token");
-        assert!(answer.starts_with("err P21_E_STORE") && answer.contains(&named), "{answer}");
+        assert!(
+            answer.starts_with("err P21_E_STORE") && answer.contains(&named),
+            "{answer}"
+        );
     } else {
-        assert!(answer.starts_with("err P21_E_STORE") && answer.contains(&named), "{answer}");
+        assert!(
+            answer.starts_with("err P21_E_STORE") && answer.contains(&named),
+            "{answer}"
+        );
     }
     assert_eq!(control.counter("token.requests"), 1);
 }
@@ -120,10 +131,18 @@ fn sixteen_processes_with_a_wrong_password_send_one_request() {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
     let mut processes: Vec<Process> = (0..16)
-        .map(|_| Process::start(&emulator, home.path(), &[FILE, ("password", "wrong-password")]))
+        .map(|_| {
+            Process::start(
+                &emulator,
+                home.path(),
+                &[FILE, ("password", "wrong-password")],
+            )
+        })
         .collect();
     control.hold();
-    processes.iter_mut().for_each(|process| process.tell("token"));
+    processes
+        .iter_mut()
+        .for_each(|process| process.tell("token"));
     assert!(control.wait_for("held", 1, PATIENCE));
     control.release();
     for process in &mut processes {
@@ -141,8 +160,15 @@ fn a_task_that_starts_anew_each_minute_keeps_to_the_cool_downs() {
     let control = emulator.control();
     let mut asked = Vec::new();
     for minute in 0..75_u64 {
-        let mut task = Process::start(&emulator, home.path(), &[FILE, ("password", "wrong-password")]);
-        task.ask(&format!("advance {}", minute * 60_000 + 1_000 * minute.min(1)));
+        let mut task = Process::start(
+            &emulator,
+            home.path(),
+            &[FILE, ("password", "wrong-password")],
+        );
+        task.ask(&format!(
+            "advance {}",
+            minute * 60_000 + 1_000 * minute.min(1)
+        ));
         let before = control.counter("token.requests");
         let answer = task.ask("token");
         assert!(answer.starts_with("err P21_E_UNAUTHORIZED"), "{answer}");
@@ -167,7 +193,11 @@ fn an_invalidation_reaches_a_hitting_process_within_two_seconds() {
     pair[1].tell(&format!("spin {token}"));
     assert_eq!(pair[0].ask(&format!("report {token}")), "Retry");
     let answer = pair[1].answer();
-    let ms: u64 = answer.split(' ').next().and_then(|ms| ms.parse().ok()).expect("milliseconds");
+    let ms: u64 = answer
+        .split(' ')
+        .next()
+        .and_then(|ms| ms.parse().ok())
+        .expect("milliseconds");
     assert!(ms < 2_000, "{answer}");
     let other = one_token(&ask_all(&mut pair, "token"));
     assert_ne!(other, token);
@@ -178,7 +208,13 @@ fn an_invalidation_reaches_a_hitting_process_within_two_seconds() {
 fn a_refresh_elsewhere_reaches_a_hitting_process_within_two_seconds() {
     let (emulator, home) = (emulator(), home());
     let mut pair: Vec<Process> = (0..2)
-        .map(|_| Process::start(&emulator, home.path(), &[FILE, ("min_refresh_interval_s", "0")]))
+        .map(|_| {
+            Process::start(
+                &emulator,
+                home.path(),
+                &[FILE, ("min_refresh_interval_s", "0")],
+            )
+        })
         .collect();
     let token = one_token(&ask_all(&mut pair, "token"));
     pair[1].tell(&format!("spin {token}"));
@@ -194,7 +230,11 @@ fn a_refresh_elsewhere_reaches_a_hitting_process_within_two_seconds() {
 fn what_is_no_entry_is_ignored_and_replaced() {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
-    let options = [FILE, ("consumer_key", "00000000-0000-4000-8000-000000000001"), ("auth_mode", "v2_consumer")];
+    let options = [
+        FILE,
+        ("consumer_key", "00000000-0000-4000-8000-000000000001"),
+        ("auth_mode", "v2_consumer"),
+    ];
     let first = Process::start(&emulator, home.path(), &options).token();
     let folder = store_folder(home.path());
     let path = std::fs::read_dir(&folder)
@@ -203,7 +243,12 @@ fn what_is_no_entry_is_ignored_and_replaced() {
         .find(|path| path.extension().is_some_and(|kind| kind == "token"))
         .expect("an entry");
     let good = std::fs::read(&path).expect("readable");
-    assert!(!good.windows(first.len()).any(|part| part == first.as_bytes()), "sealed");
+    assert!(
+        !good
+            .windows(first.len())
+            .any(|part| part == first.as_bytes()),
+        "sealed"
+    );
     let flipped = |at: usize| {
         let mut bytes = good.clone();
         bytes[at] ^= 1;
@@ -224,7 +269,10 @@ fn what_is_no_entry_is_ignored_and_replaced() {
         std::fs::write(&path, bytes).expect("written");
         Process::start(&emulator, home.path(), &options).token();
         let healed = std::fs::read(&path).expect("readable");
-        assert!(healed.starts_with(b"P21S\x01\x02"), "replaced by a good one");
+        assert!(
+            healed.starts_with(b"P21S\x01\x02"),
+            "replaced by a good one"
+        );
     }
     assert_eq!(control.counter("token.requests"), 1 + count);
     // A link in the entry's place is not followed.
@@ -233,21 +281,36 @@ fn what_is_no_entry_is_ignored_and_replaced() {
     std::os::unix::fs::symlink(&elsewhere, &path).expect("linked");
     Process::start(&emulator, home.path(), &options).token();
     assert_eq!(control.counter("token.requests"), 2 + count);
-    assert!(!std::fs::symlink_metadata(&path).expect("there").is_symlink());
+    assert!(
+        !std::fs::symlink_metadata(&path)
+            .expect("there")
+            .is_symlink()
+    );
 }
 
 #[test]
 fn a_lost_salt_and_a_removed_folder_fail_nobody() {
     let (emulator, home) = (emulator(), home());
-    let mut process = Process::start(&emulator, home.path(), &[FILE, ("min_refresh_interval_s", "0")]);
+    let mut process = Process::start(
+        &emulator,
+        home.path(),
+        &[FILE, ("min_refresh_interval_s", "0")],
+    );
     process.token();
     std::fs::remove_dir_all(store_folder(home.path())).expect("removed");
     let fresh = token_in(&process.ask("force"));
     let mut late = Process::start(&emulator, home.path(), &[FILE]);
-    assert_eq!(late.token(), fresh, "the folder is back with what is current");
+    assert_eq!(
+        late.token(),
+        fresh,
+        "the folder is back with what is current"
+    );
     std::fs::write(store_folder(home.path()).join("salt"), b"short").expect("written");
     let fresh = token_in(&process.ask("force"));
-    assert_eq!(token_in(&Process::start(&emulator, home.path(), &[FILE]).ask("token")), fresh);
+    assert_eq!(
+        token_in(&Process::start(&emulator, home.path(), &[FILE]).ask("token")),
+        fresh
+    );
 }
 
 /// What the stats say of the store, and the token.
@@ -265,26 +328,46 @@ fn a_store_that_cannot_be_used_degrades_and_says_why() {
     let none = home();
     let mut homeless = Process::start_with(&emulator, &[], &[FILE]);
     let (active, reason) = degraded(&mut homeless);
-    assert!(active == "memory" && reason.contains("HOME"), "{active}: {reason}");
+    assert!(
+        active == "memory" && reason.contains("HOME"),
+        "{active}: {reason}"
+    );
 
     // /proc takes no folders, whoever asks.
     let mut nowhere = Process::start(&emulator, none.path(), &[("store", "file:///proc/p21auth")]);
     let (active, reason) = degraded(&mut nowhere);
-    assert!(active == "memory" && reason.contains("/proc/p21auth"), "{active}: {reason}");
+    assert!(
+        active == "memory" && reason.contains("/proc/p21auth"),
+        "{active}: {reason}"
+    );
 
     let open = none.path().join("open");
     std::fs::create_dir(&open).expect("made");
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("opened");
     let url = format!("file://{}", open.display());
-    let (active, reason) = degraded(&mut Process::start(&emulator, none.path(), &[("store", &url)]));
-    assert!(active == "memory" && reason.contains("written by others"), "{active}: {reason}");
+    let (active, reason) = degraded(&mut Process::start(
+        &emulator,
+        none.path(),
+        &[("store", &url)],
+    ));
+    assert!(
+        active == "memory" && reason.contains("written by others"),
+        "{active}: {reason}"
+    );
 
     let (target, link) = (none.path().join("target"), none.path().join("link"));
     std::fs::create_dir(&target).expect("made");
     std::os::unix::fs::symlink(&target, &link).expect("linked");
     let url = format!("file://{}", link.display());
-    let (active, reason) = degraded(&mut Process::start(&emulator, none.path(), &[("store", &url)]));
-    assert!(active == "memory" && reason.contains("symbolic link"), "{active}: {reason}");
+    let (active, reason) = degraded(&mut Process::start(
+        &emulator,
+        none.path(),
+        &[("store", &url)],
+    ));
+    assert!(
+        active == "memory" && reason.contains("symbolic link"),
+        "{active}: {reason}"
+    );
 }
 
 #[test]
@@ -302,14 +385,30 @@ fn files_are_private() {
     let (emulator, home) = (emulator(), home());
     start(&emulator, home.path(), 1)[0].token();
     let folder = store_folder(home.path());
-    assert_eq!(std::fs::metadata(&folder).expect("there").mode() & 0o777, 0o700);
+    assert_eq!(
+        std::fs::metadata(&folder).expect("there").mode() & 0o777,
+        0o700
+    );
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&folder).expect("readable") {
         let entry = entry.expect("an entry");
-        assert_eq!(entry.metadata().expect("there").mode() & 0o777, 0o600, "{entry:?}");
-        names.push(entry.path().extension().map(|kind| kind.to_string_lossy().into_owned()));
+        assert_eq!(
+            entry.metadata().expect("there").mode() & 0o777,
+            0o600,
+            "{entry:?}"
+        );
+        names.push(
+            entry
+                .path()
+                .extension()
+                .map(|kind| kind.to_string_lossy().into_owned()),
+        );
     }
     names.sort();
     let kinds: Vec<Option<&str>> = vec![None, Some("lock"), Some("lock"), Some("token")];
-    assert_eq!(names.iter().map(Option::as_deref).collect::<Vec<_>>(), kinds, "nothing else is left behind");
+    assert_eq!(
+        names.iter().map(Option::as_deref).collect::<Vec<_>>(),
+        kinds,
+        "nothing else is left behind"
+    );
 }

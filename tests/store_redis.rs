@@ -38,7 +38,10 @@ fn start_with(emulator: &Emulator, home: &Path, url: &str, more: &[(&str, &str)]
 
 fn one_token(answers: &[String]) -> String {
     let tokens: Vec<String> = answers.iter().map(|answer| token_in(answer)).collect();
-    assert!(tokens.windows(2).all(|pair| pair[0] == pair[1]), "different tokens: {tokens:?}");
+    assert!(
+        tokens.windows(2).all(|pair| pair[0] == pair[1]),
+        "different tokens: {tokens:?}"
+    );
     tokens[0].clone()
 }
 
@@ -104,7 +107,11 @@ fn an_invalidation_reaches_a_hitting_process_on_another_machine_within_two_secon
     pair[1].tell(&format!("spin {token}"));
     pair[0].ask("invalidate");
     let answer = pair[1].answer();
-    let ms: u64 = answer.split(' ').next().and_then(|ms| ms.parse().ok()).expect("milliseconds");
+    let ms: u64 = answer
+        .split(' ')
+        .next()
+        .and_then(|ms| ms.parse().ok())
+        .expect("milliseconds");
     assert!(ms < 2_000, "{answer}");
     assert_ne!(one_token(&ask_all(&mut pair, "token")), token);
     assert_eq!(requests(&emulator), 2);
@@ -147,15 +154,23 @@ fn a_holder_that_was_stopped_past_its_lease_cannot_overwrite_a_newer_token() {
     emulator.control().hold();
     holder.tell("token");
     assert!(emulator.control().wait_for("held", 1, PATIENCE));
-    let pid = rustix::process::Pid::from_raw(i32::try_from(holder.pid()).expect("a pid")).expect("a pid");
+    let pid =
+        rustix::process::Pid::from_raw(i32::try_from(holder.pid()).expect("a pid")).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("stopped");
     emulator.control().release();
     let mut other = start(&emulator, homes[1].path(), &redis.url());
     let newer = other.token();
     assert_eq!(requests(&emulator), 2, "the lease has ended by itself");
     rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("goes on");
-    assert_eq!(token_in(&holder.answer()), newer, "the late holder takes the newer token");
-    assert_eq!(start(&emulator, homes[2].path(), &redis.url()).token(), newer);
+    assert_eq!(
+        token_in(&holder.answer()),
+        newer,
+        "the late holder takes the newer token"
+    );
+    assert_eq!(
+        start(&emulator, homes[2].path(), &redis.url()).token(),
+        newer
+    );
     assert_eq!(requests(&emulator), 2);
 }
 
@@ -180,11 +195,24 @@ fn a_server_that_dies_and_returns_during_a_refresh_fails_nobody() {
     redis.restart();
     emulator.control().release();
     let answers: Vec<String> = fleet.iter_mut().map(Process::answer).collect();
-    assert!(answers.iter().all(|answer| answer.starts_with("ok ")), "{answers:?}");
-    assert!(answers.iter().all(|answer| !answer.contains(&first)), "all have a new one");
-    assert!(requests(&emulator) <= 1 + 1 + 3, "{} requests", requests(&emulator));
+    assert!(
+        answers.iter().all(|answer| answer.starts_with("ok ")),
+        "{answers:?}"
+    );
+    assert!(
+        answers.iter().all(|answer| !answer.contains(&first)),
+        "all have a new one"
+    );
+    assert!(
+        requests(&emulator) <= 1 + 1 + 3,
+        "{} requests",
+        requests(&emulator)
+    );
     let again = ask_all(&mut fleet, "token");
-    assert!(again.iter().all(|answer| answer.starts_with("ok ")), "{again:?}");
+    assert!(
+        again.iter().all(|answer| answer.starts_with("ok ")),
+        "{again:?}"
+    );
     // The fleet is together again from the next refresh on. The server's own clock cannot be moved, so what would have
     // expired in it by then is removed.
     let before = requests(&emulator);
@@ -205,7 +233,11 @@ fn a_flush_fails_nobody_and_the_fleet_goes_on_sharing() {
     assert_eq!(old.token(), token);
     let fresh = token_in(&old.ask("force"));
     let mut late = start_with(&emulator, homes[1].path(), &redis.url(), &options);
-    assert_eq!(late.token(), fresh, "the same salt is back, hence the same names");
+    assert_eq!(
+        late.token(),
+        fresh,
+        "the same salt is back, hence the same names"
+    );
     // Here the newcomer is faster, with a salt of its own.
     redis.query::<()>(&cmd("FLUSHALL"));
     let third = start_with(&emulator, home().path(), &redis.url(), &options).token();
@@ -213,7 +245,11 @@ fn a_flush_fails_nobody_and_the_fleet_goes_on_sharing() {
     assert_eq!(requests(&emulator), 4);
     assert_ne!(third, fourth);
     let mut fifth = start_with(&emulator, home().path(), &redis.url(), &options);
-    assert_eq!(fifth.token(), fourth, "the old process has learnt the new salt");
+    assert_eq!(
+        fifth.token(),
+        fourth,
+        "the old process has learnt the new salt"
+    );
 }
 
 #[test]
@@ -227,12 +263,25 @@ fn a_silent_server_costs_one_command_and_no_token() {
     );
     let asked = Instant::now();
     process.token();
-    assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        asked.elapsed()
+    );
     let store = process.stats()["store"].clone();
     assert_eq!(store["active"], "file", "{store}");
-    assert!(store["reason"].as_str().is_some_and(|why| why.contains("no answer within 300 ms")), "{store}");
+    assert!(
+        store["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("no answer within 300 ms")),
+        "{store}"
+    );
     // The machine's file store stands in: a second process sends no request.
-    let mut second = Process::start(&emulator, home.path(), &[("store", &url), ("store_timeout_ms", "300")]);
+    let mut second = Process::start(
+        &emulator,
+        home.path(),
+        &[("store", &url), ("store_timeout_ms", "300")],
+    );
     second.token();
     assert_eq!(requests(&emulator), 1);
 }
@@ -241,7 +290,10 @@ fn a_silent_server_costs_one_command_and_no_token() {
 fn a_required_server_that_is_down_is_an_error_unless_a_token_is_valid() {
     let emulator = emulator();
     let mut redis = RedisServer::start();
-    let (home, required) = (home(), [("store_required", "1"), ("min_refresh_interval_s", "0")]);
+    let (home, required) = (
+        home(),
+        [("store_required", "1"), ("min_refresh_interval_s", "0")],
+    );
     let mut process = start_with(&emulator, home.path(), &redis.url(), &required);
     let token = process.token();
     redis.kill();
@@ -278,14 +330,20 @@ fn users_passwords_and_databases_of_the_url_count() {
     let mut process = start(&emulator, home.path(), &good);
     process.token();
     let stats = process.ask("stats");
-    assert!(stats.contains("\"active\":\"redis\"") && !stats.contains("planted"), "{stats}");
+    assert!(
+        stats.contains("\"active\":\"redis\"") && !stats.contains("planted"),
+        "{stats}"
+    );
     let keys: u64 = redis.query(&cmd("DBSIZE"));
     assert_eq!(keys, 0, "nothing in database 0");
     let bad = format!("redis://p21:planted-wrong@127.0.0.1:{port}");
     let mut process = start(&emulator, home.path(), &bad);
     process.token();
     let stats = process.ask("stats");
-    assert!(stats.contains("WRONGPASS") && !stats.contains("planted"), "{stats}");
+    assert!(
+        stats.contains("WRONGPASS") && !stats.contains("planted"),
+        "{stats}"
+    );
     assert!(stats.contains("\"active\":\"file\""), "{stats}");
 }
 
@@ -329,7 +387,10 @@ fn neither_dump_nor_traffic_can_be_read_without_the_credential() {
     let token = start(&emulator, home.path(), &tap.url).token();
     let signature = token.rsplit('.').next().expect("a part").to_owned();
     let (dump, traffic) = (redis.dump(), tap.seen());
-    assert!(traffic.windows(4).any(|part| part == b"P21S"), "an entry went by");
+    assert!(
+        traffic.windows(4).any(|part| part == b"P21S"),
+        "an entry went by"
+    );
     for planted in [
         token.as_str(),
         &signature,
@@ -340,7 +401,9 @@ fn neither_dump_nor_traffic_can_be_read_without_the_credential() {
         "Bearer",
     ] {
         for (place, bytes) in [("dump", &dump), ("traffic", &traffic)] {
-            let found = bytes.windows(planted.len()).any(|part| part == planted.as_bytes());
+            let found = bytes
+                .windows(planted.len())
+                .any(|part| part == planted.as_bytes());
             assert!(!found, "{planted} can be read in the {place}");
         }
     }

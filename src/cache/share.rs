@@ -199,7 +199,10 @@ impl Share {
             }
             // A token that was rejected elsewhere is replaced no sooner than one that was rejected here.
             let now = flying.clock.now();
-            let since = seen.rejected.and_then(|(_, sent)| sent).map_or(i64::MAX, |sent| now.since(sent).max(0));
+            let since = seen
+                .rejected
+                .and_then(|(_, sent)| sent)
+                .map_or(i64::MAX, |sent| now.since(sent).max(0));
             let hold = flying.min_interval_ms.saturating_sub(since);
             let rest = left(flying, end);
             if hold > 0 && !flying.lifted && !rest.is_zero() {
@@ -225,7 +228,9 @@ impl Share {
                     // A little chance, so that many waiters do not come back in step.
                     let whole = u64::try_from(pause.as_millis()).unwrap_or(0).max(2);
                     let chance = Duration::from_millis((flying.random)(whole / 2));
-                    flying.clock.sleep((pause - chance.min(pause)).max(first).min(rest));
+                    flying
+                        .clock
+                        .sleep((pause - chance.min(pause)).max(first).min(rest));
                     pause = pause.mul_f32(1.5).min(most);
                 }
             }
@@ -245,11 +250,13 @@ impl Share {
                 self.adoptions.fetch_add(1, Ordering::Relaxed);
                 Landed::Adopted(found.clone())
             }
-            (_, Some((error, left_ms, denials))) if *left_ms > 0 && !flying.lifted => Landed::Refused {
-                error: error.clone(),
-                left_ms: *left_ms,
-                denials: *denials,
-            },
+            (_, Some((error, left_ms, denials))) if *left_ms > 0 && !flying.lifted => {
+                Landed::Refused {
+                    error: error.clone(),
+                    left_ms: *left_ms,
+                    denials: *denials,
+                }
+            }
             _ => return None,
         };
         Some(Ended {
@@ -283,7 +290,9 @@ impl Share {
                 match published {
                     Ok(Published::Stored) => Ok(Landed::Fetched(fetched)),
                     // While we hung, another process took over: all go on with its token.
-                    Ok(Published::Fenced) => Ok(self.instead(link, flying, keys).unwrap_or(Landed::Fetched(fetched))),
+                    Ok(Published::Fenced) => Ok(self
+                        .instead(link, flying, keys)
+                        .unwrap_or(Landed::Fetched(fetched))),
                     Err(fault) => {
                         link.failed(fault, now);
                         Ok(self.hand_down(at + 1, flying, fetched))
@@ -338,7 +347,12 @@ impl Share {
         Landed::Fetched(fetched)
     }
 
-    fn put(&self, link: &Link, flying: &Flying<'_>, fetched: &Fetched) -> Result<Option<Landed>, Fault> {
+    fn put(
+        &self,
+        link: &Link,
+        flying: &Flying<'_>,
+        fetched: &Fetched,
+    ) -> Result<Option<Landed>, Fault> {
         let keys = link.derive(flying.fetch)?;
         let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? else {
             // Somebody is asking the server this very moment; what comes of that will be found by the next look.
@@ -415,7 +429,13 @@ impl Share {
                     sha256: found.hash,
                     sent: (!lifted).then_some(found.life.sent),
                 };
-                seal(keys, Which::Token, &record, found.life.left_ms(now).max(60_000), now)
+                seal(
+                    keys,
+                    Which::Token,
+                    &record,
+                    found.life.left_ms(now).max(60_000),
+                    now,
+                )
             })
             .transpose()?;
         let denial = seen
@@ -539,9 +559,19 @@ impl Fresh {
     }
 }
 
-fn seal(keys: &Keys, which: Which, record: &Record, keep_ms: i64, now: Now) -> Result<Fresh, Fault> {
+fn seal(
+    keys: &Keys,
+    which: Which,
+    record: &Record,
+    keep_ms: i64,
+    now: Now,
+) -> Result<Fresh, Fault> {
     let bytes = keys
-        .seal(which, now.wall.saturating_add(keep_ms), &record.encode(now, keep_ms))
+        .seal(
+            which,
+            now.wall.saturating_add(keep_ms),
+            &record.encode(now, keep_ms),
+        )
         .map_err(|error| Fault::new(error.message()))?;
     Ok(Fresh { bytes, keep_ms })
 }

@@ -568,7 +568,9 @@ impl Slot {
             return false;
         }
         // Where the server's tokens live shorter than is asked for, there is nothing better to be had.
-        let least = wanted.min_valid_ms.min(found.life.lifetime_ms.saturating_sub(1));
+        let least = wanted
+            .min_valid_ms
+            .min(found.life.lifetime_ms.saturating_sub(1));
         found.life.left_ms(now) >= least
             && is_alive(found, &wanted.windows, now)
             && self.gate(|gate| self.is_new(gate, found, now))
@@ -721,7 +723,10 @@ impl Slot {
         }
         let slot = Arc::clone(self);
         self.launch(Box::new(move || {
-            let seen = slot.share.as_ref().and_then(|share| share.look(&*slot.clock));
+            let seen = slot
+                .share
+                .as_ref()
+                .and_then(|share| share.look(&*slot.clock));
             if let Some(seen) = seen {
                 slot.heed(seen);
             }
@@ -1128,7 +1133,10 @@ impl Slot {
             open_clients: gate.open.len(),
             refreshing: gate.flight.is_some(),
             store: self.share.as_ref().map(Share::health),
-            adoptions: self.share.as_ref().map_or(0, |share| share.adoptions.load(Ordering::Relaxed)),
+            adoptions: self
+                .share
+                .as_ref()
+                .map_or(0, |share| share.adoptions.load(Ordering::Relaxed)),
         })
     }
 }

@@ -27,9 +27,9 @@ use failure::{Failure, Journey};
 use probe::Answer;
 use proxy::{Plan, Way};
 
-pub(crate) use trust::client_config as tls_config;
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
+pub(crate) use trust::client_config as tls_config;
 
 /// How long an unused connection is kept: shorter than IIS and the usual load balancers do, so that a request seldom
 /// meets a connection that the other side is just closing.

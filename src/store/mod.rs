@@ -144,6 +144,17 @@ pub trait Store: Send + Sync {
     fn clear(&self) -> Result<usize, Fault>;
 }
 
+/// What an entry of any bytes comes to, and the same bytes taken as a record: what fuzzing runs.
+#[doc(hidden)]
+pub fn understand(keys: &seal::Keys, which: seal::Which, bytes: &[u8]) {
+    let now = crate::clock::Now::default();
+    let _ = seal::header(bytes);
+    if let Some(record) = keys.unseal(which, bytes) {
+        let _ = record::Record::decode(&record, None, now);
+    }
+    let _ = record::Record::decode(bytes, Some(0), now);
+}
+
 /// In a forked child: what the parent's threads held is let go of, and stays theirs.
 #[cfg(unix)]
 pub(crate) fn after_fork() {

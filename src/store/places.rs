@@ -90,7 +90,11 @@ impl Places {
             choice @ StoreChoice::Redis(_) => vec![choice.clone()],
         };
         // A store that is required has no stand-in.
-        let count = if settings.store.required { 1 } else { choices.len() };
+        let count = if settings.store.required {
+            1
+        } else {
+            choices.len()
+        };
         let tls = &settings.transport.tls;
         choices
             .into_iter()
@@ -99,7 +103,12 @@ impl Places {
             .collect()
     }
 
-    fn place(&self, choice: StoreChoice, how: &StoreSettings, tls: &TlsTrust) -> Result<Arc<Place>> {
+    fn place(
+        &self,
+        choice: StoreChoice,
+        how: &StoreSettings,
+        tls: &TlsTrust,
+    ) -> Result<Arc<Place>> {
         let which = Which {
             choice,
             timeout_ms: how.timeout_ms,
@@ -121,9 +130,14 @@ fn make(which: &Which) -> Result<Box<dyn Store>> {
     let timeout = Duration::from_millis(which.timeout_ms);
     match &which.choice {
         #[cfg(feature = "store-file")]
-        StoreChoice::File(folder) => Ok(Box::new(super::file::FileStore::new(folder.as_deref(), timeout))),
+        StoreChoice::File(folder) => Ok(Box::new(super::file::FileStore::new(
+            folder.as_deref(),
+            timeout,
+        ))),
         #[cfg(feature = "store-redis")]
-        StoreChoice::Redis(url) => Ok(Box::new(super::redis::RedisStore::new(url, timeout, &which.tls)?)),
+        StoreChoice::Redis(url) => Ok(Box::new(super::redis::RedisStore::new(
+            url, timeout, &which.tls,
+        )?)),
         #[allow(unreachable_patterns, reason = "reached in builds without all stores")]
         other => {
             let _ = timeout;

@@ -216,7 +216,11 @@ fn texts(reply: &Reply) -> [(u8, Option<&str>); 7] {
 }
 
 fn reply_size(reply: &Reply) -> usize {
-    let texts = texts(reply).iter().filter_map(|(_, text)| *text).map(str::len).sum::<usize>();
+    let texts = texts(reply)
+        .iter()
+        .filter_map(|(_, text)| *text)
+        .map(str::len)
+        .sum::<usize>();
     reply.access_token.expose().len() + texts
 }
 
@@ -308,12 +312,18 @@ mod tests {
         };
         assert_eq!(life.age_ms(at(10_000)), 9_000);
         let now = at(3_000 - MAX_BACK_MS - 1);
-        assert_eq!(Record::decode(&bytes, None, now), None, "a clock that was set back");
+        assert_eq!(
+            Record::decode(&bytes, None, now),
+            None,
+            "a clock that was set back"
+        );
     }
 
     #[test]
     fn refusals_and_rejections_come_back_as_they_stand() {
-        let error = Error::new(Code::Unauthorized, "no").with_hint("check").with_http_status(401);
+        let error = Error::new(Code::Unauthorized, "no")
+            .with_hint("check")
+            .with_http_status(401);
         let denied = Record::Denied {
             error: error.clone(),
             left_ms: 60_000,
@@ -325,7 +335,10 @@ mod tests {
             left_ms: ms,
             denials: 2,
         };
-        assert_eq!(Record::decode(&bytes, Some(70_000), at(9)), Some(left(30_000)));
+        assert_eq!(
+            Record::decode(&bytes, Some(70_000), at(9)),
+            Some(left(30_000))
+        );
         assert_eq!(Record::decode(&bytes, None, at(61_000)), Some(left(-1_000)));
         let sent = at(5_000);
         let rejected = |sent| Record::Rejected {
@@ -333,9 +346,15 @@ mod tests {
             sent,
         };
         let bytes = rejected(Some(sent)).encode(at(6_000), 1_000);
-        assert_eq!(Record::decode(&bytes, None, at(6_500)), Some(rejected(Some(sent))));
+        assert_eq!(
+            Record::decode(&bytes, None, at(6_500)),
+            Some(rejected(Some(sent)))
+        );
         let bytes = rejected(None).encode(at(6_000), 1_000);
-        assert_eq!(Record::decode(&bytes, None, at(6_500)), Some(rejected(None)));
+        assert_eq!(
+            Record::decode(&bytes, None, at(6_500)),
+            Some(rejected(None))
+        );
     }
 
     #[test]

@@ -241,7 +241,12 @@ fn stretch(credential: &str, salt: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let mut blocks: Vec<Block> = Vec::new();
     blocks
         .try_reserve_exact(params.block_count())
-        .map_err(|_| Error::new(Code::NoMemory, "no 19 MiB are left to derive the store's key"))?;
+        .map_err(|_| {
+            Error::new(
+                Code::NoMemory,
+                "no 19 MiB are left to derive the store's key",
+            )
+        })?;
     blocks.resize(params.block_count(), Block::default());
     let mut key = Zeroizing::new(vec![0; 32]);
     let done = Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -258,4 +263,175 @@ fn is_guid(text: &str) -> bool {
         && groups
             .iter()
             .all(|group| group.bytes().all(|byte| byte.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SALT: Salt = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    const IDENTITY: &str = "https://p21.example.com\nv2_password\nuser\nclient_secret";
+    const GUID: &str = "00000000-0000-4000-8000-00000000000A";
+    const EXPIRY: i64 = 1_800_000_000_000;
+
+    fn keys(credential: &str, store_key: &str) -> Keys {
+        Keys::derive(
+            &SALT,
+            IDENTITY,
+            &Secret::new(credential),
+            &Secret::new(store_key),
+        )
+        .expect("keys")
+    }
+
+    /// Name, token entry and denial entry, as argon2-cffi, `PyNaCl` and Python's hmac have them.
+    const KNOWN: [(&str, &str, [&str; 3]); 3] = [
+        (
+            "pässword",
+            "",
+            [
+                "47b68b07473c2f78872936397662dc84",
+                "5032315301010000000001a3185c5000000102030405060708090a0b0c0d0e0f101112131415161730187f0be9c550aa3619000dcc919834c25bd2c08e6d5a56",
+                "5032315301010000000001a3185c5000000102030405060708090a0b0c0d0e0f101112131415161776c875f756c78e899a257444b456f95cfae55c1bca176112",
+            ],
+        ),
+        (
+            "pässword",
+            "store key",
+            [
+                "89ccdaeb3840c2ee73459c0c292988a7",
+                "5032315301010000000001a3185c5000000102030405060708090a0b0c0d0e0f101112131415161750dbdbc42e89be90aafedc829864c756a6bdcc2b24d79bed",
+                "5032315301010000000001a3185c5000000102030405060708090a0b0c0d0e0f1011121314151617f45259b7962e9ff50a46cc7649e06b8347c8cdd5f7215839",
+            ],
+        ),
+        (
+            GUID,
+            "",
+            [
+                "b9314d65a608ec8132c1c6905bd01246",
+                "5032315301020000000001a3185c5000000102030405060708090a0b0c0d0e0f101112131415161720612457769d361d78177f33c39ea03c3c5923b5bac930bf",
+                "5032315301020000000001a3185c5000000102030405060708090a0b0c0d0e0f10111213141516178009721f2f293ddd77621d426161e9b7ab6d4e2c0ea55cbe",
+            ],
+        ),
+    ];
+
+    #[test]
+    fn names_and_entries_are_those_that_other_implementations_make() {
+        for (credential, store_key, [name, token, denial]) in KNOWN {
+            let keys = keys(credential, store_key);
+            assert_eq!(keys.name(), name);
+            for (which, known) in [(Which::Token, token), (Which::Denial, denial)] {
+                let nonce = std::array::from_fn(|at| u8::try_from(at).expect("small"));
+                let entry = keys
+                    .seal_with(which, EXPIRY, b"a record", nonce)
+                    .expect("sealed");
+                assert_eq!(hex(&entry), known, "{credential} {store_key} {which:?}");
+                assert_eq!(*keys.unseal(which, &entry).expect("opens"), b"a record");
+                assert_eq!(header(&entry).expect("ours").expiry_ms, EXPIRY);
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_same_credential_opens_an_entry() {
+        let ours = keys(GUID, "");
+        let entry = ours
+            .seal(Which::Token, EXPIRY, b"a record")
+            .expect("sealed");
+        assert!(ours.unseal(Which::Token, &entry).is_some());
+        assert!(ours.unseal(Which::Denial, &entry).is_none(), "another key");
+        assert_ne!(
+            entry,
+            ours.seal(Which::Token, EXPIRY, b"a record")
+                .expect("sealed")
+        );
+        let other = |salt: &Salt, identity, credential: &str, store_key: &str| {
+            Keys::derive(
+                salt,
+                identity,
+                &Secret::new(credential),
+                &Secret::new(store_key),
+            )
+            .expect("keys")
+        };
+        for stranger in [
+            other(&[0; 16], IDENTITY, GUID, ""),
+            other(
+                &SALT,
+                "https://play.example.com\nv2_password\nuser\nclient_secret",
+                GUID,
+                "",
+            ),
+            other(&SALT, IDENTITY, "00000000-0000-4000-8000-00000000000B", ""),
+            other(&SALT, IDENTITY, GUID, "store key"),
+            other(&SALT, IDENTITY, "password", ""),
+        ] {
+            assert_ne!(stranger.name(), ours.name());
+            assert!(stranger.unseal(Which::Token, &entry).is_none());
+        }
+    }
+
+    #[test]
+    fn whatever_is_changed_or_cut_off_does_not_open() {
+        let keys = keys(GUID, "");
+        let entry = keys
+            .seal(Which::Token, EXPIRY, b"a record")
+            .expect("sealed");
+        for at in 0..entry.len() {
+            let mut changed = entry.clone();
+            changed[at] ^= 0x10;
+            assert!(keys.unseal(Which::Token, &changed).is_none(), "byte {at}");
+            assert!(
+                keys.unseal(Which::Token, &entry[..at]).is_none(),
+                "{at} bytes"
+            );
+        }
+    }
+
+    #[test]
+    fn only_guids_go_unstretched() {
+        for (text, guid) in [
+            (GUID, true),
+            ("0a1b2c3d-4E5F-6789-abcd-ef0123456789", true),
+            ("0a1b2c3d4E5F6789abcdef0123456789", false),
+            ("{0a1b2c3d-4E5F-6789-abcd-ef0123456789}", false),
+            ("0a1b2c3d-4E5F-6789-abcd-ef012345678g", false),
+            ("----", false),
+            ("", false),
+        ] {
+            assert_eq!(is_guid(text), guid, "{text}");
+        }
+    }
+
+    #[test]
+    fn keys_show_nothing_but_a_name() {
+        let keys = keys(GUID, "planted-store-key");
+        assert_eq!(format!("{keys:?}"), format!("Keys({})", keys.name()));
+    }
+
+    /// The inputs that fuzzing found interesting, and those that were once wrong.
+    #[test]
+    fn the_seeds_of_fuzzing_do_no_harm() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/unseal");
+        let mut count = 0;
+        for file in std::fs::read_dir(folder).expect("the seeds") {
+            let bytes = std::fs::read(file.expect("a file").path()).expect("readable");
+            for which in [Which::Token, Which::Denial] {
+                crate::store::understand(&keys(GUID, ""), which, &bytes);
+            }
+            count += 1;
+        }
+        assert!(count >= 5, "{count} inputs");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_sealed_opens(record in proptest::collection::vec(any::<u8>(), 0..2_000), expiry in any::<i64>()) {
+            let keys = keys(GUID, "");
+            let entry = keys.seal(Which::Denial, expiry, &record).expect("sealed");
+            prop_assert_eq!(&**keys.unseal(Which::Denial, &entry).expect("opens"), &record[..]);
+            prop_assert_eq!(header(&entry).expect("ours").expiry_ms, expiry);
+        }
+    }
 }

@@ -4,8 +4,8 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use p21auth::cache::ThreadSpawner;
@@ -38,7 +38,13 @@ impl Process {
     ) -> Process {
         let mut command = Command::new(std::env::current_exe().expect("the test binary"));
         command
-            .args(["--exact", "child", "--ignored", "--nocapture", "--test-threads=1"])
+            .args([
+                "--exact",
+                "child",
+                "--ignored",
+                "--nocapture",
+                "--test-threads=1",
+            ])
             .env_remove("XDG_CACHE_HOME")
             .env_remove("HOME")
             .env("P21_TEST_BASE_URL", emulator.base_url())
@@ -120,12 +126,16 @@ impl Drop for Process {
 /// The token in a good answer.
 pub fn token_in(answer: &str) -> String {
     let token = answer.strip_prefix("ok ");
-    token.unwrap_or_else(|| panic!("no token: {answer}")).to_owned()
+    token
+        .unwrap_or_else(|| panic!("no token: {answer}"))
+        .to_owned()
 }
 
 /// Asks all at once; their answers in order.
 pub fn ask_all(processes: &mut [Process], command: &str) -> Vec<String> {
-    processes.iter_mut().for_each(|process| process.tell(command));
+    processes
+        .iter_mut()
+        .for_each(|process| process.tell(command));
     processes.iter_mut().map(Process::answer).collect()
 }
 
@@ -176,15 +186,24 @@ pub fn serve() {
                 cached_only: true,
                 ..TokenOptions::default()
             })),
-            "report" => format!("{:?}", client.report(rest, 401, b"<TokenError>dead</TokenError>").expect("a verdict")),
+            "report" => format!(
+                "{:?}",
+                client
+                    .report(rest, 401, b"<TokenError>dead</TokenError>")
+                    .expect("a verdict")
+            ),
             "invalidate" => {
-                client.invalidate((!rest.is_empty()).then_some(rest)).expect("open");
+                client
+                    .invalidate((!rest.is_empty()).then_some(rest))
+                    .expect("open");
                 "done".to_owned()
             }
             // Hits until the token is another one, or until there is none.
             "spin" => spin(&client, rest),
             "advance" => {
-                clock.0.fetch_add(rest.parse().expect("milliseconds"), Ordering::SeqCst);
+                clock
+                    .0
+                    .fetch_add(rest.parse().expect("milliseconds"), Ordering::SeqCst);
                 "done".to_owned()
             }
             "stats" => client.stats().expect("open"),
@@ -200,7 +219,10 @@ fn got(result: p21auth::Result<Arc<p21auth::token::Token>>) -> String {
         Err(error) => format!(
             "err {} {} ms {}",
             error.code().name(),
-            error.retry_after().map_or(-1, |wait| i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)),
+            error
+                .retry_after()
+                .map_or(-1, |wait| i64::try_from(wait.as_millis())
+                    .unwrap_or(i64::MAX)),
             error.message()
         ),
     }
@@ -213,7 +235,13 @@ fn spin(client: &Client, old: &str) -> String {
             cached_only: true,
             ..TokenOptions::default()
         });
-        let hit = client.with_token(&TokenOptions { no_wait: true, ..TokenOptions::default() }, |token| token.value() == old);
+        let hit = client.with_token(
+            &TokenOptions {
+                no_wait: true,
+                ..TokenOptions::default()
+            },
+            |token| token.value() == old,
+        );
         let ms = started.elapsed().as_millis();
         match (token, hit) {
             (Ok(_), Ok(true)) => std::thread::yield_now(),

@@ -95,7 +95,11 @@ fn launch(port: u16, folder: &Path, options: &[String]) -> Option<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     for option in options {
-        command.arg(if option == "TLS_PORT" { secure.to_string() } else { option.clone() });
+        command.arg(if option == "TLS_PORT" {
+            secure.to_string()
+        } else {
+            option.clone()
+        });
     }
     let mut child = command.spawn().unwrap_or_else(|error| {
         panic!("redis-server cannot be started ({error}): install it (Debian: apt-get install redis-server; make test does)")
@@ -141,7 +145,10 @@ impl Tap {
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
                     return;
                 };
-                let (from, to) = (client.try_clone().expect("a copy"), server.try_clone().expect("a copy"));
+                let (from, to) = (
+                    client.try_clone().expect("a copy"),
+                    server.try_clone().expect("a copy"),
+                );
                 let (there, back) = (Arc::clone(&kept), Arc::clone(&kept));
                 std::thread::spawn(move || copy(from, to, &there));
                 std::thread::spawn(move || copy(server, client, &back));
@@ -158,7 +165,9 @@ impl Tap {
 fn copy(mut from: TcpStream, mut to: TcpStream, kept: &Mutex<Vec<u8>>) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        kept.lock().expect("unpoisoned").extend_from_slice(&buffer[..length]);
+        kept.lock()
+            .expect("unpoisoned")
+            .extend_from_slice(&buffer[..length]);
         if to.write_all(&buffer[..length]).is_err() {
             break;
         }

@@ -12,7 +12,10 @@ pub(super) struct Folder(Result<PathBuf, String>);
 impl Folder {
     /// `folder`, or `p21auth` in the user's cache folder.
     pub(super) fn new(folder: Option<&Path>) -> Folder {
-        Folder(folder.map_or_else(|| cache_folder(&|name| std::env::var_os(name)), |folder| Ok(folder.to_owned())))
+        Folder(folder.map_or_else(
+            || cache_folder(&|name| std::env::var_os(name)),
+            |folder| Ok(folder.to_owned()),
+        ))
     }
 
     pub(super) fn path(&self) -> Result<&Path, Fault> {
@@ -51,10 +54,12 @@ impl Folder {
 }
 
 /// Where this user's cached files live. `variable` reads the environment.
-fn cache_folder(
-    variable: &dyn Fn(&str) -> Option<std::ffi::OsString>,
-) -> Result<PathBuf, String> {
-    let folder = |name| variable(name).map(PathBuf::from).filter(|path| path.is_absolute());
+fn cache_folder(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<PathBuf, String> {
+    let folder = |name| {
+        variable(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     let (own, home, names) = if cfg!(windows) {
         ("LOCALAPPDATA", None, "LOCALAPPDATA")
     } else {
@@ -78,7 +83,10 @@ mod imp {
 
     pub(in super::super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         // std adds O_CLOEXEC by itself.
-        options.mode(0o600).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path)
+        options
+            .mode(0o600)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK)
+            .open(path)
     }
 
     pub(in super::super) fn is_link(error: &io::Error) -> bool {
@@ -106,7 +114,10 @@ mod imp {
     }
 
     pub(super) fn make(path: &Path) -> io::Result<()> {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+        std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
     }
 }
 
@@ -151,8 +162,8 @@ mod imp {
     }
 }
 
-pub(super) use imp::{is_link, is_private, open};
 use imp::{check, make};
+pub(super) use imp::{is_link, is_private, open};
 
 #[cfg(test)]
 mod tests {
@@ -167,7 +178,10 @@ mod tests {
                 found.map(|(_, value)| (*value).into())
             })
         };
-        assert_eq!(with(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]), Ok("/c/p21auth".into()));
+        assert_eq!(
+            with(&[("XDG_CACHE_HOME", "/c"), ("HOME", "/h")]),
+            Ok("/c/p21auth".into())
+        );
         assert_eq!(with(&[("HOME", "/h")]), Ok("/h/.cache/p21auth".into()));
         assert_eq!(
             with(&[("XDG_CACHE_HOME", "relative"), ("HOME", "/h")]),

@@ -73,7 +73,10 @@ fn without_locks(error: io::Error) -> io::Error {
 
 #[cfg(unix)]
 fn is_no_lock(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOLCK | libc::ENOTSUP | libc::ENOSYS))
+    matches!(
+        error.raw_os_error(),
+        Some(libc::ENOLCK | libc::ENOTSUP | libc::ENOSYS)
+    )
 }
 
 #[cfg(not(unix))]
@@ -108,7 +111,11 @@ impl Open {
         fork::section(|| {
             let file = folder::open(
                 path,
-                OpenOptions::new().read(true).write(true).create(true).truncate(false),
+                OpenOptions::new()
+                    .read(true)
+                    .write(true)
+                    .create(true)
+                    .truncate(false),
             )?;
             inherited::note(&file);
             Ok(Open(Some(file)))
@@ -152,7 +159,11 @@ mod inherited {
     }
 
     pub(super) fn close_all() {
-        crate::fork::section(|| std::mem::take(&mut *open()).into_iter().for_each(crate::sys::close_inherited));
+        crate::fork::section(|| {
+            std::mem::take(&mut *open())
+                .into_iter()
+                .for_each(crate::sys::close_inherited)
+        });
     }
 }
 

@@ -84,7 +84,10 @@ impl Store for FileStore {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 Taken::Others(_) => {
-                    return Err(Fault::new(format!("{}: locked for too long", path.display())));
+                    return Err(Fault::new(format!(
+                        "{}: locked for too long",
+                        path.display()
+                    )));
                 }
             }
         };
@@ -162,7 +165,9 @@ impl FileStore {
             .filter_map(|entry| {
                 let file = entry.file_name().into_string().ok()?;
                 let (name, kind) = file.split_once('.')?;
-                let kind = ["token", "denied"].into_iter().find(|known| *known == kind)?;
+                let kind = ["token", "denied"]
+                    .into_iter()
+                    .find(|known| *known == kind)?;
                 Some((name.to_owned(), kind))
             })
             .collect();

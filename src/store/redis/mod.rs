@@ -158,7 +158,8 @@ impl Server {
     fn connect(&self, deadline: Instant) -> Result<Connection, Fault> {
         let (mut target, tls) = self.parse().map_err(Fault::new)?;
         if tls {
-            let config = http::tls_config(&self.tls).map_err(|error| Fault::new(error.message()))?;
+            let config =
+                http::tls_config(&self.tls).map_err(|error| Fault::new(error.message()))?;
             target.tls = Some(Arc::new(config));
         }
         Connection::open(&target, deadline).map_err(|error| self.fault(&error))
@@ -443,7 +444,9 @@ impl Drop for RedisLease {
         if !self.over.get() {
             let lease = [key(&self.name, "lease")];
             // Should the server not hear it, the lease ends by itself.
-            let _ = self.server.script::<bool>(RELEASE, &lease, &[self.owner.as_bytes()]);
+            let _ = self
+                .server
+                .script::<bool>(RELEASE, &lease, &[self.owner.as_bytes()]);
         }
     }
 }
@@ -470,14 +473,22 @@ mod tests {
 
     #[test]
     fn urls_are_understood() {
-        let (target, tls) = server("rediss://us%20er:p%40ss@r.example:6380/3").parse().expect("valid");
+        let (target, tls) = server("rediss://us%20er:p%40ss@r.example:6380/3")
+            .parse()
+            .expect("valid");
         assert!(tls);
-        assert_eq!((target.host.as_str(), target.port, target.db), ("r.example", 6380, 3));
+        assert_eq!(
+            (target.host.as_str(), target.port, target.db),
+            ("r.example", 6380, 3)
+        );
         assert_eq!(target.username.as_deref(), Some("us er"));
         assert_eq!(target.password.as_deref(), Some("p@ss"));
         let (target, tls) = server("redis://:secret@[::1]").parse().expect("valid");
         assert!(!tls && target.username.is_none());
-        assert_eq!((target.host.as_str(), target.port, target.db), ("[::1]", 6379, 0));
+        assert_eq!(
+            (target.host.as_str(), target.port, target.db),
+            ("[::1]", 6379, 0)
+        );
         assert!(server("redis://r.example/database").parse().is_err());
     }
 
