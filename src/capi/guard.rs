@@ -68,13 +68,17 @@ fn run<R>(name: &'static str, body: impl FnOnce() -> R) -> Result<R> {
     if !INSTALLED.load(Ordering::Relaxed) {
         install_hook();
     }
-    // A thread that is ending may have no locals any more; its panics are then shown like anybody's.
-    let _ = DEPTH.try_with(|depth| depth.set(depth.get() + 1));
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        inject(name);
-        body()
-    }));
-    let _ = DEPTH.try_with(|depth| depth.set(depth.get() - 1));
+    // One look at the thread's locals for both changes: in a shared library it is a call. A plain number has no destructor,
+    // so it is there to the end of the thread.
+    let result = DEPTH.with(|depth| {
+        depth.set(depth.get() + 1);
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            inject(name);
+            body()
+        }));
+        depth.set(depth.get() - 1);
+        result
+    });
     result.map_err(|payload| {
         // Not dropped: what somebody threw may throw again when it goes.
         std::mem::forget(payload);
