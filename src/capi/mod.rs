@@ -8,6 +8,10 @@
 //! that is not NULL and not a handle points to memory of the stated size that nobody else writes to during the call, and
 //! text ends with a NUL.
 #![allow(unsafe_code, reason = "this is where C's pointers come in and go out")]
+#![allow(
+    rustdoc::bare_urls,
+    reason = "the doc comments are the C header's, which knows no Markdown"
+)]
 #![allow(non_camel_case_types, reason = "the names are those of the C header")]
 #![allow(
     clippy::missing_safety_doc,
