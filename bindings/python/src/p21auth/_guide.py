@@ -41,7 +41,7 @@ class _GuideClient(Client):
         now = monotonic()
         if generation != self._word.value or now >= until:
             taken, reply = self._call(self._parse)
-            now = monotonic()
+            now = taken
         data = dict(reply)
         data["ExpiresInSeconds"] = data["ExpiresIn"] = max(0, int(reply["ExpiresInSeconds"] - (now - taken)))
         return data
