@@ -170,14 +170,31 @@ class Client(NotPicklable):
             ("snapshot", flags, seconds, wait_ms), lambda: self._take(flags, wait_ms, seconds)
         )
 
-    def ui_url(self, *, force_refresh: bool = False, timeout: Optional[float] = None) -> str:
-        """URL of the UI server (Interactive and Transaction APIs), without a trailing slash; asked for once per token."""
-        flags = _flags(force_refresh)
+    def ui_url(
+        self,
+        *,
+        force_refresh: bool = False,
+        cached_only: bool = False,
+        no_wait: bool = False,
+        timeout: Optional[float] = None,
+    ) -> str:
+        """URL of the UI server (Interactive and Transaction APIs), without a trailing slash; asked for once per token.
+
+        The options are those of :meth:`snapshot`; ``force_refresh`` asks the router again, not for a token.
+        """
+        flags = _flags(force_refresh, cached_only, no_wait)
         return self._call(lambda wait_ms: self._ask_router(flags, wait_ms), timeout)
 
-    async def aui_url(self, *, force_refresh: bool = False, timeout: Optional[float] = None) -> str:
+    async def aui_url(
+        self,
+        *,
+        force_refresh: bool = False,
+        cached_only: bool = False,
+        no_wait: bool = False,
+        timeout: Optional[float] = None,
+    ) -> str:
         """As :meth:`ui_url`, without blocking the event loop."""
-        flags, wait_ms = _flags(force_refresh), _wait_ms(timeout)
+        flags, wait_ms = _flags(force_refresh, cached_only, no_wait), _wait_ms(timeout)
         return await self._acall(("ui_url", flags, wait_ms), lambda: self._ask_router(flags, wait_ms))
 
     # --- rejected tokens
