@@ -122,9 +122,7 @@ def test_at_most_one_retry(send: Any, emulator: Emulator, p21_client: Client) ->
     assert emulator.count("requests") - emulator.count("token.requests") == 2
 
 
-def test_a_permission_is_no_reason_for_a_new_token(
-    send: Any, emulator: Emulator, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_permission_is_no_reason_for_a_new_token(send: Any, emulator: Emulator, caplog: pytest.LogCaptureFixture) -> None:
     client = emulator.client(username="readonly", password="readonly-password")
     with caplog.at_level(logging.WARNING, "p21auth"):
         answer = send(client, "GET", emulator.base_url + TABLE + "?$top=1")

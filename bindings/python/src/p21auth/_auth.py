@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Union
+from typing import Union
 from urllib.parse import urlsplit
 
 from . import _log
@@ -59,7 +59,7 @@ class Bearer:
         return verdict is Verdict.RETRY
 
 
-def lost(sent: str, arrived: Optional[str], url: str) -> bool:
+def lost(sent: str, arrived: Union[str, bytes, None], url: str) -> bool:
     """Whether the header was taken off on the way: HTTP libraries do so when they follow a redirect to another origin."""
     if arrived == sent:
         return False

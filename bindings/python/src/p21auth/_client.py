@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._hosts import Hosts
 
 C = TypeVar("C", bound="Client")
+T = TypeVar("T")
 
 #: Generation, end of the reuse (monotonic seconds) and text of the token that was fetched last.
 _Hit = tuple[int, float, str]
@@ -166,9 +167,7 @@ class Client(NotPicklable):
         """As :meth:`snapshot`, without blocking the event loop."""
         flags = _flags(force_refresh, cached_only, no_wait)
         seconds, wait_ms = _whole(min_valid), _wait_ms(timeout)
-        return await self._acall(
-            ("snapshot", flags, seconds, wait_ms), lambda: self._take(flags, wait_ms, seconds)
-        )
+        return await self._acall(("snapshot", flags, seconds, wait_ms), lambda: self._take(flags, wait_ms, seconds))
 
     def ui_url(
         self,
@@ -210,9 +209,7 @@ class Client(NotPicklable):
         status, content, sent = _responses.read(response, body, token)
         return self._report(sent, status, content)
 
-    async def areport(
-        self, response: Any, body: Union[bytes, str, None] = None, *, token: Optional[str] = None
-    ) -> Verdict:
+    async def areport(self, response: Any, body: Union[bytes, str, None] = None, *, token: Optional[str] = None) -> Verdict:
         """As :meth:`report`; also takes responses of aiohttp and unread ones of httpx, whose body must be awaited."""
         from . import _responses
 
@@ -326,7 +323,7 @@ class Client(NotPicklable):
             return 30.0
         return float(text or self.stats()["options"]["timeout_ms"]) / 1000
 
-    def _call(self, call: Callable[[int], Any], timeout: Optional[float] = None) -> Any:
+    def _call(self, call: Callable[[int], T], timeout: Optional[float] = None) -> T:
         """A blocking call, open to Ctrl-C; afterwards the log is read."""
         try:
             return in_slices(call, self._timeout() if timeout is None else timeout)
@@ -335,14 +332,14 @@ class Client(NotPicklable):
         finally:
             _log.drain()
 
-    async def _acall(self, key: Hashable, call: Callable[[], Any]) -> Any:
+    async def _acall(self, key: Hashable, call: Callable[[], T]) -> T:
         """A call that other tasks share."""
         waits = self._waits
         if waits.pid != os.getpid():
             # A forked child has neither the parent's thread nor its waiters.
             waits = self._waits = SharedWaits()
 
-        def work() -> Any:
+        def work() -> T:
             try:
                 return call()
             finally:

@@ -17,9 +17,9 @@ from typing import Any, Optional, Union
 from . import _handle, _httpx_errors
 from ._client import Client, Verdict, request_token
 from ._errors import ConfigError, P21Error
+from ._native import lib
 from ._options import Options, from_keywords
 from ._snapshot import KEYS, headers
-from ._native import lib
 
 #: Callers heal a 401 by calling again and never report it, so a token is not used for longer than this.
 MAX_TOKEN_AGE_S = 900
@@ -132,9 +132,7 @@ def _token(options: dict[str, Any], fresh: bool) -> dict[str, Any]:
     return data
 
 
-def get_token_v2(
-    base_url: str, username: str, password: str, *, fresh: bool = False, **options: Any
-) -> dict[str, Any]:
+def get_token_v2(base_url: str, username: str, password: str, *, fresh: bool = False, **options: Any) -> dict[str, Any]:
     """A token for a P21 user, as the guide's dict: ``AccessToken``, ``ExpiresInSeconds``, ``TokenType``, …
 
     >>> token_data = get_token_v2(emulator.base_url, "demo", "demo-password")
@@ -148,9 +146,7 @@ def get_token_v2(
     return _token({"base_url": base_url, "username": username, "password": password, **options}, fresh)
 
 
-def get_token_v1(
-    base_url: str, username: str, password: str, *, fresh: bool = False, **options: Any
-) -> dict[str, Any]:
+def get_token_v1(base_url: str, username: str, password: str, *, fresh: bool = False, **options: Any) -> dict[str, Any]:
     """As :func:`get_token_v2` through the legacy V1 endpoint, whose headers end up in proxy logs: for old servers only."""
     mode = {"auth_mode": "v1_password"}
     return _token({"base_url": base_url, "username": username, "password": password, **mode, **options}, fresh)
@@ -195,9 +191,7 @@ def parse_token_response(response: Any) -> dict[str, Any]:
     else:
         content = getattr(response, "content", None)
         if not isinstance(content, bytes):
-            raise ConfigError(
-                f"a {type(response).__name__} is not a response of httpx or requests, bytes or str", code=3
-            )
+            raise ConfigError(f"a {type(response).__name__} is not a response of httpx or requests, bytes or str", code=3)
         body = content
     return complete(json.loads(_handle.parse_token_response(body)))
 

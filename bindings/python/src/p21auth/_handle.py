@@ -127,9 +127,7 @@ def ui_url(client: int, flags: int, wait_ms: int) -> str:
 def report(client: int, token: bytes, http_status: int, body: bytes) -> int:
     """What an API's rejection means; drops the token if it is to blame."""
     verdict, error = ctypes.c_int32(), Pointer()
-    status = lib.p21_token_report(
-        client, token, http_status, body, len(body), ctypes.byref(verdict), ctypes.byref(error)
-    )
+    status = lib.p21_token_report(client, token, http_status, body, len(body), ctypes.byref(verdict), ctypes.byref(error))
     if status:
         raise failure(status, error)
     return verdict.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Optional, Union
 
 from ._errors import ConfigError
@@ -24,9 +25,8 @@ async def aread(response: Any, body: Union[bytes, str, None], token: Optional[st
         for reader in ("aread", "read"):
             method = getattr(response, reader, None)
             if method is not None:
-                body = method()
-                if hasattr(body, "__await__"):
-                    body = await body
+                found = method()
+                body = await found if inspect.isawaitable(found) else found
                 break
     return read(response, body, token)
 

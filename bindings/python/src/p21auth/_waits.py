@@ -6,12 +6,14 @@ import os
 import threading
 from collections.abc import Hashable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from ._errors import P21Error, P21TimeoutError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+
+T = TypeVar("T")
 
 #: Longest time in seconds that the main thread stays inside the library, deaf to Ctrl-C.
 SLICE = 0.25
@@ -19,7 +21,7 @@ SLICE = 0.25
 MAX_MS = 3_600_000
 
 
-def in_slices(call: Callable[[int], Any], timeout: float) -> Any:
+def in_slices(call: Callable[[int], T], timeout: float) -> T:
     """Calls ``call(wait_ms)`` for at most ``timeout`` seconds.
 
     Python delivers signals to the main thread only, and only between calls, so that thread comes back every 250 ms. The
@@ -44,27 +46,27 @@ def _ms(seconds: float) -> int:
     return min(MAX_MS, max(1, int(seconds * 1000)))
 
 
-def interruptible(work: Callable[[], Any]) -> Any:
+def interruptible(work: Callable[[], T]) -> T:
     """Runs work that can't be sliced so that the main thread still hears Ctrl-C; the work itself then runs on unheard."""
     if threading.current_thread() is not threading.main_thread():
         return work()
-    outcome: list[Any] = []
+    results: list[T] = []
+    failures: list[BaseException] = []
     done = threading.Event()
 
     def run() -> None:
         try:
-            outcome.append((True, work()))
+            results.append(work())
         except BaseException as error:
-            outcome.append((False, error))
+            failures.append(error)
         done.set()
 
     threading.Thread(target=run, name="p21auth-request", daemon=True).start()
     while not done.wait(SLICE):
         pass
-    good, value = outcome[0]
-    if good:
-        return value
-    raise value
+    if failures:
+        raise failures[0]
+    return results[0]
 
 
 class SharedWaits:
@@ -76,7 +78,7 @@ class SharedWaits:
         self._waiting: dict[Hashable, tuple[Future[Any], Callable[[], Any]]] = {}
         self._running = False
 
-    def submit(self, key: Hashable, work: Callable[[], Any]) -> Future[Any]:
+    def submit(self, key: Hashable, work: Callable[[], T]) -> Future[T]:
         """The future of a call that is under way, or of a new one. It can't be cancelled: others may share it."""
         from concurrent.futures import Future
 
@@ -84,7 +86,7 @@ class SharedWaits:
             shared = self._waiting.get(key)
             if shared is not None:
                 return shared[0]
-            future: Future[Any] = Future()
+            future: Future[T] = Future()
             future.set_running_or_notify_cancel()
             self._waiting[key] = (future, work)
             if self._running:
@@ -119,7 +121,7 @@ class SharedWaits:
                 future.set_exception(error)
 
 
-async def shared(future: Future[Any]) -> Any:
+async def shared(future: Future[T]) -> T:
     """Awaits a future that others await too, in this loop or another; cancelling this coroutine leaves it running."""
     import asyncio
 

@@ -28,9 +28,7 @@ def p21_middleware(source: Source) -> aiohttp.ClientMiddlewareType:
     """
     bearer = Bearer(source)
 
-    async def middleware(
-        request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-    ) -> aiohttp.ClientResponse:
+    async def middleware(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         url = str(request.url)
         sent = await bearer.aheader(url)
         request.headers["Authorization"] = sent

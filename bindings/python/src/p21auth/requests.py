@@ -45,7 +45,8 @@ class P21Auth(requests.auth.AuthBase):
     def _answered(self, sent: str, response: requests.Response, **keywords: Any) -> requests.Response:
         request = response.request
         url = request.url or ""
-        if response.status_code not in REJECTIONS or lost(sent, request.headers.get("Authorization"), url):
+        arrived = request.headers.get("Authorization")
+        if response.status_code not in REJECTIONS or lost(sent, arrived, url):
             return response
         body = response.content
         if not self._bearer.rejected(sent, url, response.status_code, body) or not _replayable(request):
@@ -53,7 +54,7 @@ class P21Auth(requests.auth.AuthBase):
         again = request.copy()
         again.headers["Authorization"] = self._bearer.header(url)
         response.close()
-        second: requests.Response = response.connection.send(again, **keywords)  # type: ignore[attr-defined]
+        second: requests.Response = response.connection.send(again, **keywords)
         second.history.append(response)
         second.request = again
         return second
