@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parents[3]
 # Loopback only, whatever the machine's proxy settings are.
 for _name in [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]:
     del os.environ[_name]
-for _name in [name for name in os.environ if name.startswith("P21_")]:
+# And the system's own trust.
+for _name in [name for name in os.environ if name.startswith(("P21_", "SSL_CERT_")) or name == "REQUESTS_CA_BUNDLE"]:
     del os.environ[_name]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import re
 
 from p21auth import _errors, _table
@@ -107,9 +106,3 @@ def test_errors_of_later_versions_fall_into_their_family() -> None:
     assert _errors.class_of(60) is _errors.StoreError
     assert _errors.class_of(210) is _errors.ParseError
     assert _errors.class_of(999) is _errors.P21Error
-
-
-def test_the_readme_lists_every_option() -> None:
-    readme = (ROOT / "bindings" / "python" / "README.md").read_text(encoding="utf-8")
-    for row in json.loads(lib.p21_options_json()):
-        assert f"`{row['name']}`" in readme, row["name"]
