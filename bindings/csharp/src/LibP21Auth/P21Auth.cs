@@ -1,6 +1,7 @@
 using System;
 using System.Net.Http;
 using System.Net.Http.Headers;
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Threading;
 using System.Threading.Tasks;
@@ -118,8 +119,11 @@ namespace LibP21Auth
         public static string VerdictHint(P21Verdict verdict)
         {
             Native.Load();
-            return Utf8.Read(NativeMethods.p21_verdict_hint((int)verdict)) ?? "";
+            return ReadHint(verdict);
         }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static string ReadHint(P21Verdict verdict) => Utf8.Read(NativeMethods.p21_verdict_hint((int)verdict)) ?? "";
 
         /// <summary>A client that sends this token, as in the guide. Unlike a plain <see cref="HttpClient"/> it keeps the header on redirects
         /// within the server, and refuses those to others.</summary>
@@ -194,8 +198,15 @@ namespace LibP21Auth
         /// <exception cref="P21ParseException">There is no token in it.</exception>
         public static TokenResponse ParseTokenResponse(byte[] body)
         {
+            Missing(body, "body");
             Native.Load();
-            int status = NativeMethods.p21_parse_token_response(Missing(body, "body"), (UIntPtr)(uint)body.Length, out var json, out var error);
+            return Parse(body);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static TokenResponse Parse(byte[] body)
+        {
+            int status = NativeMethods.p21_parse_token_response(body, (UIntPtr)(uint)body.Length, out var json, out var error);
             using (json)
             using (error)
             {
@@ -210,13 +221,19 @@ namespace LibP21Auth
         {
             using (var config = options.ToConfig())
             {
-                int status = NativeMethods.p21_token_request(config, out var json, out var error);
-                using (json)
-                {
-                    P21Log.Drain();
-                    P21Failure.Check(status, error);
-                    return TokenResponse.Parse(json.Take()!);
-                }
+                return Request(config);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static TokenResponse Request(ConfigHandle config)
+        {
+            int status = NativeMethods.p21_token_request(config, out var json, out var error);
+            using (json)
+            {
+                P21Log.Drain();
+                P21Failure.Check(status, error);
+                return TokenResponse.Parse(json.Take()!);
             }
         }
 

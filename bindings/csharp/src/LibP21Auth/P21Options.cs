@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Globalization;
 using System.Linq;
+using System.Runtime.CompilerServices;
 using LibP21Auth.Interop;
 
 namespace LibP21Auth
@@ -221,6 +222,12 @@ namespace LibP21Auth
         internal ConfigHandle ToConfig()
         {
             Native.Load();
+            return MakeConfig();
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private ConfigHandle MakeConfig()
+        {
             P21Failure.Check(NativeMethods.p21_config_new(out var config));
             foreach (var option in values)
             {

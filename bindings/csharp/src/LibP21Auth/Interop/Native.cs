@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Linq;
+using System.Runtime.CompilerServices;
 
 namespace LibP21Auth.Interop
 {
@@ -15,6 +16,8 @@ namespace LibP21Auth.Interop
         private static string[]? optionNames;
 
         /// <summary>Loads the library once; a failure is reported to each caller anew, since a missing file may appear.</summary>
+        /// <remarks>Mono looks a function up when it compiles a method that calls it. So a method that calls this must leave the first native
+        /// call to another one.</remarks>
         internal static void Load()
         {
             if (loaded)
@@ -36,7 +39,7 @@ namespace LibP21Auth.Interop
             get
             {
                 Load();
-                return Utf8.Read(NativeMethods.p21_version())!;
+                return ReadVersion();
             }
         }
 
@@ -46,9 +49,15 @@ namespace LibP21Auth.Interop
             get
             {
                 Load();
-                return optionNames ??= ((List<object?>)Json.Parse(Utf8.Read(NativeMethods.p21_options_json())!)!)
-                    .Select(row => (string)((Dictionary<string, object?>)row!)["name"]!).ToArray();
+                return optionNames ??= ReadOptionNames();
             }
         }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static string ReadVersion() => Utf8.Read(NativeMethods.p21_version())!;
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static string[] ReadOptionNames() => ((List<object?>)Json.Parse(Utf8.Read(NativeMethods.p21_options_json())!)!)
+            .Select(row => (string)((Dictionary<string, object?>)row!)["name"]!).ToArray();
     }
 }

@@ -1,4 +1,5 @@
 using System;
+using System.Runtime.CompilerServices;
 using System.Threading;
 
 namespace LibP21Auth.Interop
@@ -14,12 +15,25 @@ namespace LibP21Auth.Interop
         {
             using (var config = options.ToConfig())
             {
-                int status = NativeMethods.p21_client_new(config, out handle, out var error);
-                P21Failure.Check(status, error);
+                handle = Open(config);
             }
-            int status2 = NativeMethods.p21_client_generation(handle.Key, out var address);
-            P21Failure.Check(status2);
-            word = (long*)address;
+            word = WordOf(handle);
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static ClientHandle Open(ConfigHandle config)
+        {
+            int status = NativeMethods.p21_client_new(config, out var handle, out var error);
+            P21Log.Drain();
+            P21Failure.Check(status, error);
+            return handle;
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static long* WordOf(ClientHandle handle)
+        {
+            P21Failure.Check(NativeMethods.p21_client_generation(handle.Key, out var word));
+            return (long*)word;
         }
 
         /// <summary>Changes whenever the token that a caller would get may have changed; its address stays valid for the life of the process.</summary>
