@@ -3,6 +3,11 @@
 //! The files are language-neutral: `tests/scenarios/README.md` says what is in them. Here a flight runs on the caller's
 //! thread, so every step is exact; the C, Python and C# suites run those without steps of time against the emulator.
 
+#[cfg(unix)]
+#[path = "stores/server.rs"]
+#[allow(dead_code, reason = "only the server is needed here")]
+mod server;
+
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -178,32 +183,45 @@ fn matches(expected: &Value, got: &Value) -> bool {
 }
 
 /// Runs a file's scenarios and answers what failed, so that one broken rule shows everywhere it matters.
-fn run(file: &Path) -> Vec<String> {
+fn run(file: &Path, store: Option<&str>, fits: &dyn Fn(&Value) -> bool) -> Vec<String> {
     let text = std::fs::read_to_string(file).expect("readable");
     let scenarios: Vec<Value> =
         serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-    let failed = scenarios.iter().filter_map(|scenario| {
-        let name = format!(
-            "{}: {}",
-            file.file_stem().expect("a name").display(),
-            scenario["name"]
-        );
-        std::panic::catch_unwind(|| run_one(scenario, &name))
-            .err()
-            .map(|cause| {
-                let said = cause.downcast_ref::<String>().cloned();
-                said.unwrap_or_else(|| {
-                    cause
-                        .downcast_ref::<&str>()
-                        .map_or_else(|| name.clone(), |text| (*text).to_owned())
+    let failed = scenarios
+        .iter()
+        .filter(|scenario| fits(scenario))
+        .filter_map(|scenario| {
+            let name = format!(
+                "{}: {}",
+                file.file_stem().expect("a name").display(),
+                scenario["name"]
+            );
+            std::panic::catch_unwind(|| run_one(scenario, &name, store))
+                .err()
+                .map(|cause| {
+                    let said = cause.downcast_ref::<String>().cloned();
+                    said.unwrap_or_else(|| {
+                        cause
+                            .downcast_ref::<&str>()
+                            .map_or_else(|| name.clone(), |text| (*text).to_owned())
+                    })
                 })
-            })
-    });
+        });
     failed.collect()
 }
 
 #[allow(clippy::too_many_lines, reason = "one arm for each step")]
-fn run_one(scenario: &Value, name: &str) {
+fn run_one(scenario: &Value, name: &str, store: Option<&str>) {
+    let mut base = BASE.to_vec();
+    if let Some(store) = store {
+        // All scenarios are about the same user; another store key keeps each one's entries to itself.
+        base.extend([
+            ("store", store),
+            ("store_key", name),
+            ("store_required", "1"),
+            ("store_timeout_ms", "3000"),
+        ]);
+    }
     let clock = Arc::new(ManualClock::new(Now {
         mono: 1_000_000,
         wall: 1_900_000_000_000,
@@ -228,7 +246,7 @@ fn run_one(scenario: &Value, name: &str) {
         Box::new(move |_| Ok(Arc::clone(&transport) as Arc<dyn Transport>)),
     );
     let open = |options: &Value| {
-        Client::open_in(&runtime, &config(options, &BASE))
+        Client::open_in(&runtime, &config(options, &base))
             .unwrap_or_else(|error| panic!("{name}: {error}"))
     };
     let mut clients = vec![open(&scenario["options"])];
@@ -275,7 +293,7 @@ fn run_one(scenario: &Value, name: &str) {
             }
             "update" => {
                 client
-                    .update(&config(&step["options"], &BASE))
+                    .update(&config(&step["options"], &base))
                     .expect("valid");
                 Value::Null
             }
@@ -335,15 +353,50 @@ fn files() -> Vec<PathBuf> {
 
 #[test]
 fn every_scenario_holds() {
+    run_all(None, &|_| true);
+}
+
+fn run_all(store: Option<&str>, fits: &dyn Fn(&Value) -> bool) {
     let files = files();
     assert!(!files.is_empty());
-    let failed: Vec<String> = files.iter().flat_map(|file| run(file)).collect();
+    let failed: Vec<String> = files
+        .iter()
+        .flat_map(|file| run(file, store, fits))
+        .collect();
     assert!(
         failed.is_empty(),
         "{} scenarios do not hold:\n{}",
         failed.len(),
         failed.join("\n")
     );
+}
+
+/// What a client sees does not depend on where tokens are kept.
+#[test]
+fn every_scenario_holds_on_a_file_store() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = format!("file://{}", folder.path().display());
+    run_all(Some(&store), &|_| true);
+}
+
+/// The server counts lives down by its own clock, which no scenario can move.
+#[cfg(unix)]
+#[test]
+fn every_scenario_without_steps_of_time_holds_on_a_redis_store() {
+    let redis = server::RedisServer::start();
+    run_all(Some(&redis.url()), &|scenario| !has_steps_of_time(scenario));
+}
+
+fn has_steps_of_time(scenario: &Value) -> bool {
+    scenario["steps"]
+        .as_array()
+        .expect("steps")
+        .iter()
+        .any(|step| {
+            step["do"]
+                .as_str()
+                .is_some_and(|what| what.starts_with("advance"))
+        })
 }
 
 #[test]
@@ -355,18 +408,7 @@ fn there_are_scenarios_for_every_row_and_enough_without_time() {
                 .expect("JSON")
         })
         .collect();
-    let timeless = all.iter().filter(|scenario| {
-        let timed = |step: &Value| {
-            step["do"]
-                .as_str()
-                .is_some_and(|what| what.starts_with("advance"))
-        };
-        !scenario["steps"]
-            .as_array()
-            .expect("steps")
-            .iter()
-            .any(timed)
-    });
+    let timeless = all.iter().filter(|scenario| !has_steps_of_time(scenario));
     assert!(all.len() >= 60, "{} scenarios", all.len());
     assert!(timeless.count() >= 15);
     let mut names: Vec<&str> = all

@@ -412,3 +412,149 @@ fn files_are_private() {
         "nothing else is left behind"
     );
 }
+
+#[test]
+fn a_full_disk_degrades_and_harms_no_entry() {
+    let (emulator, home) = (emulator(), home());
+    let options = [FILE, ("min_refresh_interval_s", "0")];
+    let mut cold = Process::start_on_full_disk(&emulator, home.path(), 0, &options);
+    let (active, reason) = degraded(&mut cold);
+    assert!(
+        active == "memory" && reason.contains("too large"),
+        "{active}: {reason}"
+    );
+
+    // Here there is room for the lock, and none for the token.
+    let mut settings = emulator.control().settings();
+    settings
+        .extra_fields
+        .insert("Scope".to_owned(), "/api".repeat(500).into());
+    emulator.control().set_settings(settings);
+    let good = Process::start(&emulator, home.path(), &options).token();
+    let mut full = Process::start_on_full_disk(&emulator, home.path(), 1, &options);
+    assert_eq!(full.token(), good);
+    let own = token_in(&full.ask("force"));
+    assert_ne!(own, good);
+    let store = full.stats()["store"].clone();
+    assert!(
+        store["reason"]
+            .as_str()
+            .is_some_and(|why| why.contains("too large")),
+        "{store}"
+    );
+    assert_eq!(
+        Process::start(&emulator, home.path(), &options).token(),
+        good,
+        "the old entry is whole"
+    );
+    assert_eq!(emulator.control().counter("token.requests"), 3);
+}
+
+/// Runs `binary` as a user for whom permissions count: root may write everywhere.
+fn as_somebody(binary: &Path) -> std::process::Command {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = std::process::Command::new(binary);
+    if rustix::process::geteuid().is_root() {
+        command.uid(65_534).gid(65_534);
+    }
+    command
+}
+
+#[test]
+fn a_read_only_folder_is_read_and_beyond_that_degrades() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (emulator, home) = (emulator(), home());
+    // The project may lie where nobody else may look.
+    let binary = home.path().join("tests");
+    std::fs::copy(std::env::current_exe().expect("the test binary"), &binary).expect("copied");
+    let folder = home.path().join("store");
+    std::fs::create_dir(&folder).expect("made");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&folder, Some(65_534), Some(65_534)).expect("given");
+        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755))
+            .expect("opened");
+    }
+    let mode = |mode| {
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("set")
+    };
+    mode(0o700);
+    let url = format!("file://{}", folder.display());
+    let process = |password| {
+        Process::start_as(
+            as_somebody(&binary),
+            &emulator,
+            &[],
+            &[("store", &url), ("password", password)],
+        )
+    };
+    let token = process("demo-password").token();
+    mode(0o500);
+    assert_eq!(
+        process("demo-password").token(),
+        token,
+        "what is there can be had"
+    );
+    assert_eq!(emulator.control().counter("token.requests"), 1);
+    let user = p21auth::mock::User::new("demo", "another-password");
+    emulator.control().set_user(user);
+    let (active, reason) = degraded(&mut process("another-password"));
+    assert!(
+        active == "memory" && reason.contains("denied"),
+        "{active}: {reason}"
+    );
+    mode(0o700);
+}
+
+#[test]
+fn a_forked_child_does_not_keep_a_killed_parents_lock() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    control.hold();
+    let mut holder = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "60000")]);
+    // The flight goes on in the background while the process answers.
+    holder.tell("start");
+    assert_eq!(holder.answer(), "started");
+    assert!(control.wait_for("held", 1, PATIENCE));
+    let child: i32 = holder.ask("fork").parse().expect("a pid");
+    let child = rustix::process::Pid::from_raw(child).expect("a pid");
+    holder.kill();
+    let killed = Instant::now();
+    let mut next = Process::start(&emulator, home.path(), &[FILE]);
+    next.tell("token");
+    let came = control.wait_for("token.requests", 2, PATIENCE);
+    let took = killed.elapsed();
+    let alive = rustix::process::test_kill_process(child).is_ok();
+    let _ = rustix::process::kill_process(child, rustix::process::Signal::KILL);
+    control.release();
+    token_in(&next.answer());
+    assert!(
+        came && alive && took < Duration::from_secs(2),
+        "{came} {alive} {took:?}"
+    );
+}
+
+#[test]
+fn a_forked_childs_end_does_not_free_its_parents_lock() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    control.hold();
+    let mut holder = Process::start(&emulator, home.path(), &[FILE]);
+    assert_eq!(holder.ask("start"), "started");
+    assert!(control.wait_for("held", 1, PATIENCE));
+    let child: i32 = holder.ask("fork").parse().expect("a pid");
+    let child = rustix::process::Pid::from_raw(child).expect("a pid");
+    rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("killed");
+    let mut next = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "500")]);
+    let answer = next.ask("token");
+    assert!(
+        answer.starts_with("err P21_E_TIMEOUT") || answer.starts_with("err P21_E_STORE"),
+        "{answer}"
+    );
+    assert_eq!(
+        control.counter("token.requests"),
+        1,
+        "the lock is still the parent's"
+    );
+    control.release();
+    holder.token();
+}

@@ -408,3 +408,20 @@ fn neither_dump_nor_traffic_can_be_read_without_the_credential() {
         }
     }
 }
+
+#[test]
+fn a_forked_child_and_its_parent_each_go_on_with_connections_of_their_own() {
+    let (emulator, redis, home) = (emulator(), RedisServer::start(), home());
+    let mut parent = start_with(
+        &emulator,
+        home.path(),
+        &redis.url(),
+        &[("min_refresh_interval_s", "0")],
+    );
+    let first = parent.token();
+    let from_child = token_in(&parent.ask("fork_and_force"));
+    let from_parent = token_in(&parent.answer());
+    assert!(first != from_child && from_child != from_parent);
+    assert_eq!(parent.stats()["store"]["active"], "redis");
+    assert_eq!(requests(&emulator), 3);
+}

@@ -36,7 +36,33 @@ impl Process {
         environment: &[(&str, Option<&Path>)],
         options: &[(&str, &str)],
     ) -> Process {
-        let mut command = Command::new(std::env::current_exe().expect("the test binary"));
+        let command = Command::new(std::env::current_exe().expect("the test binary"));
+        Process::start_as(command, emulator, environment, options)
+    }
+
+    /// As [`Process::start`], on a disk that takes no file larger than so many blocks of 512 bytes.
+    pub fn start_on_full_disk(
+        emulator: &Emulator,
+        home: &Path,
+        blocks: u32,
+        options: &[(&str, &str)],
+    ) -> Process {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""))
+            .arg("sh")
+            .arg(std::env::current_exe().expect("the test binary"));
+        Process::start_as(command, emulator, &[("HOME", Some(home))], options)
+    }
+
+    /// As [`Process::start`], by a command of one's own that runs this binary.
+    pub fn start_as(
+        mut command: Command,
+        emulator: &Emulator,
+        environment: &[(&str, Option<&Path>)],
+        options: &[(&str, &str)],
+    ) -> Process {
         command
             .args([
                 "--exact",
@@ -178,10 +204,18 @@ pub fn serve() {
         let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let answer = match command {
             "token" => got(client.token()),
-            "force" => got(client.token_with(&TokenOptions {
-                force_refresh: true,
-                ..TokenOptions::default()
-            })),
+            "start" => {
+                let pending = client.token_with(&TokenOptions {
+                    no_wait: true,
+                    ..TokenOptions::default()
+                });
+                assert_eq!(
+                    pending.err().map(|error| error.code()),
+                    Some(p21auth::Code::Pending)
+                );
+                "started".to_owned()
+            }
+            "force" => force(&client),
             "cached" => got(client.token_with(&TokenOptions {
                 cached_only: true,
                 ..TokenOptions::default()
@@ -206,11 +240,25 @@ pub fn serve() {
                     .fetch_add(rest.parse().expect("milliseconds"), Ordering::SeqCst);
                 "done".to_owned()
             }
+            #[cfg(unix)]
+            "fork" => fork_one_that_sleeps(),
+            #[cfg(unix)]
+            "fork_and_force" => {
+                fork_and_run(|| println!("{MARK}{}", force(&client)));
+                force(&client)
+            }
             "stats" => client.stats().expect("open"),
             other => panic!("no command {other}"),
         };
         println!("{MARK}{answer}");
     }
+}
+
+fn force(client: &Client) -> String {
+    got(client.token_with(&TokenOptions {
+        force_refresh: true,
+        ..TokenOptions::default()
+    }))
 }
 
 fn got(result: p21auth::Result<Arc<p21auth::token::Token>>) -> String {
@@ -250,4 +298,36 @@ fn spin(client: &Client, old: &str) -> String {
         }
         assert!(ms < 20_000, "nothing changed");
     }
+}
+
+/// Leaves a forked child behind that does nothing; answers its pid.
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "fork has no safe form")]
+fn fork_one_that_sleeps() -> String {
+    // SAFETY: the child only sleeps, until it is killed.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        loop {
+            std::thread::sleep(Duration::from_secs(3600));
+        }
+    }
+    pid.to_string()
+}
+
+/// Runs `work` in a forked child and waits for it.
+#[cfg(unix)]
+#[allow(unsafe_code, reason = "fork and waitpid have no safe form")]
+fn fork_and_run(work: impl FnOnce()) {
+    // SAFETY: the child runs `work` alone and leaves by _exit, so no destructor of the parent's runs twice.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork");
+    if pid == 0 {
+        let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).is_ok();
+        // SAFETY: leaves the child without running anything else.
+        unsafe { libc::_exit(i32::from(!good)) };
+    }
+    let mut status = 0;
+    // SAFETY: `pid` is a child of this process and `status` a valid out pointer.
+    unsafe { libc::waitpid(pid, &raw mut status, 0) };
 }
