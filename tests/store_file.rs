@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, emulator};
-use stores::{Process, ask_all, token_in};
+use stores::{Process, ask_all, tell_all, token_in};
 
 const FILE: (&str, &str) = ("store", "file");
 
@@ -47,9 +47,7 @@ fn sixteen_cold_processes_send_one_request_and_one_more_at_expiry() {
     let control = emulator.control();
     let mut processes = start(&emulator, home.path(), 16);
     control.hold();
-    processes
-        .iter_mut()
-        .for_each(|process| process.tell("token"));
+    tell_all(&mut processes, "token");
     assert!(control.wait_for("held", 1, PATIENCE));
     control.release();
     let answers: Vec<String> = processes.iter_mut().map(Process::answer).collect();
@@ -83,7 +81,7 @@ fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
     holder.tell("token");
     assert!(control.wait_for("held", 1, PATIENCE));
     let mut waiters = start(&emulator, home.path(), 4);
-    waiters.iter_mut().for_each(|process| process.tell("token"));
+    tell_all(&mut waiters, "token");
     holder.kill();
     let killed = Instant::now();
     // The next one asks while the first one's request still hangs.
@@ -140,9 +138,7 @@ fn sixteen_processes_with_a_wrong_password_send_one_request() {
         })
         .collect();
     control.hold();
-    processes
-        .iter_mut()
-        .for_each(|process| process.tell("token"));
+    tell_all(&mut processes, "token");
     assert!(control.wait_for("held", 1, PATIENCE));
     control.release();
     for process in &mut processes {
@@ -475,7 +471,7 @@ fn a_read_only_folder_is_read_and_beyond_that_degrades() {
             .expect("opened");
     }
     let mode = |mode| {
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("set")
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("set");
     };
     mode(0o700);
     let url = format!("file://{}", folder.display());

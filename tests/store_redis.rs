@@ -13,7 +13,7 @@ use common::{PATIENCE, emulator};
 use p21auth::mock::Emulator;
 use redis::cmd;
 use server::{RedisServer, Tap, certificates, silent_server};
-use stores::{Process, ask_all, token_in};
+use stores::{Process, ask_all, tell_all, token_in};
 
 #[test]
 #[ignore = "the other tests run it, as a process of its own"]
@@ -57,7 +57,7 @@ fn three_machines_of_eight_processes_send_one_request_and_one_more_when_it_is_re
         .map(|number| start(&emulator, homes[number / 8].path(), &redis.url()))
         .collect();
     emulator.control().hold();
-    fleet.iter_mut().for_each(|process| process.tell("token"));
+    tell_all(&mut fleet, "token");
     assert!(emulator.control().wait_for("held", 1, PATIENCE));
     emulator.control().release();
     let answers: Vec<String> = fleet.iter_mut().map(Process::answer).collect();
@@ -187,7 +187,7 @@ fn a_server_that_dies_and_returns_during_a_refresh_fails_nobody() {
     // Into the mandatory window: callers wait, and the token is still valid.
     ask_all(&mut fleet, "advance 86375000");
     emulator.control().hold();
-    fleet.iter_mut().for_each(|process| process.tell("token"));
+    tell_all(&mut fleet, "token");
     assert!(emulator.control().wait_for("held", 1, PATIENCE));
     redis.kill();
     // On each machine one process asks now that the fleet's lease is gone.

@@ -3,9 +3,12 @@
 //! `tests/corpus.rs` takes in this very file and runs the same functions over `fuzz/seeds`, so an input that once broke
 //! something is tried by every `cargo test`.
 
+use std::sync::LazyLock;
+
 use p21auth::Error;
 use p21auth::options::{AuthMode, BaseUrl, parse_dotenv};
 use p21auth::secret::{Scrubber, Secret};
+use p21auth::store::{self, seal};
 use p21auth::token::{is_header_token, is_jwt, jwt_claims};
 use p21auth::wire::{self, Method, Request, Response, Verdict};
 use url::Url;
@@ -20,6 +23,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("redirect", redirect),
     ("router", router),
     ("claims", claims),
+    ("unseal", unseal),
 ];
 
 /// Stands for the caller's password; no error may show it.
@@ -262,5 +266,21 @@ fn response(status: u16, name: &str, value: &str, body: &[u8]) -> Response {
         status,
         headers: vec![(name.to_owned(), value.to_owned())],
         body: Zeroizing::new(body.to_vec()),
+    }
+}
+
+/// Bytes that lie where a store keeps its entries: whoever put them there, they are understood or ignored.
+pub fn unseal(data: &[u8]) {
+    static KEYS: LazyLock<seal::Keys> = LazyLock::new(|| {
+        let key = Secret::new("00000000-0000-4000-8000-00000000000A");
+        let salt = std::array::from_fn(|at| u8::try_from(at).unwrap_or(0));
+        let identity = "https://p21.example.com\nv2_password\nuser\nclient_secret";
+        seal::Keys::derive(&salt, identity, &key, &Secret::default()).expect("keys")
+    });
+    for which in [seal::Which::Token, seal::Which::Denial] {
+        store::understand(&KEYS, which, data);
+        let sealed = KEYS.seal(which, 0, data).expect("sealed");
+        assert_eq!(&**KEYS.unseal(which, &sealed).expect("opens"), data);
+        store::understand(&KEYS, which, &sealed);
     }
 }

@@ -230,7 +230,7 @@ impl Share {
                     let chance = Duration::from_millis((flying.random)(whole / 2));
                     flying
                         .clock
-                        .sleep((pause - chance.min(pause)).max(first).min(rest));
+                        .sleep(pause.saturating_sub(chance).max(first).min(rest));
                     pause = pause.mul_f32(1.5).min(most);
                 }
             }
@@ -397,27 +397,43 @@ impl Share {
             let (Some((_, keys)), None) = (link.known(), link.place.resting(clock.now())) else {
                 continue;
             };
-            match self.drop_in(link, &keys, dropped, lifted, clock) {
+            match link.drop_token(&keys, dropped, lifted, clock) {
                 Ok(()) => return,
                 Err(fault) => link.failed(fault, clock.now()),
             }
         }
     }
+}
 
-    fn drop_in(
+impl Link {
+    fn with<R>(&self, work: impl FnOnce(&mut Option<(Salt, Arc<Keys>)>) -> R) -> R {
+        fork::section(|| work(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn known(&self) -> Option<(Salt, Arc<Keys>)> {
+        self.with(|keys| keys.clone())
+    }
+
+    fn failed(&self, fault: Fault, now: Now) {
+        let message = fault.0.clone();
+        if self.place.failed(fault, now) {
+            log::record(Level::Warn, "store.degraded", &message);
+        }
+    }
+
+    fn drop_token(
         &self,
-        link: &Link,
         keys: &Keys,
         dropped: Option<([u8; 32], Life)>,
         lifted: bool,
         clock: &dyn Clock,
     ) -> Result<(), Fault> {
         // Somebody who holds the lease is about to replace the token anyway.
-        let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? else {
+        let Attempt::Got(lease) = self.place.store.try_lease(keys.name())? else {
             return Ok(());
         };
         let now = clock.now();
-        let seen = read(keys, &link.place.store.load(keys.name())?, now);
+        let seen = read(keys, &self.place.store.load(keys.name())?, now);
         let token = match (seen.token, dropped) {
             (Some(found), Some((hash, _))) if found.hash == hash => Some(found),
             (Some(found), None) if lifted => Some(found),
@@ -457,23 +473,6 @@ impl Share {
             })?;
         }
         Ok(())
-    }
-}
-
-impl Link {
-    fn with<R>(&self, work: impl FnOnce(&mut Option<(Salt, Arc<Keys>)>) -> R) -> R {
-        fork::section(|| work(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn known(&self) -> Option<(Salt, Arc<Keys>)> {
-        self.with(|keys| keys.clone())
-    }
-
-    fn failed(&self, fault: Fault, now: Now) {
-        let message = fault.0.clone();
-        if self.place.failed(fault, now) {
-            log::record(Level::Warn, "store.degraded", &message);
-        }
     }
 
     /// The keys, made once: of the store's salt, which is made too if there is none.

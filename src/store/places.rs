@@ -82,12 +82,11 @@ impl Places {
     pub fn open(&self, settings: &Settings) -> Result<Vec<Arc<Place>>> {
         let choices = match &settings.store.choice {
             StoreChoice::Memory => return Ok(Vec::new()),
-            choice @ StoreChoice::File(_) => vec![choice.clone()],
             // A fleet without its server is still so many machines with a file store each.
             choice @ StoreChoice::Redis(_) if cfg!(feature = "store-file") => {
                 vec![choice.clone(), StoreChoice::File(None)]
             }
-            choice @ StoreChoice::Redis(_) => vec![choice.clone()],
+            choice => vec![choice.clone()],
         };
         // A store that is required has no stand-in.
         let count = if settings.store.required {

@@ -157,11 +157,16 @@ pub fn token_in(answer: &str) -> String {
         .to_owned()
 }
 
+/// Sends all a command.
+pub fn tell_all(processes: &mut [Process], command: &str) {
+    for process in processes {
+        process.tell(command);
+    }
+}
+
 /// Asks all at once; their answers in order.
 pub fn ask_all(processes: &mut [Process], command: &str) -> Vec<String> {
-    processes
-        .iter_mut()
-        .for_each(|process| process.tell(command));
+    tell_all(processes, command);
     processes.iter_mut().map(Process::answer).collect()
 }
 
@@ -309,7 +314,7 @@ fn fork_one_that_sleeps() -> String {
     assert!(pid >= 0, "fork");
     if pid == 0 {
         loop {
-            std::thread::sleep(Duration::from_secs(3600));
+            std::thread::sleep(Duration::from_hours(1));
         }
     }
     pid.to_string()

@@ -162,7 +162,7 @@ mod inherited {
         crate::fork::section(|| {
             std::mem::take(&mut *open())
                 .into_iter()
-                .for_each(crate::sys::close_inherited)
+                .for_each(crate::sys::close_inherited);
         });
     }
 }

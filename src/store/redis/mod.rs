@@ -86,6 +86,9 @@ if salt and #salt == 16 then return salt end
 redis.call('SET', KEYS[1], ARGV[1])
 return ARGV[1]";
 
+/// What a key holds, if it is there.
+type Bytes = Option<Vec<u8>>;
+
 pub(super) struct RedisStore(Arc<Server>);
 
 /// The server, and connections to it that nobody is using.
@@ -218,12 +221,12 @@ impl Server {
     ) -> Result<T, Fault> {
         let mut command = cmd("EVAL");
         command.arg(text).arg(keys.len());
-        keys.iter().for_each(|key| {
+        for key in keys {
             command.arg(key);
-        });
-        arguments.iter().for_each(|argument| {
+        }
+        for argument in arguments {
             command.arg(*argument);
-        });
+        }
         self.run(|connection| command.query(connection))
     }
 
@@ -266,10 +269,9 @@ impl Store for RedisStore {
             let key = key(name, kind);
             all.cmd("GET").arg(&key).cmd("PTTL").arg(&key);
         }
-        type Entry = Option<Vec<u8>>;
-        let (salt, token, token_ms, denial, denial_ms): (Entry, Entry, i64, Entry, i64) =
+        let (salt, token, token_ms, denial, denial_ms): (Bytes, Bytes, i64, Bytes, i64) =
             self.0.run(|connection| all.query(connection))?;
-        let sealed = |bytes: Entry, ms: i64| {
+        let sealed = |bytes: Bytes, ms: i64| {
             Some(Sealed {
                 bytes: bytes?,
                 // -1: somebody took its end away; -2: it ended this very moment.
@@ -393,7 +395,7 @@ impl Lease for RedisLease {
         let (lease_ms, fence_ms) = (LEASE_MS.to_string(), FENCE_MS.to_string());
         let renew = move || {
             while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(RENEW) {
-                let arguments = [&owner, &lease_ms, &fence, &fence_ms].map(|text| text.as_bytes());
+                let arguments = [&owner, &lease_ms, &fence, &fence_ms].map(String::as_bytes);
                 if server.script::<bool>(RENEW_LEASE, &keys, &arguments) == Ok(false) {
                     return;
                 }
