@@ -547,3 +547,40 @@ fn the_demo_ends_by_itself_and_all_of_it_is_right() {
         assert!(seen.out.contains(line), "'{line}' is missing: {}", seen.out);
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn runs_share_a_token_and_the_store_can_be_looked_into_and_cleared() {
+    let emulator = Emulator::start(Options::default()).expect("the emulator starts");
+    let tool = Tool::for_server(emulator.base_url());
+    let home = tool.folder.path().to_str().expect("UTF-8").to_owned();
+    let tool = tool.with("XDG_CACHE_HOME", &home).with("P21_STORE", "file");
+    assert!(tool.run(&["store", "status"]).value().ends_with("  empty"));
+    let token = tool.run(&["token"]).value().to_owned();
+    assert_eq!(tool.run(&["token"]).value(), token);
+    assert_eq!(emulator.control().counter("token.requests"), 1);
+    let wrong = Tool::for_server(emulator.base_url())
+        .with("P21_PASSWORD", "wrong-password")
+        .with("XDG_CACHE_HOME", &home)
+        .with("P21_STORE", "file");
+    assert_ne!(wrong.run(&["token"]).status, 0);
+    let status = tool.run(&["store", "status"]).value().to_owned();
+    assert!(
+        status.contains("yours: token ") && status.contains("another identity's"),
+        "{status}"
+    );
+    let status = wrong.run(&["store", "status", "--json"]).value().to_owned();
+    assert!(status.contains("\"denials\":1"), "{status}");
+    for secret in [&token, "demo-password", "wrong-password"] {
+        assert!(!status.contains(secret));
+    }
+    assert!(
+        tool.run(&["store", "clear"])
+            .value()
+            .ends_with("2 entries removed")
+    );
+    assert_ne!(tool.run(&["token"]).value(), token);
+    assert_eq!(emulator.control().counter("token.requests"), 3);
+    let memory = tool.without("P21_STORE");
+    assert_ne!(memory.run(&["store", "status"]).status, 0);
+}

@@ -137,6 +137,26 @@ impl Share {
         })
     }
 
+    /// The store that was asked for.
+    #[must_use]
+    pub fn place(&self) -> &Arc<Place> {
+        &self.first().place
+    }
+
+    /// The identity's keys in that store.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] when the store cannot be used.
+    pub fn keys(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
+        self.first().derive(fetch)
+    }
+
+    /// There is one: [`Share::new`] makes no share in nothing.
+    fn first(&self) -> &Link {
+        &self.links[0]
+    }
+
     /// How the stores fare.
     #[must_use]
     pub fn health(&self) -> Health {

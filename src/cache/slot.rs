@@ -293,6 +293,12 @@ impl Slot {
         self.current.load()
     }
 
+    /// The identity's share in the stores; `None` where tokens stay in the process.
+    #[must_use]
+    pub fn share(&self) -> Option<&Share> {
+        self.share.as_ref()
+    }
+
     /// The slot's clock.
     #[inline]
     pub fn clock(&self) -> &dyn Clock {

@@ -55,6 +55,8 @@ pub(super) enum Command {
     ///   p21auth token | p21auth inspect
     #[command(verbatim_doc_comment)]
     Inspect(InspectArgs),
+    /// Look into the shared token store, or clear it
+    Store(StoreArgs),
     /// Run an emulated P21 server on this machine, to develop and test against
     ///
     /// Issues tokens in every dialect, has a UI router, an OData table and Interactive sessions, and fails on request.
@@ -91,6 +93,43 @@ pub(super) struct TokenArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct UiUrlArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// List what is in it: fingerprints and lives, no secrets
+    ///
+    /// Entries are encrypted with the credential that they belong to, so of others' no more than their life can be told.
+    /// Asks no P21 server.
+    ///
+    ///   P21_STORE=file p21auth store status
+    #[command(verbatim_doc_comment)]
+    Status(StoreStatusArgs),
+    /// Remove all entries, whosever they are
+    ///
+    /// Processes that are running keep the tokens they have; whoever starts next asks the server.
+    Clear(StoreClearArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreStatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreClearArgs {
     #[command(flatten)]
     pub connection: Connection,
 }

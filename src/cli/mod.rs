@@ -10,6 +10,7 @@ mod failure;
 mod inspect;
 mod mock;
 mod output;
+mod store;
 mod token;
 
 use std::ffi::OsString;
@@ -27,6 +28,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Token(args) => token::token(&args),
             Command::UiUrl(args) => token::ui_url(&args),
             Command::Inspect(args) => inspect::inspect(&args),
+            Command::Store(args) => store::store(&args),
             Command::Mock(args) => mock::mock(&args),
             Command::Demo => demo::demo(),
         },

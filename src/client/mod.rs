@@ -4,6 +4,7 @@ mod default;
 mod fetch;
 mod runtime;
 mod stats;
+mod store;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -14,6 +15,7 @@ use arc_swap::ArcSwapOption;
 
 pub use default::{update_default, with_default};
 pub use runtime::Runtime;
+pub use store::{OwnEntry, StoreEntry};
 
 use zeroize::Zeroizing;
 

@@ -9,6 +9,10 @@ mod places;
 pub mod record;
 #[cfg(feature = "store-redis")]
 mod redis;
+#[cfg(feature = "shared-store")]
+pub mod seal;
+#[cfg(not(feature = "shared-store"))]
+#[path = "seal_off.rs"]
 pub mod seal;
 
 use std::time::Duration;

@@ -1,0 +1,119 @@
+//! A look into the shared store, for people: whose entries are in it, and how long they matter.
+
+use std::sync::Arc;
+
+use super::Client;
+use crate::cache::Share;
+use crate::error::{Code, Error, Result};
+use crate::secret::fingerprint;
+use crate::store::record::Record;
+use crate::store::seal::{self, Which};
+use crate::store::{Fault, Place};
+
+/// An entry of a shared store. Without the credential that it was sealed with, only this much can be known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreEntry {
+    /// 8 hex digits that tell it apart from others.
+    pub name: String,
+    /// `token`, which may also be the note that a token was rejected, or `denied`: refused credentials.
+    pub kind: &'static str,
+    /// Whole seconds for which it still matters; 0: it is over. `None`: it is no entry of this version.
+    pub left_s: Option<i64>,
+    /// What it says, when it is this client's own.
+    pub own: Option<OwnEntry>,
+}
+
+/// What an entry says to whoever has its credential. No secret is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnEntry {
+    /// A token: its fingerprint and whole seconds left.
+    Token(String, i64),
+    /// The last token was rejected or invalidated; the next call asks for a new one.
+    Rejected,
+    /// The server refused the credentials so many times in a row; whole seconds until the next try.
+    Denied(u32, i64),
+    /// It cannot be understood: it will be ignored and replaced.
+    Unreadable,
+}
+
+impl Client {
+    /// Which shared store this client uses, and what is in it, of whatever identity. Asks no P21 server.
+    ///
+    /// # Errors
+    ///
+    /// `Config` for a client without a shared store; `Store` when the store cannot be used; `Closed`.
+    pub fn store_entries(&self) -> Result<(String, Vec<StoreEntry>)> {
+        let opened = self.0.opened()?;
+        let (share, place) = shared(opened.slot.share())?;
+        let listed = place.store.list().map_err(|fault| unusable(&fault))?;
+        let shown = place.store.shown();
+        if listed.is_empty() {
+            return Ok((shown, Vec::new()));
+        }
+        let keys = share
+            .keys(&*opened.fetch(&self.0.runtime))
+            .map_err(|fault| unusable(&fault))?;
+        let now = self.0.runtime.clock.now();
+        let entries = listed.into_iter().map(|(name, kind, sealed)| {
+            let which = if kind == "token" {
+                Which::Token
+            } else {
+                Which::Denial
+            };
+            let left_ms = seal::header(&sealed.bytes).map(|header| {
+                let by_clock = header.expiry_ms.saturating_sub(now.wall);
+                sealed.left_ms.unwrap_or(by_clock).max(0)
+            });
+            let own = (name == keys.name()).then(|| {
+                let record = keys
+                    .unseal(which, &sealed.bytes)
+                    .and_then(|record| Record::decode(&record, sealed.left_ms, now));
+                match record {
+                    Some(Record::Token(reply, life)) => OwnEntry::Token(
+                        fingerprint(reply.access_token.expose().as_bytes()),
+                        life.left_ms(now).max(0) / 1000,
+                    ),
+                    Some(Record::Rejected { .. }) => OwnEntry::Rejected,
+                    Some(Record::Denied {
+                        left_ms, denials, ..
+                    }) => OwnEntry::Denied(denials, left_ms.max(0) / 1000),
+                    None => OwnEntry::Unreadable,
+                }
+            });
+            StoreEntry {
+                name: name.chars().take(8).collect(),
+                kind,
+                left_s: left_ms.map(|ms| ms / 1000),
+                own,
+            }
+        });
+        Ok((shown, entries.collect()))
+    }
+
+    /// Removes every entry of the shared store, of whatever identity, and answers which store and how many. Processes that
+    /// run keep the tokens they have.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::store_entries`].
+    pub fn clear_store(&self) -> Result<(String, usize)> {
+        let opened = self.0.opened()?;
+        let (_, place) = shared(opened.slot.share())?;
+        let count = place.store.clear().map_err(|fault| unusable(&fault))?;
+        Ok((place.store.shown(), count))
+    }
+}
+
+fn shared(share: Option<&Share>) -> Result<(&Share, &Arc<Place>)> {
+    share.map(|share| (share, share.place())).ok_or_else(|| {
+        Error::new(Code::Config, "tokens stay in this process: store is memory")
+            .with_hint("Set store to file, or to redis://host:port.")
+    })
+}
+
+fn unusable(fault: &Fault) -> Error {
+    Error::new(
+        Code::Store,
+        format!("the shared store cannot be used: {}", fault.0),
+    )
+}

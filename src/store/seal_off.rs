@@ -1,0 +1,63 @@
+//! Stands in for the sealing of entries in a build without any shared store: there are no keys, so nothing is ever sealed.
+
+use zeroize::Zeroizing;
+
+use crate::error::{Code, Error, Result};
+use crate::secret::Secret;
+
+/// Random bytes that tell one store from another.
+pub type Salt = [u8; 16];
+
+/// Which of the two keys an entry is sealed under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The token's entry.
+    Token,
+    /// The refusal's entry.
+    Denial,
+}
+
+/// Of these there are none.
+#[derive(Debug)]
+pub enum Keys {}
+
+#[allow(clippy::missing_errors_doc, reason = "none is ever called")]
+impl Keys {
+    /// Always fails.
+    pub fn derive(_: &Salt, _: &str, _: &Secret, _: &Secret) -> Result<Keys> {
+        Err(Error::new(
+            Code::Config,
+            "this build of the library has no shared stores",
+        ))
+    }
+
+    /// Cannot be called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match *self {}
+    }
+
+    /// Cannot be called.
+    pub fn seal(&self, _: Which, _: i64, _: &[u8]) -> Result<Vec<u8>> {
+        match *self {}
+    }
+
+    /// Cannot be called.
+    #[must_use]
+    pub fn unseal(&self, _: Which, _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+        match *self {}
+    }
+}
+
+/// The clear part of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// When it stops to matter, Unix milliseconds.
+    pub expiry_ms: i64,
+}
+
+/// Nothing is an entry here.
+#[must_use]
+pub fn header(_: &[u8]) -> Option<Header> {
+    None
+}
