@@ -217,16 +217,24 @@ fn main() {
     ];
     let config = library.config(&user);
     let client = library.client(config);
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = format!("file://{}", folder.path().display());
+    let sharing = library.config(&[user[0], user[1], user[2], ("store", &store)]);
+    let sharer = library.client(sharing);
     let mut buffer = [0; 4096];
     library.copy_hit(client, &mut buffer);
+    library.copy_hit(sharer, &mut buffer);
 
     let from = [b'x'; TOKEN_LEN + 1];
     let mut to = [0; 4096];
-    let mut times: [Vec<f64>; 5] = Default::default();
+    let mut times: [Vec<f64>; 6] = Default::default();
     for _ in 0..ROUNDS {
         times[0].push(time(CALLS, || floor(&from, &mut to)));
         times[1].push(time(CALLS, || {
             library.copy_hit(black_box(client), black_box(&mut buffer));
+        }));
+        times[5].push(time(CALLS, || {
+            library.copy_hit(black_box(sharer), black_box(&mut buffer));
         }));
         times[2].push(time(CALLS, || {
             let mut token = ptr::null_mut();
@@ -264,7 +272,7 @@ fn main() {
             unsafe { (library.client_free)(other) };
         }));
     }
-    let [floor_ns, copy, get, snapshot, open_hit] = times.map(median);
+    let [floor_ns, copy, get, snapshot, open_hit, sharing_copy] = times.map(median);
 
     let shared = Shared(client);
     let hit = || {
@@ -301,6 +309,14 @@ fn main() {
         "≤ 1",
     );
     row(
+        "the same with `store=file`",
+        &format!(
+            "{sharing_copy:.0} ns, {:.2} of that without",
+            sharing_copy / copy
+        ),
+        "the same, within noise",
+    );
+    row(
         "the same on two threads",
         &format!("{:.2} × one thread's throughput", one / two),
         "≥ 1.9",
@@ -325,7 +341,9 @@ fn main() {
     // SAFETY: freed once.
     unsafe {
         (library.client_free)(client);
+        (library.client_free)(sharer);
         (library.config_free)(config);
+        (library.config_free)(sharing);
     }
 }
 

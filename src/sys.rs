@@ -96,7 +96,7 @@ pub(crate) fn pin_library() {
 }
 
 /// In a forked child: closes a descriptor whose owner was a thread of the parent and does not exist here.
-#[cfg(unix)]
+#[cfg(all(unix, feature = "store-file"))]
 pub(crate) fn close_inherited(descriptor: std::os::fd::RawFd) {
     // SAFETY: the descriptor was open in the parent at the fork, and what owned it lies on the stack of a thread that this
     // process does not have, so nothing here will use or close it again.
@@ -108,7 +108,7 @@ pub(crate) fn close_inherited(descriptor: std::os::fd::RawFd) {
 /// # Errors
 ///
 /// The system's, `AlreadyExists` among them.
-#[cfg(windows)]
+#[cfg(all(windows, feature = "store-file"))]
 pub(crate) fn create_private_folder(path: &std::path::Path) -> std::io::Result<()> {
     use core::ffi::c_void;
     use std::os::windows::ffi::OsStrExt as _;

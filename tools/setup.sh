@@ -11,6 +11,7 @@ need gcc gcc
 need g++ g++
 need nm binutils
 need valgrind valgrind
+need redis-server redis-server
 
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0

@@ -29,6 +29,7 @@ use proxy::{Plan, Way};
 
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
+#[cfg(feature = "store-redis")]
 pub(crate) use trust::client_config as tls_config;
 
 /// How long an unused connection is kept: shorter than IIS and the usual load balancers do, so that a request seldom
