@@ -14,8 +14,11 @@ use p21auth::wire::{self, Method, Request, Response, Verdict};
 use url::Url;
 use zeroize::Zeroizing;
 
+/// What a fuzzer feeds, and an ordinary test with the seeds.
+pub type Target = fn(&[u8]);
+
 /// Every target: the name of its folder in `fuzz/seeds`, and its function.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("reply", reply),
     ("verdict", verdict),
     ("base_url", base_url),
@@ -99,17 +102,17 @@ pub fn base_url(data: &[u8]) {
     let shown = base.as_str();
     assert!(!shown.ends_with('/') && !url.path().to_ascii_lowercase().ends_with("/api"));
     let host = url.host_str().expect("a host").to_ascii_lowercase();
-    let (pasted, bare) = (text.to_ascii_lowercase(), host.trim_matches(['[', ']']));
+    let (pasted, unbracketed) = (text.to_ascii_lowercase(), host.trim_matches(['[', ']']));
     // A host of letters alone is written as it was pasted, and not taken from a path or a scheme.
     if text.is_ascii()
-        && bare
+        && unbracketed
             .bytes()
             .all(|byte| byte.is_ascii_alphabetic() || byte == b'-')
     {
         let start = pasted.find("://").map_or(0, |at| at + 3);
         let rest = pasted.trim_start()[..].get(start..).unwrap_or(&pasted);
         assert!(
-            pasted.contains('%') || rest.starts_with(bare),
+            pasted.contains('%') || rest.starts_with(unbracketed),
             "{host} of {text}"
         );
     }

@@ -7,7 +7,7 @@ use p21auth::Code;
 use crate::world::Identity;
 
 /// Longer than any call of a client may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The child got a token of somebody else.
 const STRANGER: i32 = 254;

@@ -170,7 +170,7 @@ pub fn run(time: Duration, dice: &mut Dice, tally: &Tally) {
             tally.count("storms");
             let time = Duration::from_millis(1_500 + dice.below(2_500));
             storm::rage(&storms, time, dice, tally, |dice| {
-                fork_one(&identities, &weather, dice, tally)
+                fork_one(&identities, &weather, dice, tally);
             });
             calm(&storms, &identities, &weather, tally);
             for _ in 0..3 {
@@ -231,7 +231,7 @@ fn calm(storms: &[Storm], identities: &[Identity], weather: &RwLock<Weather>, ta
     storms.iter().for_each(Storm::calm);
     let mut weather = weather.write().unwrap_or_else(PoisonError::into_inner);
     // No caller is inside a call now; flights in the background may still be under way.
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     for identity in identities {
         let client = identity.client();
         while client
