@@ -274,15 +274,15 @@ fn main() {
     }
     let [floor_ns, copy, get, snapshot, open_hit, sharing_copy] = times.map(median);
 
-    let shared = Shared(client);
+    let for_all = Shared(client);
     let hit = || {
-        let shared = &shared;
+        let for_all = &for_all;
         let mut buffer = MaybeUninit::<[u8; 4096]>::uninit();
         let mut len = 0;
         // SAFETY: a buffer of that size and an out pointer.
         let status = unsafe {
             (library.token_copy)(
-                shared.0,
+                for_all.0,
                 0,
                 0,
                 buffer.as_mut_ptr().cast(),

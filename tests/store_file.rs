@@ -102,9 +102,7 @@ fn a_stopped_holder_is_named_and_nobody_asks_past_it() {
     let mut holder = Process::start(&emulator, home.path(), &[FILE]);
     holder.tell("token");
     assert!(control.wait_for("held", 1, PATIENCE));
-    let stopped = rustix::process::Pid::from_raw(i32::try_from(holder.pid()).expect("a pid"));
-    rustix::process::kill_process(stopped.expect("a pid"), rustix::process::Signal::STOP)
-        .expect("stopped");
+    holder.stop();
     let mut waiter = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "700")]);
     let answer = waiter.ask("token");
     let named = format!("process {}", holder.pid());

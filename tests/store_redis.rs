@@ -154,14 +154,12 @@ fn a_holder_that_was_stopped_past_its_lease_cannot_overwrite_a_newer_token() {
     emulator.control().hold();
     holder.tell("token");
     assert!(emulator.control().wait_for("held", 1, PATIENCE));
-    let pid =
-        rustix::process::Pid::from_raw(i32::try_from(holder.pid()).expect("a pid")).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("stopped");
+    holder.stop();
     emulator.control().release();
     let mut other = start(&emulator, homes[1].path(), &redis.url());
     let newer = other.token();
     assert_eq!(requests(&emulator), 2, "the lease has ended by itself");
-    rustix::process::kill_process(pid, rustix::process::Signal::CONT).expect("goes on");
+    holder.go_on();
     assert_eq!(
         token_in(&holder.answer()),
         newer,

@@ -48,6 +48,10 @@ fn main() {
 }
 
 /// Writes both files into `dist`, which is made if need be, and tells the number of crates.
+///
+/// # Errors
+///
+/// What could not be run, read or written.
 pub fn write_into(dist: &Path, target: Option<&str>) -> Result<usize, String> {
     let host = output("rustc", &["-vV"])?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: "));
@@ -68,6 +72,10 @@ pub fn write_into(dist: &Path, target: Option<&str>) -> Result<usize, String> {
 
 /// The crates that the library and the command line tool link for `target`: what is reached through ordinary
 /// dependencies, macros that run at build time aside.
+///
+/// # Errors
+///
+/// What could not be run, read or understood.
 pub fn linked(target: &str) -> Result<Vec<Linked>, String> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let metadata = output(
@@ -121,6 +129,10 @@ pub fn linked(target: &str) -> Result<Vec<Linked>, String> {
 }
 
 /// The text of `THIRD-PARTY-NOTICES.md`.
+///
+/// # Errors
+///
+/// What could not be run, read or understood.
 pub fn notices(crates: &[Linked], target: &str) -> Result<String, String> {
     let mut text = format!(
         "# Third-party notices\n\nThe binaries of libp21auth {} for {target} contain the following crates under the licences \

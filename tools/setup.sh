@@ -12,6 +12,8 @@ need g++ g++
 need nm binutils
 need valgrind valgrind
 need redis-server redis-server
+need nginx nginx-light
+need squid squid
 
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0

@@ -55,11 +55,19 @@ impl Nginx {
         }
     }
 
-    /// Number of requests that it answered with `status`. It logs an answer before it is done with sending it.
+    /// Number of requests that it answered with `status`, which must be one at least: it logs an answer when it is done with
+    /// it, which may be after the client has read it.
     pub fn answered(&self, status: u16) -> usize {
         let status = status.to_string();
-        let log = self.program.log("access.log");
-        log.iter().filter(|line| **line == status).count()
+        let end = std::time::Instant::now() + crate::common::PATIENCE;
+        loop {
+            let log = self.program.log("access.log");
+            let count = log.iter().filter(|line| **line == status).count();
+            if count > 0 || std::time::Instant::now() > end {
+                return count;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 }
 
@@ -90,10 +98,9 @@ fn configuration(port: u16, location: &str, setup: &Setup<'_>) -> String {
         ),
         None => ("", ""),
     };
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .iter()
-        .map(|name| format!("{name}_temp_path tmp-{name}; "))
-        .collect();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|name| format!("{name}_temp_path tmp-{name};"))
+        .join(" ");
     format!(
         "daemon off; master_process off; pid nginx.pid; error_log stderr;
 events {{ worker_connections 256; }}

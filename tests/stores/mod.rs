@@ -130,6 +130,25 @@ impl Process {
         serde_json::from_str(&self.ask("stats")).expect("JSON")
     }
 
+    /// Stops it and waits until all of it stands still: the signal alone is on its way for a while.
+    pub fn stop(&self) {
+        use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        let pid = pid.expect("a pid");
+        kill_process(pid, Signal::STOP).expect("stopped");
+        let (_, status) = waitpid(Some(pid), WaitOptions::UNTRACED)
+            .expect("a child")
+            .expect("a change");
+        assert!(status.stopped(), "it ended instead of stopping");
+    }
+
+    /// Lets it go on after [`Process::stop`].
+    pub fn go_on(&self) {
+        use rustix::process::{Pid, Signal, kill_process};
+        let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a pid"), Signal::CONT).expect("goes on");
+    }
+
     /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
