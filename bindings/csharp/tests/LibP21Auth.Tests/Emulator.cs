@@ -103,11 +103,7 @@ namespace LibP21Auth.Tests
 
         private static HttpMessageHandler TrustingHandler()
         {
-#if NET
             return new HttpClientHandler { ServerCertificateCustomValidationCallback = (a, b, c, d) => true };
-#else
-            return new WebRequestHandler { ServerCertificateValidationCallback = (a, b, c, d) => true };
-#endif
         }
 
         private string Send(HttpClient http, string method, string call, string body)

@@ -87,20 +87,7 @@ namespace LibP21Auth.Interop
                     "Write the address into the hosts file, or run on .NET 5 or newer.");
             }
             var trust = Trust.Of(options);
-#if NETFRAMEWORK
-            var handler = new WebRequestHandler();
-            if (trust != null)
-            {
-                handler.ServerCertificateValidationCallback = (_, certificate, chain, errors) =>
-                    trust.Accepts(certificate == null ? null : new X509Certificate2(certificate), chain, errors);
-            }
-#else
-            var handler = new HttpClientHandler();
-            if (trust != null)
-            {
-                handler.ServerCertificateCustomValidationCallback = (_, certificate, chain, errors) => trust.Accepts(certificate, chain, errors);
-            }
-#endif
+            var handler = trust == null ? new HttpClientHandler() : Trusting(trust);
             handler.AllowAutoRedirect = false;
             handler.AutomaticDecompression = DecompressionMethods.GZip | DecompressionMethods.Deflate;
             var proxy = Proxy(options);
@@ -111,6 +98,32 @@ namespace LibP21Auth.Interop
             }
             return handler;
         }
+#endif
+
+#if NETFRAMEWORK
+        private static HttpClientHandler Trusting(Trust trust)
+        {
+            // In the framework since 4.7.1, and all that Mono knows.
+            var property = typeof(HttpClientHandler).GetProperty("ServerCertificateCustomValidationCallback");
+            if (property != null)
+            {
+                var handler = new HttpClientHandler();
+                Func<HttpRequestMessage, X509Certificate2?, X509Chain?, SslPolicyErrors, bool> accepts =
+                    (_, certificate, chain, errors) => trust.Accepts(certificate, chain, errors);
+                property.SetValue(handler, accepts);
+                return handler;
+            }
+            return new WebRequestHandler
+            {
+                ServerCertificateValidationCallback = (_, certificate, chain, errors) =>
+                    trust.Accepts(certificate == null ? null : new X509Certificate2(certificate), chain, errors),
+            };
+        }
+#elif !NET5_0_OR_GREATER
+        private static HttpClientHandler Trusting(Trust trust) => new HttpClientHandler
+        {
+            ServerCertificateCustomValidationCallback = (_, certificate, chain, errors) => trust.Accepts(certificate, chain, errors),
+        };
 #endif
 
         /// <summary>Whether to use a proxy, and which; none given: what .NET finds in the environment or the system's settings.</summary>

@@ -1,0 +1,94 @@
+// What has to be seen from outside of a process: loading, unloading, the end. The tests run it.
+using System;
+using System.IO;
+using System.Reflection;
+using System.Threading.Tasks;
+using LibP21Auth;
+
+public static class Probe
+{
+    public static int Main(string[] args)
+    {
+        try
+        {
+            switch (args[0])
+            {
+                case "load":
+                    Console.WriteLine("loaded " + Version());
+                    return 0;
+                case "bytes":
+                    // As in a single-file application: the assembly has no place on disk.
+                    AppDomain.CurrentDomain.AssemblyResolve += (sender, e) =>
+                        Assembly.Load(File.ReadAllBytes(Path.Combine(args[1], new AssemblyName(e.Name).Name + ".dll")));
+                    Console.WriteLine("loaded " + Version() + (Location().Length == 0 ? " from memory" : " from " + Location()));
+                    return 0;
+                case "exit":
+                    return Exit(args[1]);
+#if NETFRAMEWORK
+                case "shadow":
+                    return Shadow(args[1]);
+#endif
+                default:
+                    return 2;
+            }
+        }
+        catch (DllNotFoundException error)
+        {
+            Console.WriteLine(error.Message);
+            return 1;
+        }
+    }
+
+    private static string Version() { return P21Auth.NativeVersion; }
+
+    private static string Location() { return typeof(P21Auth).Assembly.Location; }
+
+    /// <summary>Ends while a request is under way, one caller waits in the library and another awaits.</summary>
+    private static int Exit(string baseUrl)
+    {
+        var manager = new TokenManager(baseUrl, "demo", "demo-password");
+        var awaiting = manager.GetTokenAsync();
+        var waiting = Task.Run(() => manager.GetToken());
+        Console.In.ReadLine();
+        return awaiting.IsCompleted || waiting.IsCompleted ? 3 : 0;
+    }
+
+#if NETFRAMEWORK
+    private static int Shadow(string folder)
+    {
+        var domain = AppDomain.CreateDomain("shadow", null, new AppDomainSetup
+        {
+            ApplicationBase = AppDomain.CurrentDomain.BaseDirectory,
+            ApplicationName = "probe",
+            ShadowCopyFiles = "true",
+            CachePath = folder,
+        });
+        var inside = (Inside)domain.CreateInstanceAndUnwrap(typeof(Inside).Assembly.FullName, typeof(Inside).FullName);
+        Console.WriteLine(inside.Report());
+        try
+        {
+            inside.Fail();
+        }
+        catch (Exception error)
+        {
+            // An exception crosses the border of the domain whole.
+            Console.WriteLine(error.GetType().Name + " " + ((IP21Error)error).Code);
+        }
+        AppDomain.Unload(domain);
+        Console.WriteLine("unloaded");
+        return 0;
+    }
+
+    public sealed class Inside : MarshalByRefObject
+    {
+        public string Report()
+        {
+            string location = typeof(P21Auth).Assembly.Location;
+            bool copied = Path.GetDirectoryName(location) != AppDomain.CurrentDomain.BaseDirectory.TrimEnd('/');
+            return "loaded " + P21Auth.NativeVersion + (copied ? " from a copy" : " from " + location);
+        }
+
+        public void Fail() { new TokenManager(new P21Options { BaseUrl = "https://p21.example.com" }); }
+    }
+#endif
+}
