@@ -2,6 +2,7 @@
 using System;
 using System.IO;
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Threading.Tasks;
 using LibP21Auth;
 
@@ -39,8 +40,11 @@ public static class Probe
         }
     }
 
+    // Not inlined, so that the assembly is not wanted before the handler for it is there.
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static string Version() { return P21Auth.NativeVersion; }
 
+    [MethodImpl(MethodImplOptions.NoInlining)]
     private static string Location() { return typeof(P21Auth).Assembly.Location; }
 
     /// <summary>Ends while a request is under way, one caller waits in the library and another awaits.</summary>

@@ -10,6 +10,7 @@ namespace LibP21Auth.Interop
     {
         private readonly ClientHandle handle;
         private readonly long* word;
+        private volatile uint timeoutMs;
 
         internal NativeClient(P21Options options)
         {
@@ -18,6 +19,7 @@ namespace LibP21Auth.Interop
                 handle = Open(config);
             }
             word = WordOf(handle);
+            timeoutMs = TimeoutOf(options);
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
@@ -48,14 +50,26 @@ namespace LibP21Auth.Interop
                 int status = NativeMethods.p21_client_update(handle.Key, config, out var error);
                 Done(status, error);
             }
+            timeoutMs = TimeoutOf(options);
         }
+
+        /// <summary>The longest a call may wait: 30 s unless the options say otherwise.</summary>
+        private static uint TimeoutOf(P21Options options) => (uint)(options.Timeout ?? TimeSpan.FromSeconds(30)).TotalMilliseconds;
 
         /// <summary>A token, or <see langword="null"/> where it may not wait and would have to.</summary>
         internal Issued? Token(TokenFlags flags, uint waitMs, uint minValidS, bool withResponse)
         {
             // Before the call, so that a change during it is seen at the next one.
             long generation = Generation;
-            int status = NativeMethods.p21_token_snapshot(handle.Key, (uint)flags, waitMs, minValidS, out var token, out var error);
+            int status;
+            TokenHandle token;
+            ErrorHandle error;
+            var patience = new Patience(waitMs == 0 ? timeoutMs : waitMs);
+            do
+            {
+                status = NativeMethods.p21_token_snapshot(handle.Key, (uint)flags, patience.Slice, minValidS, out token, out error);
+            }
+            while (patience.GoesOn(status, error));
             using (token)
             {
                 if (status == (int)P21ErrorCode.Pending)
@@ -85,7 +99,15 @@ namespace LibP21Auth.Interop
         /// <summary>The UI server's URL, or <see langword="null"/> where it may not wait and would have to.</summary>
         internal string? UiUrl(TokenFlags flags)
         {
-            int status = NativeMethods.p21_ui_url(handle.Key, (uint)flags, 0, out var url, out var error);
+            int status;
+            NativeString url;
+            ErrorHandle error;
+            var patience = new Patience(timeoutMs);
+            do
+            {
+                status = NativeMethods.p21_ui_url(handle.Key, (uint)flags, patience.Slice, out url, out error);
+            }
+            while (patience.GoesOn(status, error));
             using (url)
             {
                 if (status == (int)P21ErrorCode.Pending)
