@@ -4,46 +4,23 @@
 //! server while the others wait for what it publishes; and what came of it, a refusal included, is published before the
 //! lease is given back and before any waiter of this process is released.
 
+mod link;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+pub use link::{Found, Seen};
+use link::{Link, REMEMBER_DENIAL_MS, read, seal};
 
 use super::commit::{Pace, cool_down_ms};
 use super::slot::{Fetch, Fetched};
 use crate::clock::{Clock, Now, duration, millis};
 use crate::error::{Code, Error, Result};
-use crate::fork;
-use crate::log::{self, Level};
-use crate::store::record::{Record, token_hash};
-use crate::store::seal::{Keys, Salt, Which};
-use crate::store::{Attempt, Change, Fault, Keep, Lease, Loaded, Place, Published, Sealed};
-use crate::token::{Life, Reply};
-
-/// A refusal is remembered for so long after its cool-down, so that the next one in a row waits longer, also in a process
-/// that was not there for the first.
-const REMEMBER_DENIAL_MS: i64 = 24 * 3_600_000;
-
-/// A token from the store.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// What the reply said that brought it.
-    pub reply: Reply,
-    /// Its life, counted on this process' clocks.
-    pub life: Life,
-    /// SHA-256 of the access token.
-    pub hash: [u8; 32],
-}
-
-/// What the store says of an identity.
-#[derive(Clone, Debug, Default)]
-pub struct Seen {
-    /// An unexpired token.
-    pub token: Option<Found>,
-    /// The token with this hash is dead; when it was asked for, unless the next may follow at once.
-    pub rejected: Option<([u8; 32], Option<Now>)>,
-    /// The server refused the credentials: what it said, milliseconds left, refusals in a row.
-    pub denied: Option<(Error, i64, u32)>,
-}
+use crate::store::record::Record;
+use crate::store::seal::{Keys, Which};
+use crate::store::{Attempt, Change, Fault, Lease, Place, Published};
+use crate::token::Life;
 
 /// How a flight ended.
 pub enum Landed {
@@ -94,12 +71,6 @@ pub struct Ended {
     pub denials: u32,
 }
 
-/// The keys of an identity in one store.
-struct Link {
-    place: Arc<Place>,
-    keys: Mutex<Option<(Salt, Arc<Keys>)>>,
-}
-
 /// One identity's share in the stores.
 pub struct Share {
     /// The widest first. Beyond the last there is the process alone.
@@ -123,13 +94,7 @@ impl Share {
     /// A share in these stores; `None` when there are none.
     #[must_use]
     pub fn new(places: Vec<Arc<Place>>, required: bool) -> Option<Share> {
-        let links: Vec<Link> = places
-            .into_iter()
-            .map(|place| Link {
-                place,
-                keys: Mutex::default(),
-            })
-            .collect();
+        let links: Vec<Link> = places.into_iter().map(Link::new).collect();
         (!links.is_empty()).then_some(Share {
             links,
             required,
@@ -423,176 +388,6 @@ impl Share {
             }
         }
     }
-}
-
-impl Link {
-    fn with<R>(&self, work: impl FnOnce(&mut Option<(Salt, Arc<Keys>)>) -> R) -> R {
-        fork::section(|| work(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn known(&self) -> Option<(Salt, Arc<Keys>)> {
-        self.with(|keys| keys.clone())
-    }
-
-    fn failed(&self, fault: Fault, now: Now) {
-        let message = fault.0.clone();
-        if self.place.failed(fault, now) {
-            log::record(Level::Warn, "store.degraded", &message);
-        }
-    }
-
-    fn drop_token(
-        &self,
-        keys: &Keys,
-        dropped: Option<([u8; 32], Life)>,
-        lifted: bool,
-        clock: &dyn Clock,
-    ) -> Result<(), Fault> {
-        // Somebody who holds the lease is about to replace the token anyway.
-        let Attempt::Got(lease) = self.place.store.try_lease(keys.name())? else {
-            return Ok(());
-        };
-        let now = clock.now();
-        let seen = read(keys, &self.place.store.load(keys.name())?, now);
-        let token = match (seen.token, dropped) {
-            (Some(found), Some((hash, _))) if found.hash == hash => Some(found),
-            (Some(found), None) if lifted => Some(found),
-            _ => None,
-        };
-        let token = token
-            .map(|found| {
-                let record = Record::Rejected {
-                    sha256: found.hash,
-                    sent: (!lifted).then_some(found.life.sent),
-                };
-                seal(
-                    keys,
-                    Which::Token,
-                    &record,
-                    found.life.left_ms(now).max(60_000),
-                    now,
-                )
-            })
-            .transpose()?;
-        let denial = seen
-            .denied
-            .filter(|(_, left_ms, _)| lifted && *left_ms > 0)
-            .map(|(error, _, denials)| {
-                let record = Record::Denied {
-                    error,
-                    left_ms: 0,
-                    denials,
-                };
-                seal(keys, Which::Denial, &record, REMEMBER_DENIAL_MS, now)
-            })
-            .transpose()?;
-        if token.is_some() || denial.is_some() {
-            lease.publish(&Change {
-                token: token.as_ref().map(Fresh::keep),
-                denial: denial.as_ref().map(|denial| Some(denial.keep())),
-            })?;
-        }
-        Ok(())
-    }
-
-    /// The keys, made once: of the store's salt, which is made too if there is none.
-    fn derive(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
-        match self.known() {
-            Some((_, keys)) => Ok(keys),
-            None => self.derive_anew(fetch),
-        }
-    }
-
-    fn derive_anew(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
-        // A store that lost its salt gets it back from whoever comes first, so that a fleet goes on agreeing on names.
-        let mut proposed = Salt::default();
-        match self.known() {
-            Some((salt, _)) => proposed = salt,
-            None => getrandom::fill(&mut proposed)
-                .map_err(|_| Fault::new("the operating system gives no random bytes"))?,
-        }
-        let salt = self.place.store.salt(&proposed)?;
-        if let Some((known, keys)) = self.known()
-            && known == salt
-        {
-            return Ok(keys);
-        }
-        let keys = fetch
-            .store_keys(&salt)
-            .map_err(|error| Fault::new(error.message()))?;
-        let keys = Arc::new(keys);
-        self.with(|known| *known = Some((salt, Arc::clone(&keys))));
-        Ok(keys)
-    }
-
-    /// What the store holds now; should its salt be another one than ours, ours are not its keys any more.
-    fn look(&self, keys: &mut Arc<Keys>, flying: &Flying<'_>) -> Result<Seen, Fault> {
-        let mut loaded = self.place.store.load(keys.name())?;
-        let known = self.known().map(|(salt, _)| salt);
-        if loaded.salt.is_none() || loaded.salt != known {
-            *keys = self.derive_anew(flying.fetch)?;
-            loaded = self.place.store.load(keys.name())?;
-        }
-        Ok(read(keys, &loaded, flying.clock.now()))
-    }
-}
-
-/// Understands what was loaded; what it cannot understand is not there.
-fn read(keys: &Keys, loaded: &Loaded, now: Now) -> Seen {
-    let open = |which, sealed: &Option<Sealed>| {
-        let sealed = sealed.as_ref()?;
-        Record::decode(&keys.unseal(which, &sealed.bytes)?, sealed.left_ms, now)
-    };
-    let mut seen = Seen::default();
-    match open(Which::Token, &loaded.token) {
-        Some(Record::Token(reply, life)) if life.left_ms(now) > 0 => {
-            let hash = token_hash(reply.access_token.expose());
-            seen.token = Some(Found { reply, life, hash });
-        }
-        Some(Record::Rejected { sha256, sent }) => seen.rejected = Some((sha256, sent)),
-        _ => {}
-    }
-    if let Some(Record::Denied {
-        error,
-        left_ms,
-        denials,
-    }) = open(Which::Denial, &loaded.denial)
-    {
-        seen.denied = Some((error, left_ms, denials));
-    }
-    seen
-}
-
-/// A sealed entry that is about to be written.
-struct Fresh {
-    bytes: Vec<u8>,
-    keep_ms: i64,
-}
-
-impl Fresh {
-    fn keep(&self) -> Keep<'_> {
-        Keep {
-            bytes: &self.bytes,
-            keep_ms: self.keep_ms,
-        }
-    }
-}
-
-fn seal(
-    keys: &Keys,
-    which: Which,
-    record: &Record,
-    keep_ms: i64,
-    now: Now,
-) -> Result<Fresh, Fault> {
-    let bytes = keys
-        .seal(
-            which,
-            now.wall.saturating_add(keep_ms),
-            &record.encode(now, keep_ms),
-        )
-        .map_err(|error| Fault::new(error.message()))?;
-    Ok(Fresh { bytes, keep_ms })
 }
 
 fn left(flying: &Flying<'_>, end: i64) -> Duration {
