@@ -3,170 +3,41 @@
 //! The current token is read without a lock. Everything else lives behind the gate's mutex, which is only taken inside a
 //! [`fork::section`] and only for a moment: deciding, starting a flight, landing one.
 
+mod answers;
+mod landing;
 mod sharing;
+mod types;
+mod ui;
+mod waiting;
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::classify::{Ask, Decision, Entry, Failure, Held, Windows, classify};
+use super::classify::{Ask, Decision, Entry, Held, classify};
 use super::commit::{Outcome, Pace, commit};
 use super::flight::{Flight, Pulse, Spawn};
-use super::share::{Ended, Flying, Health, Landed, Share};
-use crate::clock::{Clock, Now, duration, millis};
+use super::share::{Ended, Flying, Landed, Share};
+use crate::clock::{Clock, Now};
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::log::{self, Level};
-use crate::options::AuthMode;
 use crate::store::record::token_hash;
-use crate::store::seal::{Keys, Salt};
 use crate::token::{Life, Reply, Token};
+use answers::{not_cached, replay};
+use landing::{Job, Landing, unpanicked};
 use sharing::{Shared, Wanted};
-
-/// What a token request brought.
-pub struct Fetched {
-    /// What the reply said.
-    pub reply: Reply,
-    /// Its effective life.
-    pub life: Life,
-    /// Server clock minus ours, in seconds; 0 below 30 s.
-    pub skew_s: i64,
-}
-
-/// What the router said.
-pub enum Routed {
-    /// The UI server's URL.
-    Url(String),
-    /// It rejected the token as bad or expired; the error is what a caller gets if a new one fares no better.
-    Rejected(Error),
-}
-
-/// How a slot reaches the server. One for each client, since the slot itself keeps no secret.
-pub trait Fetch: Send + Sync {
-    /// Asks for a token, retries included, within `limit`. `on_try` is called for each request that goes out.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the server or the network has to say.
-    fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched>;
-
-    /// Asks the router for the UI server's URL.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the server or the network has to say, except a rejected token.
-    fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed>;
-
-    /// The keys of the identity's entries in the shared store with this salt: takes some 20 ms for a password.
-    ///
-    /// # Errors
-    ///
-    /// `NoMemory`; `Config` when the file with the store key cannot be read.
-    fn store_keys(&self, salt: &Salt) -> Result<Keys>;
-}
-
-/// What belongs to the slot: the first client that opens an identity decides.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotOptions {
-    /// `min_refresh_interval_s` in milliseconds.
-    pub min_refresh_interval_ms: i64,
-    /// `bad_credentials_cooldown_s` in milliseconds.
-    pub cooldown_ms: i64,
-    /// `default_lifetime_s` in milliseconds.
-    pub default_lifetime_ms: i64,
-    /// `max_retries`.
-    pub max_retries: u32,
-    /// `max_response_bytes`.
-    pub max_response_bytes: usize,
-    /// `user_agent`.
-    pub user_agent: String,
-}
-
-/// What may be said of an identity in public.
-#[derive(Clone, Debug)]
-pub struct SlotInfo {
-    /// Normalised base URL.
-    pub base_url: String,
-    /// How it asks.
-    pub auth_mode: AuthMode,
-    /// First 8 hex digits of a hash that leaves the secret out.
-    pub fingerprint: String,
-}
-
-/// What happened so far. Hits are not counted.
-#[derive(Default)]
-pub struct Counters {
-    /// Token requests that went out, retries included.
-    pub token_requests: AtomicU64,
-    /// Tokens that came.
-    pub refreshes: AtomicU64,
-    /// Calls that waited for a flight which another call had started.
-    pub shared_waits: AtomicU64,
-    /// Rejected tokens that were dropped.
-    pub rejections: AtomicU64,
-    /// Requests to the router.
-    pub ui_requests: AtomicU64,
-}
-
-/// What a call brings along.
-pub struct Caller<'a> {
-    /// Its client's windows.
-    pub windows: Windows,
-    /// How long it may wait.
-    pub wait: Duration,
-    /// Whether it wants `Pending` instead of waiting.
-    pub no_wait: bool,
-    /// Whether its client is still open, and on this slot.
-    pub presence: &'a dyn Fn() -> Presence,
-    /// How to ask the server, once that is needed; `None`: the client's credentials have changed, it belongs elsewhere now.
-    pub fetch: &'a dyn Fn(Need) -> Result<Option<Arc<dyn Fetch>>>,
-}
-
-/// Where a waiting call's client is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
-    /// Open on this slot.
-    Here,
-    /// Updated: on another slot now.
-    Moved,
-    /// Freed.
-    Closed,
-}
-
-/// What a request is to be sent for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
-    /// A token.
-    Token,
-    /// The UI server's URL, with a token at hand.
-    UiUrl,
-}
-
-/// How a call ended.
-pub enum Waited<T> {
-    /// With what it wanted.
-    Got(T),
-    /// Its client now belongs to another slot: ask that one.
-    Moved,
-}
+pub use types::*;
+use ui::Ui;
+use waiting::Step;
 
 /// A client that is open on the slot.
 struct Open {
     word: &'static AtomicU64,
     timeout: Duration,
-}
-
-#[derive(Default)]
-struct Ui {
-    /// URL and the generation of the token it was asked with.
-    url: Option<(u64, Arc<str>)>,
-    asked: Option<Now>,
-    flight: Option<Arc<Flight<Arc<str>>>>,
-    entry: Entry,
 }
 
 struct Gate {
@@ -206,26 +77,6 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 #[must_use]
 pub fn next_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// What one look at the gate led to.
-enum Step<T> {
-    Have(T),
-    Wait {
-        flight: Arc<Flight<T>>,
-        pulse: Arc<Pulse>,
-        fallback: Option<T>,
-        started: bool,
-    },
-    /// Nothing may be sent for so long; nothing is under way.
-    Hold {
-        pulse: Arc<Pulse>,
-        seen: u64,
-        left_ms: i64,
-    },
-    Fail(Error),
-    /// A flight is needed and the caller has not said how yet.
-    NeedFetch,
 }
 
 impl Slot {
@@ -314,103 +165,6 @@ impl Slot {
                 token.map_or(result, |token| Ok(Waited::Got(token)))
             }
             _ => result,
-        }
-    }
-
-    /// The loop that tokens and UI URLs share: look at the gate, start or join a flight, wait, look again.
-    fn wait_for<T: Clone>(
-        &self,
-        caller: &Caller<'_>,
-        force: bool,
-        step: impl Fn(Option<Arc<dyn Fetch>>) -> Step<T>,
-        need: Need,
-    ) -> Result<Waited<T>> {
-        let deadline = self.clock.now().mono.saturating_add(millis(caller.wait));
-        let left = || duration(deadline.saturating_sub(self.clock.now().mono));
-        let mut fetch = None;
-        loop {
-            match (caller.presence)() {
-                Presence::Here => {}
-                Presence::Moved => return Ok(Waited::Moved),
-                Presence::Closed => return Err(closed()),
-            }
-            match step(fetch.take()) {
-                Step::Have(value) => return Ok(Waited::Got(value)),
-                Step::Fail(error) => return Err(error),
-                Step::NeedFetch => match (caller.fetch)(need)? {
-                    Some(how) => fetch = Some(how),
-                    None => return Ok(Waited::Moved),
-                },
-                Step::Hold {
-                    pulse,
-                    seen,
-                    left_ms,
-                } => {
-                    let wait = duration(left_ms);
-                    if caller.no_wait {
-                        return Err(pending().with_retry_after(wait));
-                    }
-                    let most = left();
-                    if most.is_zero() {
-                        return Err(timed_out(need).with_retry_after(wait));
-                    }
-                    pulse.wait(seen, most.min(wait), &*self.clock);
-                }
-                Step::Wait {
-                    flight,
-                    pulse,
-                    fallback,
-                    started,
-                } => {
-                    if !started {
-                        self.counters.shared_waits.fetch_add(1, Ordering::Relaxed);
-                    }
-                    return self.ride(
-                        &flight,
-                        &pulse,
-                        fallback.filter(|_| !force),
-                        caller,
-                        deadline,
-                        need,
-                    );
-                }
-            }
-        }
-    }
-
-    /// Waits for a flight within the caller's time.
-    fn ride<T: Clone>(
-        &self,
-        flight: &Flight<T>,
-        pulse: &Pulse,
-        fallback: Option<T>,
-        caller: &Caller<'_>,
-        deadline: i64,
-        need: Need,
-    ) -> Result<Waited<T>> {
-        loop {
-            let seen = pulse.seen();
-            if let Some(result) = flight.result() {
-                return match (result, fallback) {
-                    (Ok(value), _) | (Err(_), Some(value)) => Ok(Waited::Got(value)),
-                    (Err(error), None) => Err(error),
-                };
-            }
-            match (caller.presence)() {
-                Presence::Here => {}
-                Presence::Moved => return Ok(Waited::Moved),
-                Presence::Closed => return Err(closed()),
-            }
-            if caller.no_wait {
-                return fallback.map(Waited::Got).ok_or_else(pending);
-            }
-            let left = duration(deadline.saturating_sub(self.clock.now().mono));
-            if left.is_zero() {
-                return fallback
-                    .map(Waited::Got)
-                    .ok_or_else(|| timed_out(need).with_retry_after(Duration::ZERO));
-            }
-            pulse.wait(seen, left, &*self.clock);
         }
     }
 
@@ -768,184 +522,6 @@ impl Slot {
         })
     }
 
-    /// The UI server's URL for the current token, asked for once in each generation.
-    ///
-    /// # Errors
-    ///
-    /// As [`Slot::acquire`], and the router's own errors.
-    pub fn ui_url(self: &Arc<Slot>, ask: &Ask, caller: &Caller<'_>) -> Result<Waited<Arc<str>>> {
-        let started = self.clock.now();
-        let plain = Ask {
-            force: false,
-            ..*ask
-        };
-        let token = match self.acquire(&plain, caller)? {
-            Waited::Got(token) => token,
-            Waited::Moved => return Ok(Waited::Moved),
-        };
-        let spent = duration(self.clock.now().mono.saturating_sub(started.mono));
-        let caller = Caller {
-            wait: caller.wait.saturating_sub(spent),
-            ..*caller
-        };
-        let step = |fetch: Option<Arc<dyn Fetch>>| self.ui_step(ask, &caller, &token, fetch);
-        self.wait_for(&caller, ask.force, step, Need::UiUrl)
-    }
-
-    fn ui_step(
-        self: &Arc<Slot>,
-        ask: &Ask,
-        caller: &Caller<'_>,
-        token: &Arc<Token>,
-        fetch: Option<Arc<dyn Fetch>>,
-    ) -> Step<Arc<str>> {
-        let now = self.clock.now();
-        let (step, job) = self.gate(|gate| {
-            let ui = &gate.ui;
-            let cached = ui
-                .url
-                .as_ref()
-                .filter(|(generation, _)| *generation == token.generation)
-                .map(|(_, url)| Arc::clone(url));
-            let recent = ui
-                .asked
-                .is_some_and(|asked| now.since(asked) < self.options.min_refresh_interval_ms);
-            match cached {
-                Some(url) if !ask.force || recent => return (Step::Have(url), None),
-                None if ask.cached_only => {
-                    let error = Error::new(Code::NoCachedToken, "no UI server URL is cached")
-                        .with_hint("Ask without P21_CACHED_ONLY.");
-                    return (Step::Fail(error), None);
-                }
-                _ => {}
-            }
-            if let Some(flight) = &ui.flight {
-                return (
-                    Step::Wait {
-                        flight: Arc::clone(flight),
-                        pulse: Arc::clone(&gate.pulse),
-                        fallback: None,
-                        started: false,
-                    },
-                    None,
-                );
-            }
-            if let Some(failure) = ui
-                .entry
-                .failure
-                .as_ref()
-                .filter(|failure| failure.left_ms(now) > 0)
-            {
-                return (Step::Fail(replay(failure, failure.left_ms(now), now)), None);
-            }
-            let Some(fetch) = fetch else {
-                return (Step::NeedFetch, None);
-            };
-            let flight = Flight::new();
-            let limit = gate.flight_limit(caller.wait);
-            let job = self.ui_job(
-                Arc::clone(&flight),
-                fetch,
-                Arc::clone(token),
-                caller.windows,
-                limit,
-            );
-            gate.ui.flight = Some(Arc::clone(&flight));
-            (
-                Step::Wait {
-                    flight,
-                    pulse: Arc::clone(&gate.pulse),
-                    fallback: None,
-                    started: true,
-                },
-                Some(job),
-            )
-        });
-        if let Some(job) = job {
-            self.launch(job);
-        }
-        step
-    }
-
-    /// Asks the router; a rejected token is reported, replaced and tried once more.
-    fn ui_job(
-        self: &Arc<Slot>,
-        flight: Arc<Flight<Arc<str>>>,
-        fetch: Arc<dyn Fetch>,
-        token: Arc<Token>,
-        windows: Windows,
-        limit: Duration,
-    ) -> Job {
-        let slot = Arc::clone(self);
-        let landing =
-            Landing::new(move |result: Result<(u64, Arc<str>)>| slot.land_ui(&flight, result));
-        let slot = Arc::clone(self);
-        Box::new(move || {
-            let count = || {
-                slot.counters.ui_requests.fetch_add(1, Ordering::Relaxed);
-            };
-            let end = slot.clock.now().mono.saturating_add(millis(limit));
-            let left = || duration(end.saturating_sub(slot.clock.now().mono));
-            landing.land(unpanicked(|| {
-                match fetch.ui_url(&token, left(), &count)? {
-                    Routed::Url(url) => return Ok((token.generation, Arc::from(url))),
-                    Routed::Rejected(_) => slot.reject(token.value()),
-                };
-                let how = |_| Ok(Some(Arc::clone(&fetch)));
-                let caller = Caller {
-                    windows,
-                    wait: left(),
-                    no_wait: false,
-                    presence: &|| Presence::Here,
-                    fetch: &how,
-                };
-                let Waited::Got(token) = slot.acquire(&Ask::default(), &caller)? else {
-                    return Err(Error::new(
-                        Code::Internal,
-                        "a flight's credentials cannot change",
-                    ));
-                };
-                match fetch.ui_url(&token, left(), &count)? {
-                    Routed::Url(url) => Ok((token.generation, Arc::from(url))),
-                    Routed::Rejected(error) => Err(error),
-                }
-            }));
-        })
-    }
-
-    fn land_ui(&self, flight: &Arc<Flight<Arc<str>>>, result: Result<(u64, Arc<str>)>) {
-        let now = self.clock.now();
-        self.gate(|gate| {
-            let told = match result {
-                Ok((generation, url)) => {
-                    gate.ui.entry = Entry::default();
-                    gate.ui.url = Some((generation, Arc::clone(&url)));
-                    gate.ui.asked = Some(now);
-                    Ok(url)
-                }
-                Err(error) => {
-                    gate.note_failure(&error, now);
-                    commit(
-                        &mut gate.ui.entry,
-                        Outcome::Failed(error.clone()),
-                        Pace { cooldown_ms: 0 },
-                        now,
-                        &self.random,
-                    );
-                    Err(gate
-                        .ui
-                        .entry
-                        .failure
-                        .as_ref()
-                        .map_or(error, |failure| failure.error.clone()))
-                }
-            };
-            gate.ui.flight = None;
-            flight.finish(told);
-            gate.pulse.beat();
-        });
-    }
-
     /// A client opens: its generation word is told of changes, and its timeout counts for flights.
     pub fn attach(&self, word: &'static AtomicU64, timeout: Duration) {
         self.gate(|gate| {
@@ -1032,41 +608,6 @@ impl Slot {
     }
 }
 
-/// What [`Slot::reject`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// It was the current token and is gone.
-    pub dropped: bool,
-    /// Too many young tokens were rejected; no request for a while.
-    pub given_up: bool,
-}
-
-/// A slot at one moment, for the stats.
-pub struct Status {
-    /// The current token.
-    pub token: Option<Arc<Token>>,
-    /// The moment.
-    pub now: Now,
-    /// A cool-down or backoff in force.
-    pub failure: Option<Failure>,
-    /// Failures so far, by the name of their code.
-    pub failures: Vec<(&'static str, u64)>,
-    /// The last one, and when.
-    pub last_error: Option<(Error, Now)>,
-    /// The UI server's URL last seen.
-    pub ui_url: Option<Arc<str>>,
-    /// Server clock minus ours.
-    pub skew_s: i64,
-    /// Clients that share the slot.
-    pub open_clients: usize,
-    /// Whether a flight is under way.
-    pub refreshing: bool,
-    /// How the shared store fares; `None` without one.
-    pub store: Option<Health>,
-    /// Tokens taken over from other processes.
-    pub adoptions: u64,
-}
-
 impl Gate {
     /// The token that a caller would get may have changed: every word of the slot's clients changes.
     fn announce(&self) {
@@ -1093,56 +634,6 @@ impl Gate {
     }
 }
 
-type Job = Box<dyn FnOnce() + Send>;
-
-/// Lands a flight exactly once: with its result, or, if the job is dropped unrun or its thread dies, with an error. So a
-/// gate never stays shut.
-struct Landing<T, F: FnOnce(Result<T>)> {
-    land: Option<F>,
-    result: std::marker::PhantomData<fn(T)>,
-}
-
-impl<T, F: FnOnce(Result<T>)> Landing<T, F> {
-    fn new(land: F) -> Landing<T, F> {
-        Landing {
-            land: Some(land),
-            result: std::marker::PhantomData,
-        }
-    }
-
-    fn land(mut self, result: Result<T>) {
-        if let Some(land) = self.land.take() {
-            land(result);
-        }
-    }
-}
-
-impl<T, F: FnOnce(Result<T>)> Drop for Landing<T, F> {
-    fn drop(&mut self) {
-        if let Some(land) = self.land.take() {
-            let error = if std::thread::panicking() {
-                Error::new(Code::Panic, "the token request failed inside the library")
-            } else {
-                Error::new(
-                    Code::NoMemory,
-                    "no thread could be started for the token request",
-                )
-                .with_hint("The process has reached its limit of threads or memory.")
-            };
-            land(Err(error));
-        }
-    }
-}
-
-fn unpanicked<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
-        Err(
-            Error::new(Code::Panic, "the request failed inside the library")
-                .with_hint("Please report it; the next call starts afresh."),
-        )
-    })
-}
-
 /// What the decision needs of a token.
 #[inline]
 #[must_use]
@@ -1160,49 +651,4 @@ fn same_secret(a: &str, b: &str) -> bool {
             .zip(b.bytes())
             .fold(0, |difference, (x, y)| difference | (x ^ y))
             == 0
-}
-
-/// The failure again, with the time that is left.
-fn replay(failure: &Failure, left_ms: i64, now: Now) -> Error {
-    let at = std::time::UNIX_EPOCH + duration(now.wall.saturating_add(left_ms));
-    failure
-        .error
-        .clone()
-        .with_note(&format!(
-            "next try in {} s, at {}",
-            (left_ms.saturating_add(999)) / 1000,
-            httpdate::fmt_http_date(at)
-        ))
-        .with_retry_after(duration(left_ms))
-}
-
-fn closed() -> Error {
-    Error::new(
-        Code::Closed,
-        "the client was freed while this call was using it",
-    )
-}
-
-fn pending() -> Error {
-    Error::new(Code::Pending, "the token is being fetched")
-        .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
-}
-
-fn not_cached() -> Error {
-    Error::new(Code::NoCachedToken, "no unexpired token is cached")
-        .with_hint("Ask without P21_CACHED_ONLY to fetch one.")
-}
-
-fn timed_out(need: Need) -> Error {
-    let what = match need {
-        Need::Token => "the access token",
-        Need::UiUrl => "the UI server's URL",
-    };
-    Error::new(
-        Code::Timeout,
-        format!("{what} did not arrive within the time given to this call"),
-    )
-    .with_hint(
-        "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
-    )
 }

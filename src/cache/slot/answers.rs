@@ -1,0 +1,51 @@
+//! What callers are told when there is no token for them.
+
+use super::Need;
+use crate::cache::classify::Failure;
+use crate::clock::{Now, duration};
+use crate::error::{Code, Error};
+
+/// The failure again, with the time that is left.
+pub(super) fn replay(failure: &Failure, left_ms: i64, now: Now) -> Error {
+    let at = std::time::UNIX_EPOCH + duration(now.wall.saturating_add(left_ms));
+    failure
+        .error
+        .clone()
+        .with_note(&format!(
+            "next try in {} s, at {}",
+            (left_ms.saturating_add(999)) / 1000,
+            httpdate::fmt_http_date(at)
+        ))
+        .with_retry_after(duration(left_ms))
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(
+        Code::Closed,
+        "the client was freed while this call was using it",
+    )
+}
+
+pub(super) fn pending() -> Error {
+    Error::new(Code::Pending, "the token is being fetched")
+        .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
+}
+
+pub(super) fn not_cached() -> Error {
+    Error::new(Code::NoCachedToken, "no unexpired token is cached")
+        .with_hint("Ask without P21_CACHED_ONLY to fetch one.")
+}
+
+pub(super) fn timed_out(need: Need) -> Error {
+    let what = match need {
+        Need::Token => "the access token",
+        Need::UiUrl => "the UI server's URL",
+    };
+    Error::new(
+        Code::Timeout,
+        format!("{what} did not arrive within the time given to this call"),
+    )
+    .with_hint(
+        "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
+    )
+}

@@ -1,0 +1,175 @@
+//! What a slot is told and what it answers.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::cache::classify::{Failure, Windows};
+use crate::cache::share::Health;
+use crate::clock::Now;
+use crate::error::{Error, Result};
+use crate::options::AuthMode;
+use crate::store::seal::{Keys, Salt};
+use crate::token::{Life, Reply, Token};
+
+/// What a token request brought.
+pub struct Fetched {
+    /// What the reply said.
+    pub reply: Reply,
+    /// Its effective life.
+    pub life: Life,
+    /// Server clock minus ours, in seconds; 0 below 30 s.
+    pub skew_s: i64,
+}
+
+/// What the router said.
+pub enum Routed {
+    /// The UI server's URL.
+    Url(String),
+    /// It rejected the token as bad or expired; the error is what a caller gets if a new one fares no better.
+    Rejected(Error),
+}
+
+/// How a slot reaches the server. One for each client, since the slot itself keeps no secret.
+pub trait Fetch: Send + Sync {
+    /// Asks for a token, retries included, within `limit`. `on_try` is called for each request that goes out.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server or the network has to say.
+    fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched>;
+
+    /// Asks the router for the UI server's URL.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server or the network has to say, except a rejected token.
+    fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed>;
+
+    /// The keys of the identity's entries in the shared store with this salt: takes some 20 ms for a password.
+    ///
+    /// # Errors
+    ///
+    /// `NoMemory`; `Config` when the file with the store key cannot be read.
+    fn store_keys(&self, salt: &Salt) -> Result<Keys>;
+}
+
+/// What belongs to the slot: the first client that opens an identity decides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SlotOptions {
+    /// `min_refresh_interval_s` in milliseconds.
+    pub min_refresh_interval_ms: i64,
+    /// `bad_credentials_cooldown_s` in milliseconds.
+    pub cooldown_ms: i64,
+    /// `default_lifetime_s` in milliseconds.
+    pub default_lifetime_ms: i64,
+    /// `max_retries`.
+    pub max_retries: u32,
+    /// `max_response_bytes`.
+    pub max_response_bytes: usize,
+    /// `user_agent`.
+    pub user_agent: String,
+}
+
+/// What may be said of an identity in public.
+#[derive(Clone, Debug)]
+pub struct SlotInfo {
+    /// Normalised base URL.
+    pub base_url: String,
+    /// How it asks.
+    pub auth_mode: AuthMode,
+    /// First 8 hex digits of a hash that leaves the secret out.
+    pub fingerprint: String,
+}
+
+/// What happened so far. Hits are not counted.
+#[derive(Default)]
+pub struct Counters {
+    /// Token requests that went out, retries included.
+    pub token_requests: AtomicU64,
+    /// Tokens that came.
+    pub refreshes: AtomicU64,
+    /// Calls that waited for a flight which another call had started.
+    pub shared_waits: AtomicU64,
+    /// Rejected tokens that were dropped.
+    pub rejections: AtomicU64,
+    /// Requests to the router.
+    pub ui_requests: AtomicU64,
+}
+
+/// What a call brings along.
+pub struct Caller<'a> {
+    /// Its client's windows.
+    pub windows: Windows,
+    /// How long it may wait.
+    pub wait: Duration,
+    /// Whether it wants `Pending` instead of waiting.
+    pub no_wait: bool,
+    /// Whether its client is still open, and on this slot.
+    pub presence: &'a dyn Fn() -> Presence,
+    /// How to ask the server, once that is needed; `None`: the client's credentials have changed, it belongs elsewhere now.
+    pub fetch: &'a dyn Fn(Need) -> Result<Option<Arc<dyn Fetch>>>,
+}
+
+/// Where a waiting call's client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// Open on this slot.
+    Here,
+    /// Updated: on another slot now.
+    Moved,
+    /// Freed.
+    Closed,
+}
+
+/// What a request is to be sent for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A token.
+    Token,
+    /// The UI server's URL, with a token at hand.
+    UiUrl,
+}
+
+/// How a call ended.
+pub enum Waited<T> {
+    /// With what it wanted.
+    Got(T),
+    /// Its client now belongs to another slot: ask that one.
+    Moved,
+}
+
+/// What [`Slot::reject`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// It was the current token and is gone.
+    pub dropped: bool,
+    /// Too many young tokens were rejected; no request for a while.
+    pub given_up: bool,
+}
+
+/// A slot at one moment, for the stats.
+pub struct Status {
+    /// The current token.
+    pub token: Option<Arc<Token>>,
+    /// The moment.
+    pub now: Now,
+    /// A cool-down or backoff in force.
+    pub failure: Option<Failure>,
+    /// Failures so far, by the name of their code.
+    pub failures: Vec<(&'static str, u64)>,
+    /// The last one, and when.
+    pub last_error: Option<(Error, Now)>,
+    /// The UI server's URL last seen.
+    pub ui_url: Option<Arc<str>>,
+    /// Server clock minus ours.
+    pub skew_s: i64,
+    /// Clients that share the slot.
+    pub open_clients: usize,
+    /// Whether a flight is under way.
+    pub refreshing: bool,
+    /// How the shared store fares; `None` without one.
+    pub store: Option<Health>,
+    /// Tokens taken over from other processes.
+    pub adoptions: u64,
+}
