@@ -1,0 +1,44 @@
+#!/bin/bash
+# The tests of the .NET package: on .NET 8, and on Mono in the place of .NET Framework. Installs what is missing.
+# Usage: bindings/csharp/test.sh [pattern of test names]
+# The first run takes up to three minutes more, for the toolchain (kept in target/dotnet) and the library.
+set -euo pipefail
+. "$(dirname "$0")/tools/compile.sh"
+cd "$root"
+prepare || exit 0
+echo "   building the library and the emulator"
+cargo build --quiet --features cli --lib --bin p21auth
+echo "   compiling (half a minute)"
+compile_package
+
+tests=$out/tests
+rm -rf "$tests"
+mkdir -p "$tests/net" "$tests/mono" "$tests/readme"
+cp "$out"/net8.0/* "$newtonsoft" "$tools/nunit/nunit.framework.dll" "$tests/net"
+cp "$out"/net462/* "$newtonsoft" "$tools/nunit/nunit.framework.dll" "$tools/nunit/runner-mono.exe" "$tests/mono"
+csc "${net[@]}" -warnaserror -target:library "-r:$tools/nunit/nunit.framework.dll" "-out:$tests/net/LibP21Auth.Tests.dll" "$csharp"/tests/LibP21Auth.Tests/*.cs
+csc "${mono[@]}" -warnaserror -target:library "-r:$tools/nunit/nunit.framework.dll" "-out:$tests/mono/LibP21Auth.Tests.dll" "$csharp"/tests/LibP21Auth.Tests/*.cs
+net_program probe "$tests/net" "$csharp/tests/Probe/Probe.cs"
+mono_program probe "$tests/mono" "$csharp/tests/Probe/Probe.cs"
+for example in examples/csharp/*.cs; do
+    name=$(basename "$example" .cs)
+    # A service of .NET Framework needs an assembly that .NET has in a package only.
+    [ "$name" = ServiceLoop ] || net_program "$name" "$tests/net" "$example"
+    mono_program "$name" "$tests/mono" "$example"
+done
+# Every C# example of the user's page must compile.
+python3 "$csharp/tools/readme_examples.py" "$csharp/README.md" "$tests/readme"
+for example in "$tests"/readme/*.cs; do
+    csc "${net[@]}" -target:exe "-out:$tests/readme/$(basename "$example" .cs).dll" "$example"
+done
+
+export P21AUTH_ROOT=$root P21AUTH_CLI=$root/target/debug/p21auth P21AUTH_LIBRARY=$root/target/debug/libp21auth.so
+failed=0
+run() {
+    local log=$tests/$1.log
+    if "${@:2}" >"$log" 2>&1 </dev/null; then grep -E '^(Skipped|[0-9]+ passed)' "$log" | sed "s/^/   $1: /"; else failed=1; grep -v '^Passed' "$log"; fi
+}
+echo "   running on .NET 8, then on Mono (under a minute each)"
+run ".NET 8" "$tools/dotnet/dotnet" "$tools/nunit/runner.dll" "$tests/net/LibP21Auth.Tests.dll" "$@"
+run "Mono" mono "$tests/mono/runner-mono.exe" "$tests/mono/LibP21Auth.Tests.dll" "$@"
+exit $failed

@@ -1,0 +1,68 @@
+# Sourced by the scripts beside it: compiles the package and what uses it, for .NET 8 and for .NET Framework.
+# After `prepare`: $out is where everything lies, $net and $mono hold the options for users of the package.
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+csharp=$root/bindings/csharp
+tools=$root/target/dotnet
+out=$root/target/csharp
+newtonsoft=/usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll
+
+# Installs what is missing. False, with one loud line, where that cannot be done.
+prepare() {
+    local packages=()
+    command -v mono >/dev/null || packages+=(mono-complete)
+    [ -f "$newtonsoft" ] || packages+=(libnewtonsoft-json5.0-cil)
+    if [ ${#packages[@]} -gt 0 ]; then
+        echo "   installing ${packages[*]} (up to a minute)"
+        if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null </dev/null; then
+            echo "!! C#: NOT TESTED: ${packages[*]} cannot be installed"
+            return 1
+        fi
+    fi
+    if ! "$csharp/tools/setup.sh" "$tools" </dev/null; then
+        echo "!! C#: NOT TESTED: the compiler, runtime or test framework cannot be fetched any more; see bindings/csharp/tools/setup.sh"
+        return 1
+    fi
+    export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1
+    mkdir -p "$out/net8.0" "$out/net462"
+}
+
+# CS1701: NUnit and Debian's Newtonsoft.Json were built against older versions of what they refer to.
+csc() { "$tools/dotnet/dotnet" "$tools/roslyn/csc.dll" -nologo -nowarn:CS1701 -debug:portable -deterministic "$@"; }
+
+# References to an API version of .NET Framework: framework 4.6.2 mscorlib System …
+framework() {
+    local version=$1 name
+    shift
+    for name in "$@"; do echo "-r:/usr/lib/mono/$version-api/$name.dll"; done
+}
+
+# The assemblies of the package, with documentation and every warning an error.
+compile_package() {
+    local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror "-keyfile:$csharp/LibP21Auth.snk")
+    local core=NETCOREAPP,NET5_0_OR_GREATER,NET6_0_OR_GREATER,NET7_0_OR_GREATER,NET8_0,NET8_0_OR_GREATER
+    local base=(-nostdlib $(framework 4.6.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest Facades/System.Runtime))
+    local name reference=()
+    for name in LibP21Auth LibP21Auth.Newtonsoft; do
+        mapfile -t sources < <(find "$csharp/src/$name" -name '*.cs' -not -path '*/obj/*')
+        csc "${library[@]}" -define:$core "${reference[@]/TARGET/net8.0}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
+        csc "${library[@]}" -define:NETFRAMEWORK,NET462 "${base[@]}" "${reference[@]/TARGET/net462}" "-doc:$out/net462/$name.xml" "-out:$out/net462/$name.dll" "${sources[@]}"
+        reference=("-r:$out/TARGET/LibP21Auth.dll" "-r:$newtonsoft")
+    done
+    # The reference assemblies of netstandard2.0 are not to be had here; its own code is compiled against newer ones.
+    mapfile -t sources < <(find "$csharp/src/LibP21Auth" -name '*.cs' -not -path '*/obj/*')
+    mkdir -p "$out/netstandard2.0"
+    csc "${library[@]}" -define:NETSTANDARD2_0 -nostdlib $(framework 4.7.2 mscorlib System System.Core System.Net.Http Facades/System.Runtime Facades/netstandard Facades/System.Runtime.InteropServices.RuntimeInformation) \
+        "-doc:$out/netstandard2.0/LibP21Auth.xml" "-out:$out/netstandard2.0/LibP21Auth.dll" "${sources[@]}"
+    net=(-langversion:latest -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft")
+    mono=(-langversion:7.3 -define:NETFRAMEWORK -nostdlib
+        $(framework 4.7.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest System.ServiceProcess Facades/System.Runtime Facades/netstandard)
+        "-r:$out/net462/LibP21Auth.dll" "-r:$out/net462/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft")
+}
+
+# A program for .NET 8: program NAME FOLDER SOURCE…
+net_program() {
+    csc "${net[@]}" -target:exe "-out:$2/$1.dll" "${@:3}"
+    cp "$tools/nunit/runner.runtimeconfig.json" "$2/$1.runtimeconfig.json"
+}
+
+mono_program() { csc "${mono[@]}" -target:exe "-out:$2/$1.exe" "${@:3}"; }
