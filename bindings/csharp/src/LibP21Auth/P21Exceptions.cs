@@ -223,7 +223,7 @@ namespace LibP21Auth
     {
         private readonly P21Failure failure;
 
-        internal P21ClosedException(P21Failure failure) : base(nameof(TokenManager), failure.Text)
+        internal P21ClosedException(P21Failure failure) : base(null, failure.Text)
         {
             this.failure = failure;
         }

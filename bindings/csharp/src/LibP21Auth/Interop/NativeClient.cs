@@ -135,6 +135,17 @@ namespace LibP21Auth.Interop
             // The handle's finalizer must not close the client under a call.
             GC.KeepAlive(this);
             P21Log.Drain();
+            if (status == (int)P21ErrorCode.InvalidHandle && handle.IsClosed)
+            {
+                error?.Dispose();
+                throw new P21ClosedException(new P21Failure
+                {
+                    Code = P21ErrorCode.Closed,
+                    CodeName = "P21_E_CLOSED",
+                    Message = "this client is closed",
+                    Hint = "Open a new one.",
+                });
+            }
             P21Failure.Check(status, error);
         }
     }

@@ -10,6 +10,7 @@ namespace LibP21Auth.Interop
     {
 #if NETFRAMEWORK
         private const uint Most = 250;
+        private const long Coarse = 30;
         private readonly long end;
         private long sliceEnd;
 
@@ -28,8 +29,8 @@ namespace LibP21Auth.Interop
         internal bool GoesOn(int status, ErrorHandle error)
         {
             long now = Milliseconds();
-            // A request that timed out by itself, or did so a while ago, is told before the slice is over.
-            if (status != (int)P21ErrorCode.Timeout || now >= end || now < sliceEnd)
+            // A request that timed out by itself, or did so a while ago, is told before the slice is over; clocks may be coarse.
+            if (status != (int)P21ErrorCode.Timeout || now >= end || now < sliceEnd - Coarse)
             {
                 return false;
             }
