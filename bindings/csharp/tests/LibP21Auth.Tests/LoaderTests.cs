@@ -122,7 +122,15 @@ namespace LibP21Auth.Tests
             }
         }
 
-#if !NET
+#if NET
+        [Test]
+        public void TheAssemblyForNetStandardLoadsItToo()
+        {
+            string own = Path.GetDirectoryName(typeof(LoaderTests).Assembly.Location);
+            File.Copy(Path.Combine(own, "netstandard2.0", "LibP21Auth.dll"), Path.Combine(folder, "LibP21Auth.dll"), true);
+            Assert.That(Run(Files.Library, "load"), Is.EqualTo("loaded " + P21Auth.NativeVersion));
+        }
+#else
         [Test]
         public void AShadowCopiedAssemblyFindsTheLibraryWhereItWasInstalled()
         {
