@@ -11,9 +11,10 @@ use arc_swap::ArcSwap;
 use super::args::{Out, null};
 use super::types::{p21_client, p21_config, p21_error, p21_status};
 use super::{guard, handle, string};
-use crate::client::{Client, update_default, with_default};
+use crate::client::{Client, TokenOptions, update_default, with_default};
 use crate::error::Result;
 use crate::options::Config;
+use crate::token::Token;
 
 /// The client of a handle; NULL is the default client.
 #[inline]
@@ -25,6 +26,20 @@ pub(super) fn with_client<R>(
         with_default(work)
     } else {
         handle::with(client, work)
+    }
+}
+
+/// Hands a token of the client to `look`, as `options` say.
+#[inline]
+pub(super) fn with_token<R>(
+    client: *const p21_client,
+    options: &TokenOptions,
+    look: impl Fn(&Token) -> R,
+) -> Result<R> {
+    options.check()?;
+    match handle::hit(client, options, &look) {
+        Some(seen) => Ok(seen),
+        None => with_client(client, |client| client.with_token(options, look)),
     }
 }
 

@@ -4,12 +4,13 @@
 //! key is stale, foreign or of another kind. Slots are used again, generations do not come back for a long time, and the
 //! first one of each slot is random, so that no handle can be guessed from its neighbour.
 //!
-//! A look-up is two loads (segment, entry) and a comparison: no lock, and no write to memory that other threads use. Each
-//! slot has a cache line of its own, so that making and freeing snapshots does not slow down the look-up of a client
-//! next to them. Segments are never freed: a stale handle may point into any of them.
+//! A look-up is two loads (segment, entry) and a comparison: no lock, and no write to memory that other threads use. The
+//! hits of a client do not even take a share in the entry: see [`hit`]. Each slot has a cache line of its own, so that
+//! making and freeing snapshots does not slow down the look-up of a client next to them. Segments are never freed: a stale
+//! handle may point into any of them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -18,10 +19,11 @@ use super::args::null;
 use super::error::Failure;
 use super::snapshot::Snapshot;
 use super::types::{p21_client, p21_config, p21_error, p21_token};
-use crate::client::Client;
+use crate::client::{Client, Seat, TokenOptions};
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::options::Config;
+use crate::token::Token;
 
 /// Where the parts of a key lie in a pointer.
 #[derive(Clone, Copy)]
@@ -85,6 +87,10 @@ struct Slot {
     entry: ArcSwapOption<Entry>,
     /// Of the last handle; changed under the lock of [`FREE`] only.
     generation: AtomicU64,
+    /// The handle of a client that is in the slot, or 0.
+    client: AtomicUsize,
+    /// That client's seat.
+    seat: AtomicPtr<Seat>,
 }
 
 struct Entry {
@@ -193,6 +199,8 @@ fn new_segment() -> Result<*mut Slot> {
     slots.extend(random.as_chunks().0.iter().map(|bytes| Slot {
         entry: ArcSwapOption::empty(),
         generation: AtomicU64::new(u64::from_le_bytes(*bytes)),
+        client: AtomicUsize::new(0),
+        seat: AtomicPtr::new(std::ptr::null_mut()),
     }));
     Ok(Box::leak(slots.into_boxed_slice()).as_mut_ptr())
 }
@@ -229,12 +237,47 @@ pub(super) fn insert<T: Kind>(object: T) -> Result<*mut T::Opaque> {
                 slot: index,
                 generation,
             });
+            let seat = match &object {
+                Object::Client(client) => Some(client.seat()),
+                _ => None,
+            };
             slot.entry.store(Some(Arc::new(Entry { key, object })));
+            if let Some(seat) = seat {
+                slot.seat
+                    .store(std::ptr::from_ref(seat).cast_mut(), Ordering::Relaxed);
+                slot.client.store(address(key), Ordering::Release);
+            }
         }
         Ok(key)
     })?;
-    let address = usize::try_from(key).unwrap_or_default();
-    Ok(std::ptr::without_provenance_mut(address))
+    Ok(std::ptr::without_provenance_mut(address(key)))
+}
+
+/// A key as an address; it fits by its layout.
+fn address(key: u64) -> usize {
+    usize::try_from(key).unwrap_or_default()
+}
+
+/// A client's hit, without a share in its handle; `None` when there is none, for whatever reason.
+///
+/// A seat is never freed, so what is read there is always some client's. It is this one's if the slot still holds the
+/// handle after the state was taken hold of: a seat changes hands only when its client is gone, and that comes after the
+/// handle has left the slot.
+#[inline]
+pub(super) fn hit<R>(
+    handle: *const p21_client,
+    options: &TokenOptions,
+    look: impl FnOnce(&Token) -> R,
+) -> Option<R> {
+    let key = handle.addr();
+    let slot = slot_of(key as u64)?;
+    let is_here = || key != 0 && slot.client.load(Ordering::Acquire) == key;
+    if !is_here() {
+        return None;
+    }
+    // SAFETY: set before the handle, and a seat is never freed.
+    let seat = unsafe { slot.seat.load(Ordering::Relaxed).as_ref() }?;
+    seat.hit(options, is_here, |token| look(token))
 }
 
 /// Hands the object of a handle to `work`; it lives until `work` is done, whoever frees the handle meanwhile.
@@ -290,6 +333,10 @@ pub(super) fn remove<T: Kind>(handle: *const T::Opaque, last: impl FnOnce(&T)) {
         return;
     };
     let mine = with_free(|free| {
+        // First of all: from here on nobody finds the client's seat.
+        let _ = slot
+            .client
+            .compare_exchange(handle.addr(), 0, Ordering::AcqRel, Ordering::Relaxed);
         let before = slot.entry.compare_and_swap(&entry, None);
         let mine = before
             .as_ref()

@@ -7,8 +7,8 @@
 use std::ffi::c_char;
 use std::time::Duration;
 
-use super::args::{Ask, Out, TOKEN_FLAGS, bytes, optional_text, text};
-use super::client::{with_client, with_config};
+use super::args::{Ask, Out, TOKEN_FLAGS, bytes, check_flags, optional_text, text};
+use super::client::{with_client, with_config, with_token};
 use super::flags::P21_WITH_SCHEME;
 use super::snapshot::Snapshot;
 use super::types::{p21_client, p21_config, p21_error, p21_status, p21_token};
@@ -30,11 +30,10 @@ pub unsafe extern "C" fn p21_token_get(
     unsafe {
         guard::status("p21_token_get", err, || {
             let out = Out::new(out_token, std::ptr::null_mut(), "out_token")?;
-            let ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
-            let token = with_client(client, |client| {
-                client.with_token(&ask.options, |token| {
-                    string::from_bytes_with_nul(token.value_with_nul(ask.with_scheme))
-                })
+            check_flags(flags, TOKEN_FLAGS)?;
+            let ask = Ask::new(flags, wait_ms);
+            let token = with_token(client, &ask.options, |token| {
+                string::from_bytes_with_nul(token.value_with_nul(ask.with_scheme))
             })??;
             out.set(token);
             Ok(())
@@ -61,16 +60,15 @@ pub unsafe extern "C" fn p21_token_copy(
             if cap > 0 {
                 Out::new(buf, 0, "buf")?;
             }
-            let ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
-            let needed = with_client(client, |client| {
-                client.with_token(&ask.options, |token| {
-                    let text = token.value_with_nul(ask.with_scheme);
-                    if text.len() <= cap {
-                        // The caller's memory is no part of the token, so the two do not overlap.
-                        buf.copy_from_nonoverlapping(text.as_ptr().cast(), text.len());
-                    }
-                    text.len()
-                })
+            check_flags(flags, TOKEN_FLAGS)?;
+            let ask = Ask::new(flags, wait_ms);
+            let needed = with_token(client, &ask.options, |token| {
+                let text = token.value_with_nul(ask.with_scheme);
+                if text.len() <= cap {
+                    // The caller's memory is no part of the token, so the two do not overlap.
+                    buf.copy_from_nonoverlapping(text.as_ptr().cast(), text.len());
+                }
+                text.len()
             })?;
             len.set(needed - 1);
             if needed > cap {
@@ -103,7 +101,8 @@ pub unsafe extern "C" fn p21_token_snapshot(
     unsafe {
         guard::status("p21_token_snapshot", err, || {
             let out = Out::new(out, std::ptr::null_mut(), "out")?;
-            let mut ask = Ask::new(flags, TOKEN_FLAGS, wait_ms)?;
+            check_flags(flags, TOKEN_FLAGS)?;
+            let mut ask = Ask::new(flags, wait_ms);
             ask.options.min_valid = Duration::from_secs(min_valid_s.into());
             let snapshot = with_client(client, |client| {
                 // First the windows: if the client moves in between, its generation word tells.
@@ -173,7 +172,8 @@ pub unsafe extern "C" fn p21_ui_url(
     unsafe {
         guard::status("p21_ui_url", err, || {
             let out = Out::new(out_url, std::ptr::null_mut(), "out_url")?;
-            let ask = Ask::new(flags, TOKEN_FLAGS & !P21_WITH_SCHEME, wait_ms)?;
+            check_flags(flags, TOKEN_FLAGS & !P21_WITH_SCHEME)?;
+            let ask = Ask::new(flags, wait_ms);
             let url = with_client(client, |client| client.ui_url_with(&ask.options))?;
             out.set(string::from_text(&url)?);
             Ok(())

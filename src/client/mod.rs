@@ -3,6 +3,7 @@
 mod default;
 mod fetch;
 mod runtime;
+mod seat;
 mod stats;
 mod store;
 
@@ -11,10 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-
 pub use default::{update_default, with_default};
 pub use runtime::Runtime;
+pub(crate) use seat::Seat;
 pub use store::{OwnEntry, StoreEntry};
 
 use zeroize::Zeroizing;
@@ -49,7 +49,7 @@ pub struct TokenOptions {
 }
 
 impl TokenOptions {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         if self.force_refresh && (self.cached_only || self.no_wait)
             || self.cached_only && self.no_wait
         {
@@ -90,11 +90,9 @@ pub struct Client(Arc<Shared>);
 
 struct Shared {
     runtime: Arc<Runtime>,
-    /// What the client is open on; `None` once it is closed.
-    state: ArcSwapOption<Opened>,
+    seat: &'static Seat,
     /// Held while the client moves from slot to slot, so that two moves do not cross.
     moving: Mutex<()>,
-    word: &'static AtomicU64,
     /// Monotonic milliseconds of the last look at `access_token_file`.
     looked: AtomicI64,
 }
@@ -154,21 +152,15 @@ impl Client {
     pub fn open_in(runtime: &Arc<Runtime>, config: &Config) -> Result<Client> {
         let settings = config.settings()?;
         let secret = settings.credential.read()?;
-        let word = runtime.take_word();
-        let opened = match Opened::new(runtime, settings, secret, word) {
-            Ok(opened) => opened,
-            Err(error) => {
-                runtime.give_back_word(word);
-                return Err(error);
-            }
-        };
-        Ok(Client(Arc::new(Shared {
+        let shared = Shared {
             runtime: Arc::clone(runtime),
-            state: ArcSwapOption::from_pointee(opened),
+            seat: runtime.take_seat(),
             moving: Mutex::new(()),
-            word,
             looked: AtomicI64::new(i64::MIN),
-        })))
+        };
+        let opened = Opened::new(runtime, settings, secret, &shared.seat.word)?;
+        shared.seat.state.store(Some(Arc::new(opened)));
+        Ok(Client(Arc::new(shared)))
     }
 
     /// A token that is good now.
@@ -187,7 +179,7 @@ impl Client {
     /// As [`Client::token`]; `InvalidArgument` for options that exclude each other; `NoCachedToken`, `Pending`, `Closed`.
     pub fn token_with(&self, options: &TokenOptions) -> Result<Arc<Token>> {
         options.check()?;
-        if let Some(token) = self.0.hit(options, Arc::clone) {
+        if let Some(token) = self.0.seat.hit(options, || true, Arc::clone) {
             Ok(token)
         } else {
             self.0.acquire(options)
@@ -208,7 +200,7 @@ impl Client {
         options.check()?;
         let mut look = Some(look);
         let mut once = |token: &Arc<Token>| look.take().map(|look| look(token));
-        if let Some(Some(seen)) = self.0.hit(options, &mut once) {
+        if let Some(Some(seen)) = self.0.seat.hit(options, || true, &mut once) {
             return Ok(seen);
         }
         let token = self.0.acquire(options)?;
@@ -344,7 +336,12 @@ impl Client {
     /// process; it says nothing about time. The address stays valid for the life of the process.
     #[must_use]
     pub fn generation(&self) -> &'static AtomicU64 {
-        self.0.word
+        &self.0.seat.word
+    }
+
+    /// Where the client lives, for whoever knows by other means how long that is.
+    pub(crate) fn seat(&self) -> &'static Seat {
+        self.0.seat
     }
 
     /// The settings in use.
@@ -535,30 +532,7 @@ fn slot_options(settings: &Settings) -> SlotOptions {
 
 impl Shared {
     fn opened(&self) -> Result<Arc<Opened>> {
-        self.state.load_full().ok_or_else(closed)
-    }
-
-    /// The whole way of a hit: client → slot → token → two clocks. No lock, no allocation, no write to shared memory.
-    #[inline]
-    fn hit<R>(&self, options: &TokenOptions, look: impl FnOnce(&Arc<Token>) -> R) -> Option<R> {
-        let state = self.state.load();
-        let opened = state.as_ref()?;
-        if options.force_refresh || opened.look_again.load(Ordering::Relaxed) {
-            return None;
-        }
-        let current = opened.slot.current();
-        let token = current.as_ref()?;
-        let now = opened.slot.clock().now();
-        if now.mono >= opened.slot.next_look_ms() {
-            opened.slot.look(now);
-        }
-        (fresh_for_ms(
-            &held(token),
-            &opened.windows,
-            millis(options.min_valid),
-            now,
-        ) > 0)
-            .then(|| look(token))
+        self.seat.state.load_full().ok_or_else(closed)
     }
 
     #[cold]
@@ -583,7 +557,7 @@ impl Shared {
         let start = clock.now().mono;
         let mut reread = false;
         loop {
-            let opened = self.state.load_full().ok_or_else(closed)?;
+            let opened = self.seat.state.load_full().ok_or_else(closed)?;
             if opened.look_again.load(Ordering::Relaxed) && self.look_at_file(&opened)? {
                 continue;
             }
@@ -621,7 +595,7 @@ impl Shared {
     }
 
     fn presence(&self, opened: &Arc<Opened>) -> Presence {
-        match self.state.load().as_ref() {
+        match self.seat.state.load().as_ref() {
             None => Presence::Closed,
             Some(now) if Arc::ptr_eq(now, opened) => Presence::Here,
             Some(_) => Presence::Moved,
@@ -695,15 +669,15 @@ impl Shared {
         settings: Settings,
         secret: Secret,
     ) -> Result<()> {
-        let new = Opened::new(&self.runtime, settings, secret, self.word)?;
+        let new = Opened::new(&self.runtime, settings, secret, &self.seat.word)?;
         fork::section(|| {
             let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
             let leave = |place: &Opened| {
                 self.runtime
                     .registry
-                    .close(&place.key, &place.slot, self.word);
+                    .close(&place.key, &place.slot, &self.seat.word);
             };
-            let Some(old) = self.state.load_full() else {
+            let Some(old) = self.seat.state.load_full() else {
                 leave(&new);
                 return Err(closed());
             };
@@ -711,7 +685,7 @@ impl Shared {
                 leave(&new);
                 return Ok(());
             }
-            self.state.store(Some(Arc::new(new)));
+            self.seat.state.store(Some(Arc::new(new)));
             leave(&old);
             Ok(())
         })
@@ -721,7 +695,8 @@ impl Shared {
     fn look_again(&self, opened: &Opened) {
         if opened.settings.credential.is_file() {
             opened.look_again.store(true, Ordering::Relaxed);
-            self.word
+            self.seat
+                .word
                 .store(crate::cache::next_number(), Ordering::Release);
         }
     }
@@ -729,9 +704,10 @@ impl Shared {
     fn close(&self) {
         fork::section(|| {
             let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(old) = self.state.swap(None) {
-                self.runtime.registry.close(&old.key, &old.slot, self.word);
-                self.runtime.give_back_word(self.word);
+            if let Some(old) = self.seat.state.swap(None) {
+                self.runtime
+                    .registry
+                    .close(&old.key, &old.slot, &self.seat.word);
             }
         });
     }
@@ -740,6 +716,8 @@ impl Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         self.close();
+        // Not sooner: a clone of a closed client must not find another client in it.
+        self.runtime.give_back_seat(self.seat);
     }
 }
 

@@ -1,11 +1,11 @@
 //! What all clients of a process share: slots, clock, threads, transports and chance.
 
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::seat::Seat;
 use crate::cache::{Registry, SlotKey, Spawn, ThreadSpawner};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
@@ -30,8 +30,8 @@ pub struct Runtime {
     pub(super) places: Places,
     /// Under which identities are hashed: a secret never leaves a trace that another process could compare.
     key: [u8; 32],
-    /// Generation words of closed clients, ready to be used again: their addresses stay valid for the life of the process.
-    words: Mutex<Vec<&'static AtomicU64>>,
+    /// Seats of clients that are gone, ready to be taken again: they stay where they are for the life of the process.
+    seats: Mutex<Vec<&'static Seat>>,
 }
 
 impl Runtime {
@@ -54,7 +54,7 @@ impl Runtime {
             transports,
             places: Places::default(),
             key,
-            words: Mutex::default(),
+            seats: Mutex::default(),
         })
     }
 
@@ -85,22 +85,22 @@ impl Runtime {
         GLOBAL.get()
     }
 
-    pub(super) fn take_word(&self) -> &'static AtomicU64 {
+    pub(super) fn take_seat(&self) -> &'static Seat {
         fork::section(|| {
-            self.words
+            self.seats
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .pop()
         })
-        .unwrap_or_else(|| Box::leak(Box::new(AtomicU64::new(0))))
+        .unwrap_or_else(|| Box::leak(Box::new(Seat::new())))
     }
 
-    pub(super) fn give_back_word(&self, word: &'static AtomicU64) {
+    pub(super) fn give_back_seat(&self, seat: &'static Seat) {
         fork::section(|| {
-            self.words
+            self.seats
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(word);
+                .push(seat);
         });
     }
 

@@ -144,3 +144,30 @@ fn clients_come_and_go_while_others_use_them() {
         assert!([P21_E_CLOSED, P21_E_INVALID_HANDLE].contains(&status));
     }
 }
+
+/// What a client leaves behind is used again by the next one; whoever still holds the old handle must not notice.
+#[test]
+fn a_freed_handle_never_answers_with_the_token_of_the_client_that_follows() {
+    let emulator = emulator();
+    let ours = Config::demo(&emulator);
+    let theirs = Config::demo(&emulator);
+    theirs.set("username", "readonly");
+    theirs.set("password", "readonly-password");
+    // Both identities keep their tokens while no client is open.
+    let token = ours.open().get(0).expect("a token");
+    theirs.open().get(0).expect("a token");
+    for _ in 0..300 {
+        let client = ours.open();
+        let sent = Sent(client.0);
+        let token = token.clone();
+        let user = std::thread::spawn(move || {
+            while let Ok(seen) = sent.get(P21_CACHED_ONLY, 0) {
+                assert_eq!(seen, token);
+            }
+        });
+        drop(client);
+        let other = theirs.open();
+        user.join().expect("only its own token");
+        drop(other);
+    }
+}
