@@ -154,30 +154,6 @@ impl Process {
         self.child.id()
     }
 
-    /// Stops it in the middle of whatever it does, and returns when it stands still.
-    #[cfg(unix)]
-    pub fn stop(&self) {
-        use rustix::process::{Signal, WaitOptions, kill_process, waitpid};
-        kill_process(self.process_id(), Signal::STOP).expect("stopped");
-        let state = waitpid(Some(self.process_id()), WaitOptions::UNTRACED).expect("a child");
-        assert!(state.is_some_and(|(_, status)| status.stopped()));
-    }
-
-    /// Lets it go on.
-    #[cfg(unix)]
-    pub fn go_on(&self) {
-        rustix::process::kill_process(self.process_id(), rustix::process::Signal::CONT)
-            .expect("goes on");
-    }
-
-    #[cfg(unix)]
-    fn process_id(&self) -> rustix::process::Pid {
-        let pid = i32::try_from(self.pid())
-            .ok()
-            .and_then(rustix::process::Pid::from_raw);
-        pid.expect("a pid")
-    }
-
     /// Ends it without warning.
     pub fn kill(&mut self) {
         self.child.kill().expect("killed");

@@ -13,13 +13,15 @@ use redis::{Cmd, ConnectionLike, Parser, RedisResult, Value, cmd};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
+use crate::secret::Secret;
+
 /// Where the server is and who we are.
 pub(super) struct Target {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: Option<Arc<ClientConfig>>,
     pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
+    pub(super) password: Option<Secret>,
     pub(super) db: i64,
 }
 
@@ -133,7 +135,7 @@ impl Connection {
             if let Some(username) = &target.username {
                 auth.arg(username);
             }
-            auth.arg(password).exec(&mut connection)?;
+            auth.arg(password.expose()).exec(&mut connection)?;
         }
         if target.db != 0 {
             cmd("SELECT").arg(target.db).exec(&mut connection)?;

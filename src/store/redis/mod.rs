@@ -152,7 +152,7 @@ impl Server {
             port,
             tls: None,
             username: who.username().map(str::to_owned),
-            password: who.password().map(str::to_owned),
+            password: who.password().map(Secret::new),
             db: who.db(),
         };
         Ok((target, tls))
@@ -484,7 +484,7 @@ mod tests {
             ("r.example", 6380, 3)
         );
         assert_eq!(target.username.as_deref(), Some("us er"));
-        assert_eq!(target.password.as_deref(), Some("p@ss"));
+        assert_eq!(target.password, Some(Secret::new("p@ss")));
         let (target, tls) = server("redis://:secret@[::1]").parse().expect("valid");
         assert!(!tls && target.username.is_none());
         assert_eq!(
