@@ -190,6 +190,14 @@ impl Error {
         self
     }
 
+    /// Passes message and hint through `change`.
+    #[must_use]
+    pub fn with_text(mut self, change: impl Fn(&str) -> String) -> Error {
+        self.message = one_line(change(&self.message));
+        self.hint = one_line(change(&self.hint));
+        self
+    }
+
     /// Puts `text` in front of the message: what was being done when it failed.
     #[must_use]
     pub fn while_doing(mut self, text: &str) -> Error {

@@ -68,6 +68,7 @@ pub mod options;
 pub mod retry;
 pub mod secret;
 pub mod store;
+mod sync;
 mod sys;
 pub mod token;
 pub mod wire;

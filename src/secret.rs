@@ -128,6 +128,8 @@ impl Scrubber {
     /// `text` without secrets, on one line, at most [`MAX_SERVER_TEXT`] characters long.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
+        // Far more than will be shown, and a bound on the work that a server can cause.
+        let text = &text[..text.floor_char_boundary(64 * 1024)];
         // Twice: joining the words of a text onto one line can complete a secret that has blanks in it.
         let masked = self.mask(text);
         let mut line = String::new();
@@ -148,8 +150,40 @@ impl Scrubber {
         line
     }
 
+    /// The text, or, when a secret shows only once its escapes are undone, the text with its escapes undone: writers of
+    /// JSON, URLs and XML escape more or less as they like, so not every spelling can be listed beforehand.
+    fn readable(&self, text: &str) -> Zeroizing<String> {
+        let mut shown = Zeroizing::new(text.to_owned());
+        for undo in [undo_json, undo_percent, undo_entities] {
+            let undone = Zeroizing::new(undo(&shown));
+            if self
+                .needles
+                .iter()
+                .any(|needle| occurs(&undone, needle.expose()))
+            {
+                shown = undone;
+            }
+        }
+        shown
+    }
+
+    /// `text` at its whole length without the secrets of 8 characters or more: for text that is mostly our own, where masking
+    /// a short password that is a common word would tell it.
+    #[must_use]
+    pub fn hide(&self, text: &str) -> String {
+        let long = |needle: &&Secret| needle.expose().len() >= 8;
+        let masked = self
+            .needles
+            .iter()
+            .filter(long)
+            .fold(text.to_owned(), |text, needle| {
+                replace_ignoring_ascii_case(&text, needle.expose(), MASK)
+            });
+        mask_jwts(&masked)
+    }
+
     fn mask(&self, text: &str) -> Zeroizing<String> {
-        let mut work = Zeroizing::new(text.to_owned());
+        let mut work = self.readable(text);
         for needle in &self.needles {
             work = Zeroizing::new(replace_ignoring_ascii_case(&work, needle.expose(), MASK));
         }
@@ -232,6 +266,106 @@ fn xml_forms(plain: &str) -> Vec<Secret> {
         .collect()
 }
 
+fn occurs(text: &str, needle: &str) -> bool {
+    let (text, needle) = (text.as_bytes(), needle.as_bytes());
+    !needle.is_empty()
+        && text
+            .windows(needle.len())
+            .any(|part| part.eq_ignore_ascii_case(needle))
+}
+
+/// Undoes `\uXXXX` (surrogate pairs too) and the two-character escapes of JSON.
+fn undo_json(text: &str) -> String {
+    let mut units: Vec<u16> = Vec::with_capacity(text.len());
+    let mut chars = text.chars();
+    let mut buffer = [0; 2];
+    while let Some(c) = chars.next() {
+        let rest = chars.as_str();
+        if c != '\\' {
+            units.extend_from_slice(c.encode_utf16(&mut buffer));
+        } else if let Some(unit) = rest
+            .strip_prefix(['u', 'U'])
+            .and_then(|hex| hex.get(..4))
+            .and_then(|hex| u16::from_str_radix(hex, 16).ok())
+        {
+            units.push(unit);
+            chars = rest[5..].chars();
+        } else {
+            match chars.next() {
+                Some(next) => units.extend_from_slice(next.encode_utf16(&mut buffer)),
+                None => units.push(u16::from(b'\\')),
+            }
+        }
+    }
+    String::from_utf16_lossy(&units)
+}
+
+fn undo_percent(text: &str) -> String {
+    percent_decoded(text.as_bytes())
+}
+
+/// Bytes with `%XX` undone, as text.
+pub(crate) fn percent_decoded(bytes: &[u8]) -> String {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
+        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) if bytes[at] == b'%' => {
+                out.push(byte);
+                at += 3;
+            }
+            _ => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    let text = String::from_utf8_lossy(&out).into_owned();
+    zeroize::Zeroize::zeroize(&mut out);
+    text
+}
+
+/// Undoes numeric and the five named entities of XML and HTML.
+fn undo_entities(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let entity = rest
+            .find(';')
+            .filter(|end| *end <= 10)
+            .map(|end| &rest[1..end]);
+        let decoded = entity.and_then(|name| match name {
+            "amp" => Some('&'),
+            "lt" => Some('<'),
+            "gt" => Some('>'),
+            "quot" => Some('"'),
+            "apos" => Some('\''),
+            _ => {
+                let number = name.strip_prefix('#')?;
+                let code = match number.strip_prefix(['x', 'X']) {
+                    Some(hex) => u32::from_str_radix(hex, 16).ok(),
+                    None => number.parse().ok(),
+                };
+                code.and_then(char::from_u32)
+            }
+        });
+        if let (Some(c), Some(name)) = (decoded, entity) {
+            out.push(c);
+            rest = &rest[name.len() + 2..];
+        } else {
+            out.push('&');
+            rest = &rest[1..];
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
 /// ASCII case is ignored because percent and `\u` escapes are written in either case, and IIS upper-cases user text.
 fn replace_ignoring_ascii_case(text: &str, needle: &str, with: &str) -> String {
     if needle.is_empty() || text.len() < needle.len() {
@@ -259,18 +393,34 @@ fn is_token_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '-' || c == '_'
 }
 
-/// Masks every run that is shaped like a JWT or the start of one: `eyJ` (a JSON object in base64url) and what follows.
+/// Masks every run that is shaped like a JWT or the start of one (`eyJ`, a JSON object in base64url, and what follows), and
+/// every long run that looks random, as tokens of other kinds do: 40 characters or more, letters and digits mixed.
 fn mask_jwts(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find("eyJ") {
+    while let Some(at) = rest.find(is_token_char) {
         let run = &rest[at..];
         let end = run
             .find(|c: char| !(is_token_char(c) || c == '.'))
             .unwrap_or(run.len());
+        let (run, after) = run.split_at(end);
         out.push_str(&rest[..at]);
-        out.push_str(if end >= 16 { MASK } else { &run[..end] });
-        rest = &run[end..];
+        let jwt = run.find("eyJ").filter(|begin| run.len() - begin >= 16);
+        let random = run.split('.').any(|part| {
+            let count = |kind: fn(&u8) -> bool| part.bytes().filter(kind).count();
+            part.len() >= 40
+                && count(u8::is_ascii_alphabetic) >= 4
+                && count(u8::is_ascii_digit) >= 4
+        });
+        match jwt {
+            _ if random => out.push_str(MASK),
+            Some(begin) => {
+                out.push_str(&run[..begin]);
+                out.push_str(MASK);
+            }
+            None => out.push_str(run),
+        }
+        rest = after;
     }
     out.push_str(rest);
     out
@@ -303,6 +453,33 @@ mod tests {
             "p%c3%a4%22s%2f%3c%26%2bw+rd",
             "pä\"s/&lt;&amp;+w rd",
             "pä&quot;s/&lt;&amp;+w rd",
+        ] {
+            assert_eq!(
+                scrubber.scrub(&format!("<{form}>")),
+                format!("<{MASK}>"),
+                "{form}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_is_masked_however_much_of_it_is_escaped() {
+        let secret = Secret::new("Zq7\"K/w<9>&+4' 8%Xv");
+        let scrubber = Scrubber::new([&secret]);
+        let every =
+            |write: fn(char) -> String| secret.expose().chars().map(write).collect::<String>();
+        for form in [
+            every(|c| format!("\\u{:04X}", u32::from(c))),
+            every(|c| {
+                if c.is_ascii_alphanumeric() {
+                    c.to_string()
+                } else {
+                    format!("\\u{:04x}", u32::from(c))
+                }
+            }),
+            every(|c| format!("%{:02x}", u32::from(c))),
+            every(|c| format!("&#{};", u32::from(c))),
+            every(|c| format!("&#x{:X};", u32::from(c))),
         ] {
             assert_eq!(
                 scrubber.scrub(&format!("<{form}>")),

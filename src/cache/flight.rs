@@ -4,11 +4,12 @@
 //! the request down with it. What callers wait on is one [`Pulse`] for each slot: a forked child throws it away with all
 //! flights and makes it new, so no child inherits a condition variable that a thread of the parent was using.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 
 /// The result of one request, once it is there.
 pub struct Flight<T> {
@@ -121,7 +122,7 @@ impl Spawn for ThreadSpawner {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
     use crate::clock::{ManualClock, Now, SystemClock};

@@ -3,6 +3,8 @@
 pub mod classify;
 pub mod commit;
 mod flight;
+#[cfg(all(test, shuttle))]
+mod model;
 mod registry;
 mod share;
 mod slot;

@@ -1,6 +1,6 @@
 //! From identity to slot: clients of one identity share one, others never do.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,14 +19,15 @@ pub const MAX_IDLE: usize = 10_000;
 #[derive(Default)]
 struct Slots {
     by_key: HashMap<SlotKey, Entry>,
-    /// Closed slots, oldest closing first; an entry counts only while its ticket is the slot's.
-    idle: VecDeque<(SlotKey, u64)>,
+    /// Closed slots by the ticket of their closing, so the oldest closing first. One entry for each: a client that is opened
+    /// and closed all day must not push others out.
+    idle: BTreeMap<u64, SlotKey>,
     tickets: u64,
 }
 
 struct Entry {
     slot: Arc<Slot>,
-    /// Of the last closing; 0 while a client is open.
+    /// Its ticket among the idle; 0 while a client is open.
     ticket: u64,
 }
 
@@ -55,7 +56,7 @@ impl Registry {
                 slot: make(),
                 ticket: 0,
             });
-            entry.ticket = 0;
+            slots.idle.remove(&std::mem::take(&mut entry.ticket));
             entry.slot.attach(word, timeout);
             Arc::clone(&entry.slot)
         })
@@ -67,17 +68,18 @@ impl Registry {
             if slot.detach(word) > 0 {
                 return;
             }
+            let Some(entry) = slots.by_key.get_mut(key) else {
+                return;
+            };
+            slots.idle.remove(&entry.ticket);
             if !slot.worth_keeping() {
                 slots.by_key.remove(key);
                 return;
             }
             slots.tickets += 1;
-            let ticket = slots.tickets;
-            if let Some(entry) = slots.by_key.get_mut(key) {
-                entry.ticket = ticket;
-                slots.idle.push_back((*key, ticket));
-            }
-            while slots.idle.len() > MAX_IDLE {
+            entry.ticket = slots.tickets;
+            slots.idle.insert(slots.tickets, *key);
+            if slots.idle.len() > MAX_IDLE {
                 slots.drop_oldest();
             }
         });
@@ -108,26 +110,25 @@ impl Registry {
 }
 
 impl Slots {
-    /// Lets go of what has expired, a few at a time, so that opening a client stays O(1).
+    /// Lets go of what has expired, a few at a time, so that opening a client stays cheap.
     fn sweep(&mut self) {
         for _ in 0..2 {
-            let Some((key, ticket)) = self.idle.front() else {
+            let Some((_, key)) = self.idle.first_key_value() else {
                 return;
             };
-            match self.by_key.get(key) {
-                Some(entry) if entry.ticket == *ticket && entry.slot.worth_keeping() => return,
-                _ => self.drop_oldest(),
+            if self
+                .by_key
+                .get(key)
+                .is_some_and(|entry| entry.slot.worth_keeping())
+            {
+                return;
             }
+            self.drop_oldest();
         }
     }
 
     fn drop_oldest(&mut self) {
-        if let Some((key, ticket)) = self.idle.pop_front()
-            && self
-                .by_key
-                .get(&key)
-                .is_some_and(|entry| entry.ticket == ticket)
-        {
+        if let Some((_, key)) = self.idle.pop_first() {
             self.by_key.remove(&key);
         }
     }

@@ -12,7 +12,7 @@ mod waiting;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -26,6 +26,7 @@ use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::log::{self, Level};
 use crate::store::record::token_hash;
+use crate::sync::Mutex;
 use crate::token::{Life, Reply, Token};
 use answers::{not_cached, replay};
 use landing::{Job, Landing, unpanicked};

@@ -299,10 +299,20 @@ impl Client {
         }
         crate::sys::pin_library();
         let limit = Duration::from_millis(opened.settings.timeout_ms);
-        let fetched = opened
-            .fetch(&self.0.runtime)
-            .token(limit, &|| slot.count_request())
-            .map_err(|error| slot.note_refusal(error))?;
+        let fetch = opened.fetch(&self.0.runtime);
+        // On a thread of its own: the caller's may belong to an async runtime, where a blocking request must not be made.
+        let fetched = std::thread::scope(|scope| {
+            scope
+                .spawn(|| fetch.token(limit, &|| slot.count_request()))
+                .join()
+        })
+        .unwrap_or_else(|_| {
+            Err(Error::new(
+                Code::Panic,
+                "the token request failed inside the library",
+            ))
+        })
+        .map_err(|error| slot.note_refusal(error))?;
         Ok(Token::new(fetched.reply, fetched.life, 0, 0).to_json(now()))
     }
 
@@ -504,6 +514,7 @@ impl Opened {
                 runtime: Arc::clone(runtime),
                 settings,
                 secret: self.secret.clone(),
+                issued: Mutex::default(),
             })
         });
         Arc::clone(fetch) as Arc<dyn Fetch>
