@@ -28,7 +28,7 @@ namespace LibP21Auth
         public static string NativeVersion => Native.Version;
 
         /// <summary>One manager for the whole process, opened from <c>P21_BASE_URL</c>, <c>P21_USERNAME</c> … at first use, and again after a
-        /// failure to open. It need not be disposed of.</summary>
+        /// failure to open or a disposal. It need not be disposed of.</summary>
         /// <exception cref="P21ConfigException">A variable is missing, malformed or contradicts another.</exception>
         /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
         public static TokenManager Default
@@ -37,7 +37,7 @@ namespace LibP21Auth
             {
                 lock (DefaultGate)
                 {
-                    return defaultManager ??= TokenManager.FromEnvironment();
+                    return defaultManager is { IsDisposed: false } open ? open : defaultManager = TokenManager.FromEnvironment();
                 }
             }
         }

@@ -244,6 +244,8 @@ namespace LibP21Auth
             }
         }
 
+        internal bool IsDisposed => Volatile.Read(ref disposed) != 0;
+
         /// <summary>Where this manager's tokens may go, and how.</summary>
         internal Place Here => place;
 
@@ -328,7 +330,7 @@ namespace LibP21Auth
             if (issued.IsReusable && (issued.Response != null || known == null || !known.IsGood || known.Response == null))
             {
                 Volatile.Write(ref current, issued);
-                if (disposed != 0)
+                if (IsDisposed)
                 {
                     current = null;
                 }

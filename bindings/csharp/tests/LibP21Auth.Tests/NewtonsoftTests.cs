@@ -2,7 +2,7 @@ using System.Net.Http;
 using System.Threading.Tasks;
 using LibP21Auth.Newtonsoft;
 using NUnit.Framework;
-using global::Newtonsoft.Json.Linq;
+using Newtonsoft.Json.Linq;
 
 namespace UserCode
 {

@@ -265,6 +265,8 @@ namespace LibP21Auth.Tests
                 {
                     Assert.That(P21Auth.Default.GetToken(), Is.Not.Empty);
                     Assert.That(P21Auth.Default, Is.SameAs(P21Auth.Default));
+                    P21Auth.Default.Dispose();
+                    Assert.That(P21Auth.Default.GetToken(), Is.Not.Empty);
                 }
                 finally
                 {
