@@ -29,7 +29,7 @@ test: setup test-rust $(TESTS) ## Everything: format, lints, tests in every lang
 test-rust: ## Rust, C and C++ alone (5 to 10 min)
 	@tools/test-rust.sh $(FEATURES)
 
-test-%: bindings/%/test.sh lib
+test-%: bindings/%/test.sh
 	@echo "== $*"
 	@$<
 
