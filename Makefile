@@ -8,7 +8,7 @@ TESTS := $(patsubst bindings/%/test.sh,test-%,$(wildcard bindings/*/test.sh))
 DEMOS := $(patsubst bindings/%/demo.sh,demo-%,$(wildcard bindings/*/demo.sh))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rust test test-rust test-deep lib bench fmt lint doc clean setup
+.PHONY: help demo demo-rust test test-rust test-deep soak lib bench fmt lint doc clean setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,7 +39,10 @@ test-deep: test ## The above, then the Rust tests once more under AddressSanitiz
 lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
 	$(CARGO) rustc --release --lib --crate-type cdylib
 
-bench: ## The benchmarks, in a release build (10 min)
+soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
+	$(CARGO) run --quiet --release $(FEATURES) --example soak -- --minutes $(or $(MINUTES),2)
+
+bench: lib ## What a hit costs, against the release library and the least it could cost (10 min)
 	$(CARGO) bench $(FEATURES)
 
 fmt: ## Formats the Rust code
