@@ -40,7 +40,7 @@ lib: ## The release library, target/release/libp21auth.so, built alone so that L
 	$(CARGO) rustc --release --lib --crate-type cdylib
 
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
-	$(CARGO) run --quiet --release $(FEATURES) --example soak -- --minutes $(or $(MINUTES),2)
+	$(CARGO) run --quiet --release $(FEATURES) --example soak -- $(or $(MINUTES),2)
 
 bench: lib ## What a hit costs, against the release library and the least it could cost (10 min)
 	$(CARGO) bench $(FEATURES)

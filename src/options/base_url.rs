@@ -33,19 +33,19 @@ impl BaseUrl {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
         });
-        // A URL parser makes a host out of whatever stands behind such a beginning.
-        let authority = text.split_once("://").map_or(text, |(_, rest)| rest);
-        let cut = ["http:", "https:"]
-            .iter()
-            .any(|scheme| starts_ignoring_case(text, scheme) && !has_scheme);
-        if cut || authority.starts_with(['/', '\\', '?', '#']) {
-            return Err(fault("names no host", example));
-        }
         let full = if has_scheme {
             text.to_owned()
         } else {
             format!("https://{text}")
         };
+        // A URL parser makes a host out of whatever stands behind such a beginning.
+        let authority = full.split_once("://").map_or("", |(_, rest)| rest);
+        let cut = ["http:", "https:"]
+            .iter()
+            .any(|scheme| starts_ignoring_case(authority, scheme));
+        if cut || authority.starts_with(['/', '\\', '?', '#']) {
+            return Err(fault("names no host", example));
+        }
         let mut url = Url::parse(&full)
             .map_err(|error| fault(&format!("is not a URL ({error})"), example))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -204,6 +204,8 @@ mod tests {
             ("https:/p21.example.com", "no host"),
             ("HTTPS:\\\\p21.example.com\\api", "no host"),
             ("?x", "no host"),
+            ("/@p21://p21.example.com", "no host"),
+            ("https://https://p21.example.com", "no host"),
             ("https://a b", "blanks"),
             ("ftp://p21.example.com", "scheme 'ftp'"),
             ("https://user:pw@p21.example.com", "user or password"),

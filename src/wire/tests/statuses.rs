@@ -251,6 +251,13 @@ fn hints_name_what_to_check() {
     )
     .expect_err("refused");
     assert!(error.hint().contains("underscores_in_headers"), "{error}");
+    for body in [
+        "Client sent an HTTP request to an HTTPS server.",
+        "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>",
+    ] {
+        let error = failed(&response(400, &[], body), AuthMode::V2Password);
+        assert!(error.hint().contains("https in base_url"), "{error}");
+    }
     for (mode, hint) in [
         (AuthMode::V2Password, "v1_password"),
         (AuthMode::V2Consumer, "v1_consumer"),
