@@ -139,7 +139,7 @@ pub enum Waited<T> {
     Moved,
 }
 
-/// What [`Slot::reject`] did.
+/// What [`super::Slot::reject`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rejected {
     /// It was the current token and is gone.
