@@ -14,6 +14,7 @@ from p21auth.testing import Emulator
 
 from .conftest import ROOT
 
+pytestmark = pytest.mark.slow
 BODIES = {
     "token_error": "<TokenError>bad</TokenError>",
     "permission": '{"Message":"You are not authorized to access API"}',
