@@ -15,7 +15,7 @@ say "building the library and the command line tool"
 (cd "$root" && "${CARGO:-cargo}" build --quiet --features cli)
 case $(uname -s) in Darwin) library=libp21auth.dylib ;; *) library=libp21auth.so ;; esac
 export P21AUTH_BUILD_LIBRARY="$root/target/debug/$library" P21AUTH_BUILD_CLI="$root/target/debug/p21auth"
-unset P21AUTH_LIBRARY
+unset P21AUTH_LIBRARY P21AUTH_CLI
 
 # Makes the environment $1 of interpreter $2, with the pinned tools; again only when the list of tools has changed.
 environment() {
