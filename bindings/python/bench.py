@@ -331,8 +331,8 @@ def main() -> None:
 {chr(10).join(lines)}
 
 Process start to first token over TLS, medians of 21 runs by turns: {start["ours"]:.0f} ms with `get_token_v2` of this \
-package, {start["guide"]:.0f} ms with the guide's httpx function ({start["ours"] / start["guide"]:.2f} of it); an interpreter \
-that only imports ctypes and json takes {start["empty"]:.0f} ms.
+package, {start["guide"]:.0f} ms with the guide's httpx function ({start["ours"] / start["guide"]:.2f} of it); an \
+interpreter that only imports ctypes and json takes {start["empty"]:.0f} ms.
 """
     old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
     begin, end = "<!-- python -->\n", "<!-- end of python -->\n"

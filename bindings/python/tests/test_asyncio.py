@@ -133,3 +133,20 @@ def test_different_calls_take_turns_on_one_thread(emulator: Emulator, p21_client
 
     asyncio.run(main())
     assert (emulator.count("token.requests"), emulator.count("router.requests")) == (1, 1)
+
+
+def test_without_a_thread_nobody_waits_for_ever(
+    emulator: Emulator, p21_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", no_more)
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                await p21_client.aget_token()
+        assert await p21_client.aget_token()
+
+    asyncio.run(main())
+    assert emulator.count("token.requests") == 1

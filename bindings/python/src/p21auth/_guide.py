@@ -19,7 +19,7 @@ from ._client import Client, Verdict, request_token
 from ._errors import ConfigError, P21Error
 from ._native import lib
 from ._options import Options, from_keywords
-from ._snapshot import KEYS, headers
+from ._snapshot import KEYS, copied, headers
 
 #: Callers heal a 401 by calling again and never report it, so a token is not used for longer than this.
 MAX_TOKEN_AGE_S = 900
@@ -42,7 +42,7 @@ class _GuideClient(Client):
         if generation != self._word.value or now >= until:
             taken, reply = self._call(self._parse)
             now = taken
-        data = dict(reply)
+        data = copied(reply)
         data["ExpiresInSeconds"] = data["ExpiresIn"] = max(0, int(reply["ExpiresInSeconds"] - (now - taken)))
         return data
 

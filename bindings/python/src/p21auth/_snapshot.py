@@ -32,6 +32,14 @@ def headers(token: str) -> dict[str, str]:
     }
 
 
+def copied(reply: dict[str, Any]) -> dict[str, Any]:
+    """A dict that the caller may change; of all fields only the claims aren't plain values."""
+    copy = dict(reply)
+    if "Claims" in copy:
+        copy["Claims"] = dict(copy["Claims"])
+    return copy
+
+
 class NotPicklable:
     """Base of what must not be copied into another process or a file."""
 
@@ -98,7 +106,7 @@ class Snapshot(NotPicklable):
 
     def as_dict(self) -> dict[str, Any]:
         """A new dict in the guide's names, with ``ExpiresInSeconds`` (and ``ExpiresIn``) as they are now."""
-        data = dict(self._data)
+        data = copied(self._data)
         data["ExpiresInSeconds"] = data["ExpiresIn"] = self.expires_in
         return data
 

@@ -95,10 +95,13 @@ class SharedWaits:
         try:
             threading.Thread(target=self._run, name="p21auth-wait", daemon=True).start()
         except RuntimeError as error:
+            # The system gives no more threads, or the interpreter is ending: nobody would come for those that wait.
             with self._lock:
                 self._running = False
-                self._waiting.pop(key, None)
-            future.set_exception(error)
+                stranded = list(self._waiting.values())
+                self._waiting.clear()
+            for waiting, _ in stranded:
+                waiting.set_exception(error)
         return future
 
     def _run(self) -> None:
