@@ -7,7 +7,6 @@ import weakref
 from collections.abc import Hashable
 from enum import IntEnum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 from . import _handle, _log, _table
 from ._errors import ClosedError, ConfigError, P21Error
@@ -16,13 +15,16 @@ from ._options import Options, from_environment, from_keywords
 from ._snapshot import NotPicklable, Snapshot, headers
 from ._waits import MAX_MS, SharedWaits, in_slices, interruptible, shared
 
+TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
     import ssl
+    from typing import Any, Callable, Optional, TypeVar, Union
 
     from ._hosts import Hosts
 
-C = TypeVar("C", bound="Client")
-T = TypeVar("T")
+    C = TypeVar("C", bound="Client")
+    T = TypeVar("T")
+
 
 #: Generation, end of the reuse (monotonic seconds) and text of the token that was fetched last.
 _Hit = tuple[int, float, str]

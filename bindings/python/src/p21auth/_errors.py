@@ -6,9 +6,11 @@ Every error is a :class:`P21Error`; each family is also the built-in exception t
 
 from __future__ import annotations
 
-from typing import Any, Optional
-
 from ._native import lib
+
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any, Optional
 
 
 class P21Error(Exception):

@@ -11,15 +11,19 @@ import os
 import threading
 import weakref
 from collections import OrderedDict
+from collections.abc import Hashable
 from time import monotonic
-from typing import Any, Optional, Union
 
 from . import _handle, _httpx_errors
 from ._client import Client, Verdict, request_token
 from ._errors import ConfigError, P21Error
 from ._native import lib
-from ._options import Options, from_keywords
+from ._options import from_keywords
 from ._snapshot import KEYS, copied, headers
+
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any, Optional, Union
 
 #: Callers heal a 401 by calling again and never report it, so a token is not used for longer than this.
 MAX_TOKEN_AGE_S = 900
@@ -72,20 +76,24 @@ class _Clients:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_arguments: OrderedDict[frozenset[tuple[str, bytes]], _GuideClient] = OrderedDict()
+        self._by_arguments: OrderedDict[Hashable, _GuideClient] = OrderedDict()
         self._by_token: OrderedDict[str, weakref.ref[_GuideClient]] = OrderedDict()
 
-    def client(self, options: Options) -> _GuideClient:
-        key = frozenset(options.values.items())
+    def client(self, keywords: dict[str, Any]) -> _GuideClient:
+        key: Hashable = tuple(keywords.items())
+        try:
+            found = self._by_arguments.get(key)
+        except TypeError:
+            # A list among them: by its text.
+            key = frozenset(from_keywords(keywords).values.items())
+            found = self._by_arguments.get(key)
+        if found is None:
+            # Spelled otherwise it is another client, but the same identity, which has one token.
+            found = _GuideClient.__new__(_GuideClient)
+            found._open(from_keywords(keywords))
         with self._lock:
-            client = self._by_arguments.get(key)
-            if client is not None:
-                self._by_arguments.move_to_end(key)
-                return client
-        client = _GuideClient.__new__(_GuideClient)
-        client._open(options)
-        with self._lock:
-            client = self._by_arguments.setdefault(key, client)
+            client = self._by_arguments.setdefault(key, found)
+            self._by_arguments.move_to_end(key)
             if len(self._by_arguments) > _KEPT:
                 # Its last user closes it; the library keeps the token of an identity that comes back.
                 self._by_arguments.popitem(last=False)
@@ -122,7 +130,7 @@ def complete(data: dict[str, Any]) -> dict[str, Any]:
 def _token(options: dict[str, Any], fresh: bool) -> dict[str, Any]:
     client = None
     try:
-        client = _clients.client(from_keywords({"max_token_age_s": MAX_TOKEN_AGE_S, **options}))
+        client = _clients.client({"max_token_age_s": MAX_TOKEN_AGE_S, **options})
         if not fresh:
             return client.token_dict()
         data = complete(request_token(client._options))
@@ -213,7 +221,7 @@ def get_ui_server_url(
             options = {"verify_ssl": verify_ssl, **options}
         if client is None or options or client.base_url != _normalised(base_url):
             own = {"base_url": base_url, "auth_mode": "token", "access_token": text}
-            client = _clients.client(from_keywords({**own, **options}))
+            client = _clients.client({**own, **options})
         return client.ui_url()
     except P21Error as error:
         raise _httpx_errors.mixed(error, client) from None

@@ -6,10 +6,13 @@ Owned strings are copied and freed at once, error objects read at once, handles 
 from __future__ import annotations
 
 import ctypes
-from typing import Optional
 
 from . import _errors
 from ._native import lib
+
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Optional
 
 Pointer = ctypes.c_void_p
 

@@ -6,11 +6,13 @@ Only where httpx is loaded: code that never imported it cannot catch its excepti
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Optional
 
 from ._errors import HttpError, NetworkError, P21Error, P21TimeoutError
 
+TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
+    from typing import Any, Optional
+
     from ._client import Client
 
 _mixes: dict[tuple[type, type], Any] = {}

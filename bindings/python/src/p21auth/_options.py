@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Optional
 
 from . import _handle
 from ._errors import ConfigError
 from ._native import lib
+
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any, Optional
 
 
 def table() -> list[dict[str, Any]]:

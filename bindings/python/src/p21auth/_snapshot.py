@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, NoReturn, Optional
 
+TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
+    from typing import Any, NoReturn, Optional
+
     from ._hosts import Hosts
 
 #: Keys of every dict that the guide-named functions and snapshots give.

@@ -8,7 +8,10 @@ would lose the address that ``p21_free`` needs.
 from __future__ import annotations
 
 import ctypes
-from typing import Any
+
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
 
 #: Generation of the C ABI that this package speaks: the digit in the library's SONAME.
 ABI_VERSION = 0

@@ -6,14 +6,16 @@ import os
 import threading
 from collections.abc import Hashable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from ._errors import P21Error, P21TimeoutError
 
+TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from typing import Any, Callable, TypeVar
 
-T = TypeVar("T")
+    T = TypeVar("T")
+
 
 #: Longest time in seconds that the main thread stays inside the library, deaf to Ctrl-C.
 SLICE = 0.25
