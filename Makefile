@@ -42,8 +42,10 @@ lib: ## The release library, target/release/libp21auth.so, built alone so that L
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
 	$(CARGO) run --quiet --release $(FEATURES) --example soak -- $(or $(MINUTES),2)
 
-bench: lib ## What a hit costs, against the release library and the least it could cost (10 min)
+bench: lib ## What a hit costs, from C, Python and C#, beside its peers (15 min)
 	$(CARGO) bench $(FEATURES)
+	@bindings/python/bench.sh
+	@bindings/csharp/bench/run.sh
 
 fmt: ## Formats the Rust code
 	$(CARGO) fmt
