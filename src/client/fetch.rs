@@ -30,7 +30,12 @@ pub(super) struct ServerFetch {
 const MAX_ISSUED: usize = 8;
 
 impl ServerFetch {
-    fn exchange(&self, request: &Request, limit: Duration, on_try: &dyn Fn()) -> Result<Exchange> {
+    pub(super) fn exchange(
+        &self,
+        request: &Request,
+        limit: Duration,
+        on_try: &dyn Fn(),
+    ) -> Result<Exchange> {
         let policy = Policy {
             max_retries: self.settings.max_retries,
             max_body: self.settings.max_response_bytes,
@@ -68,7 +73,7 @@ impl ServerFetch {
         });
     }
 
-    fn scrubber(&self, token: Option<&Token>) -> Scrubber {
+    pub(super) fn scrubber(&self, token: Option<&Token>) -> Scrubber {
         let mut scrubber =
             self.with_issued(|issued| Scrubber::new(issued.iter().chain([&self.secret])));
         if let Some(token) = token {

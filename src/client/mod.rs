@@ -1,6 +1,8 @@
 //! The client: one identity's tokens, for any number of threads.
 
 mod default;
+#[cfg(feature = "cli")]
+mod examine;
 mod fetch;
 mod runtime;
 mod seat;
@@ -498,6 +500,10 @@ impl Opened {
 
     /// The way to the server, with what the slot's first opener chose.
     fn fetch(&self, runtime: &Arc<Runtime>) -> Arc<dyn Fetch> {
+        self.server(runtime)
+    }
+
+    fn server(&self, runtime: &Arc<Runtime>) -> Arc<ServerFetch> {
         let fetch = self.fetch.get_or_init(|| {
             let mut settings = Arc::clone(&self.settings);
             if slot_options(&settings) != self.slot.options {
@@ -517,7 +523,7 @@ impl Opened {
                 issued: Mutex::default(),
             })
         });
-        Arc::clone(fetch) as Arc<dyn Fetch>
+        Arc::clone(fetch)
     }
 
     fn reuse(&self) -> Reuse {

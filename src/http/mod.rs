@@ -7,6 +7,8 @@ mod probe;
 mod proxy;
 mod tls_failure;
 mod trust;
+#[cfg(feature = "cli")]
+pub(crate) mod walk;
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -27,6 +29,8 @@ use failure::{Failure, Journey};
 use probe::Answer;
 use proxy::{Plan, Way};
 
+#[cfg(feature = "cli")]
+pub(crate) use certificate::Certificate;
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
 #[cfg(feature = "store-redis")]
@@ -146,7 +150,7 @@ impl HttpTransport {
             plan.way(url).map(|way| way.url)
         }));
         for resolve in &self.settings.resolve {
-            let addresses = self.overrides(&resolve.host, port);
+            let addresses = overrides(&self.settings, &resolve.host, port);
             if !addresses.is_empty() {
                 builder = builder.resolve_to_addrs(&resolve.host, &addresses);
             }
@@ -160,16 +164,6 @@ impl HttpTransport {
                 ),
             )
         })
-    }
-
-    /// The addresses that `resolve` names for this host and port.
-    fn overrides(&self, host: &str, port: u16) -> Vec<SocketAddr> {
-        self.settings
-            .resolve
-            .iter()
-            .filter(|resolve| resolve.host == host && resolve.port == port)
-            .map(|resolve| SocketAddr::new(resolve.address, port))
-            .collect()
     }
 
     fn connect_timeout(&self) -> Duration {
@@ -198,7 +192,7 @@ impl HttpTransport {
             .flatten();
         let answer = probe::ask(
             way,
-            self.overrides(&host, port),
+            overrides(&self.settings, &host, port),
             proxy::place(journey.url),
             with_user,
             tls,
@@ -288,6 +282,16 @@ impl Drop for HttpTransport {
         // See the type: HTTP clients are left behind.
         fork::section(|| std::mem::forget(std::mem::take(&mut self.lock().by_port)));
     }
+}
+
+/// The addresses that `resolve` names for this host and port.
+fn overrides(settings: &TransportSettings, host: &str, port: u16) -> Vec<SocketAddr> {
+    settings
+        .resolve
+        .iter()
+        .filter(|resolve| resolve.host == host && resolve.port == port)
+        .map(|resolve| SocketAddr::new(resolve.address, port))
+        .collect()
 }
 
 fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {

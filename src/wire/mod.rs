@@ -1,6 +1,7 @@
 //! The P21 wire protocol as pure functions: from settings to a request, from bytes to a token, from a rejection to a
 //! verdict. Nothing here opens a socket, reads a clock or takes a lock.
 
+mod api;
 mod body;
 mod json;
 mod redirect;
@@ -18,9 +19,14 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::secret::Secret;
 
+pub use api::{
+    api_reply, body_kind, entity_url, interactive_url, odata_url, refuses_user, ui_router_url,
+};
 pub use redirect::redirect;
 pub use rejection::{Rejection, Verdict, classify_rejection};
-pub use request::{token_request, ui_router_request};
+#[cfg(feature = "cli")]
+pub(crate) use request::common_headers;
+pub use request::{api_request, token_request, ui_router_request};
 pub use response::{parse_response_json, parse_token_body};
 pub use router::ui_url_reply;
 pub use status::{is_transient, retry_after, server_date_unix, token_reply};

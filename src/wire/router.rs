@@ -3,11 +3,10 @@
 use url::Url;
 
 use super::Response;
+use super::api::api_failure;
 use super::body::Body;
-use super::rejection::{Rejection, classify_rejection};
 use super::request::UI_ROUTER;
 use super::response::{BASE_URL_HINT, with_words};
-use super::status::failed;
 use crate::error::{Code, Error, Result};
 use crate::options::BaseUrl;
 use crate::secret::Scrubber;
@@ -49,23 +48,11 @@ pub fn ui_url_reply(
             with_words("the router's reply is a page or plain text", &body, scrub),
         )
         .with_hint(BASE_URL_HINT)),
-        (401 | 403, _) => {
-            let rejection = classify_rejection(status, &response.body);
-            let (code, what) = match rejection {
-                Rejection::Permission => (Code::Forbidden, "the router forbids it"),
-                _ => (Code::Unauthorized, "the router does not accept the token"),
-            };
-            Err(Error::new(code, with_words(what, &body, scrub))
-                .with_hint(rejection.verdict().hint()))
-        }
         _ => {
             let (path, _) = UI_ROUTER.split_once('?').unwrap_or((UI_ROUTER, ""));
-            return Err(failed(
-                &format!("{base}{path}"),
-                response,
-                &body,
-                scrub,
-                now_unix,
+            let url = format!("{base}{path}");
+            return Err(api_failure(
+                "router", &url, response, &body, scrub, now_unix,
             ));
         }
     };
