@@ -3,6 +3,7 @@
 //! Flags are made from the option table, so nothing is listed twice. Secrets have no flag: their names are known only to
 //! be refused with an explanation.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,14 @@ pub(super) struct Connection {
     env_file: Option<PathBuf>,
 }
 
+/// Options as they were found.
+pub(super) struct Gathered {
+    /// Those that are set to something that they can be, and where that stands: `flag --x`, `environment P21_X`, `file .env`.
+    pub options: Vec<(&'static OptionRow, String)>,
+    /// All of them, if they make a configuration.
+    pub complete: Result<Config, Failure>,
+}
+
 impl Connection {
     /// A client of these options: flags before environment variables before the `.env` file.
     pub fn open(&self) -> Result<Client, Failure> {
@@ -59,21 +68,86 @@ impl Connection {
         Ok(Client::open(&config).map_err(|error| self.in_our_words(&error))?)
     }
 
+    /// The options that are set, where each comes from, and what they come to.
+    pub fn gather(&self) -> Gathered {
+        self.gather_from(|name| std::env::var_os(name))
+    }
+
+    fn gather_from(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Gathered {
+        let mut config = Config::new();
+        let met = RefCell::new(Vec::new());
+        let complete = self.fill(&mut config, |name| {
+            let value = lookup(name);
+            if value.as_ref().is_some_and(|value| !value.is_empty()) {
+                met.borrow_mut().push(name.to_owned());
+            }
+            value
+        });
+        let met = met.into_inner();
+        let origin = |row: &OptionRow| {
+            if self.flags.iter().any(|(flag, _)| *flag == row.name) {
+                return format!("flag {}", flag_of(row.name));
+            }
+            let aliases = match row.name {
+                "tls_verify" => Some("VERIFY_SSL"),
+                "username" => Some("CONSUMER_USERNAME"),
+                _ => None,
+            };
+            let alias = aliases.map(|alias| format!("{}{alias}", self.prefix));
+            let own = variable(row.name, &self.prefix);
+            // The consumer's username comes first where there is one, the other alias last.
+            let found = match (&alias, row.name) {
+                (Some(alias), "username") if met.contains(alias) => Some(alias.clone()),
+                _ => [Some(own), alias]
+                    .into_iter()
+                    .flatten()
+                    .find(|name| met.contains(name)),
+            };
+            match (found, &self.env_file) {
+                (Some(name), _) => format!("environment {name}"),
+                (None, Some(file)) => format!("file {}", file.display()),
+                (None, None) => "unknown".to_owned(),
+            }
+        };
+        Gathered {
+            options: OPTIONS
+                .iter()
+                .filter(|row| config.get(row.name).is_some())
+                .map(|row| (row, origin(row)))
+                .collect(),
+            complete: complete.map(|()| config),
+        }
+    }
+
+    /// The prefix of the environment variables.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     fn config(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, Failure> {
+        let mut config = Config::new();
+        self.fill(&mut config, lookup)?;
+        Ok(config)
+    }
+
+    fn fill(
+        &self,
+        config: &mut Config,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), Failure> {
         if let Some(row) = self.refused.first() {
             return Err(no_secret_here(row, &self.prefix));
         }
-        let mut config = Config::new();
         let mut loaded = Ok(());
         if let Some(file) = &self.env_file {
             loaded = config.load_file_with_prefix(file, &self.prefix);
         }
-        give_way(&mut config, |name| {
+        give_way(config, |name| {
             lookup(&variable(name, &self.prefix)).is_some_and(|value| !value.is_empty())
         });
         loaded = loaded.and(config.load_from(&self.prefix, &lookup));
         let given = |name: &str| self.flags.iter().any(|(flag, _)| *flag == name);
-        give_way(&mut config, given);
+        give_way(config, given);
         for (name, value) in &self.flags {
             if URLS.contains(name) && has_userinfo(value) {
                 return Err(no_password_in_url(name, &self.prefix));
@@ -86,12 +160,12 @@ impl Connection {
         match (config.settings(), loaded) {
             (Err(_), Err(error)) => Err(error.into()),
             (Err(error), Ok(())) => Err(self.in_our_words(&error).into()),
-            (Ok(_), _) => Ok(config),
+            (Ok(_), _) => Ok(()),
         }
     }
 
     /// Names variables as this user writes them, and the `.env` file that nobody asked for.
-    fn in_our_words(&self, error: &Error) -> Error {
+    pub fn in_our_words(&self, error: &Error) -> Error {
         let mut hint = error.hint().replace("P21_", &self.prefix);
         if self.env_file.is_none() && error.message().starts_with("not configured") {
             hint += if Path::new(".env").is_file() {

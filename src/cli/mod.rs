@@ -1,4 +1,4 @@
-//! The command line tool `p21auth`: tokens for scripts, a look into a token, the emulator, and a demonstration.
+//! The command line tool `p21auth`: tokens for scripts, a look into a token, a diagnosis, the emulator, and a demonstration.
 //!
 //! Standard output carries the value alone, so that `$(p21auth token)` works; messages and hints go to standard error.
 //! Secrets are never taken from the command line, where every user of the machine can read them.
@@ -6,6 +6,7 @@
 mod args;
 mod connection;
 mod demo;
+mod doctor;
 mod failure;
 mod inspect;
 mod mock;
@@ -28,6 +29,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Token(args) => token::token(&args),
             Command::UiUrl(args) => token::ui_url(&args),
             Command::Inspect(args) => inspect::inspect(&args),
+            Command::Doctor(args) => doctor::doctor(&args),
             Command::Store(args) => store::store(&args),
             Command::Mock(args) => mock::mock(&args),
             Command::Demo => demo::demo(),

@@ -5,12 +5,24 @@ use url::Url;
 use super::Response;
 use super::body::{Body, contains_ignoring_case};
 use super::rejection::{Rejection, classify_rejection};
-use super::request::UI_ROUTER;
+use super::request::{TOKEN_V1, TOKEN_V2, UI_ROUTER};
 use super::response::{BASE_URL_HINT, with_words};
 use super::status::failed;
 use crate::error::{Code, Error, Result};
-use crate::options::BaseUrl;
+use crate::options::{AuthMode, BaseUrl};
 use crate::secret::Scrubber;
+
+/// Where the token endpoint of this mode answers: the URL without what `v1_query` adds.
+///
+/// # Errors
+///
+/// As [`ui_router_url`].
+pub fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
+    match mode {
+        AuthMode::V1Password | AuthMode::V1Consumer | AuthMode::V1Query => base.join(TOKEN_V1),
+        AuthMode::V2Password | AuthMode::V2Consumer | AuthMode::Token => base.join(TOKEN_V2),
+    }
+}
 
 /// Where the UI router answers.
 ///

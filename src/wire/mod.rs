@@ -20,7 +20,8 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::secret::Secret;
 
 pub use api::{
-    api_reply, body_kind, entity_url, interactive_url, odata_url, refuses_user, ui_router_url,
+    api_reply, body_kind, entity_url, interactive_url, odata_url, refuses_user, token_url,
+    ui_router_url,
 };
 pub use redirect::redirect;
 pub use rejection::{Rejection, Verdict, classify_rejection};

@@ -12,7 +12,7 @@ use crate::token::{into_text, is_header_token, push_quoted, quoted_len};
 /// Where V2 token requests go, below the base URL.
 pub(super) const TOKEN_V2: &str = "/api/security/token/v2";
 /// Where V1 token requests go.
-const TOKEN_V1: &str = "/api/security/token";
+pub(super) const TOKEN_V1: &str = "/api/security/token";
 /// With the slash before `?`: without it the server answers 307, and clients that drop `Authorization` on a redirect
 /// then meet a 401.
 pub(super) const UI_ROUTER: &str = "/api/ui/router/v1/?urlType=external";
