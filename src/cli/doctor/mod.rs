@@ -140,46 +140,59 @@ impl Run<'_> {
     fn network(&mut self, settings: &Settings) -> io::Result<bool> {
         let (transport, base) = (&settings.transport, &settings.base_url);
         let walk = Walk::new(transport, base.url());
+        let (by_proxy, tls) = (
+            walk.origin().proxy.is_some(),
+            base.url().scheme() == "https",
+        );
+        let rest: &[&'static str] = if by_proxy && tls {
+            &["dns", "tcp", "tunnel", "tls", "server"]
+        } else {
+            &["dns", "tcp", "tls", "server"]
+        };
         if !self.end(network::proxy(&walk.origin(), &walk.check_proxy()))? {
-            self.skip(&["dns", "tcp", "tls"], "because proxy failed")?;
+            self.skip(rest, "because proxy failed")?;
             return Ok(false);
         }
         self.begin("dns")?;
         let found = walk.look_up();
         self.end(network::dns(&walk.target().0, &found))?;
         let Ok(addresses) = found else {
-            self.skip(&["tcp", "tls"], "because dns failed")?;
+            self.skip(&rest[1..], "because dns failed")?;
             return Ok(false);
         };
         self.begin("tcp")?;
         let connected = walk.connect(addresses.all());
-        self.end(network::tcp(addresses.all(), &connected))?;
+        self.end(network::tcp(addresses.all(), by_proxy, &connected))?;
         let Ok(connected) = connected else {
-            self.skip(&["tls"], "because tcp failed")?;
+            self.skip(&rest[2..], "because tcp failed")?;
             return Ok(false);
         };
-        if base.url().scheme() == "http" {
+        if !tls {
             return self.end(tls::plain(base));
         }
-        if walk.origin().proxy.is_some() {
+        if by_proxy {
             self.begin("tunnel")?;
         }
         let stream = match walk.tunnel(connected.stream) {
             Ok(stream) => stream,
             Err(error) => {
                 self.end(Step::failed("tunnel", &error))?;
-                self.skip(&["tls"], "because tunnel failed")?;
+                self.skip(&["tls", "server"], "because tunnel failed")?;
                 return Ok(false);
             }
         };
-        if walk.origin().proxy.is_some() {
+        if by_proxy {
             self.end(Step::ok("tunnel", "the proxy opens one to the server"))?;
         }
         self.begin("tls")?;
         let seen = walk.handshake(stream);
         let prefix = self.args.connection.prefix();
         let now = SystemClock.now().unix();
-        self.end(tls::judge(&seen, &transport.tls, prefix, now))
+        let trusted = self.end(tls::judge(&seen, &transport.tls, prefix, now))?;
+        if !trusted {
+            self.skip(&["server"], "because tls failed")?;
+        }
+        Ok(trusted)
     }
 
     fn server(&mut self, patient: &Patient) -> io::Result<bool> {

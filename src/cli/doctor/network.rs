@@ -36,13 +36,14 @@ pub(super) fn dns(host: &str, found: &Result<Addresses>) -> Step {
     }
 }
 
-pub(super) fn tcp(addresses: &[SocketAddr], connected: &Result<Connected>) -> Step {
+pub(super) fn tcp(addresses: &[SocketAddr], by_proxy: bool, connected: &Result<Connected>) -> Step {
     match connected {
         Ok(connected) => {
             let took = connected.took.as_millis();
+            let whom = if by_proxy { "the proxy at " } else { "" };
             let mut step = Step::ok(
                 "tcp",
-                format!("connected to {} in {took} ms", connected.address),
+                format!("connected to {whom}{} in {took} ms", connected.address),
             );
             for (address, why) in &connected.in_vain {
                 step = step
