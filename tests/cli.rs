@@ -232,7 +232,7 @@ fn exit_statuses_by_family() {
         .failed(2, &["--no-such-option"]);
     tool()
         .run(&["no-such-command"])
-        .failed(2, &["token, ui-url, inspect, mock"]);
+        .failed(2, &["token, ui-url, inspect, doctor, store, mock"]);
     tool()
         .run(&[
             "token",

@@ -235,7 +235,11 @@ impl Why {
         };
         match error {
             CertificateError::UnknownIssuer => Why::UnknownIssuer,
-            CertificateError::BadSignature => Why::OtherKey,
+            // The second when the key is of another kind, such as RSA where the signature is by ECDSA.
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                Why::OtherKey
+            }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Why::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Why::NotYetValid

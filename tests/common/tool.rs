@@ -51,7 +51,11 @@ impl Tool {
         command.args(args).current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().into_owned();
-            if name.starts_with("P21_") || name.to_ascii_lowercase().ends_with("_proxy") {
+            let trust = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
+            if name.starts_with("P21_")
+                || name.to_ascii_lowercase().ends_with("_proxy")
+                || trust.contains(&name.as_str())
+            {
                 command.env_remove(name);
             }
         }

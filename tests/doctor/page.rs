@@ -35,17 +35,9 @@ fn between(line: &str, begin: &str, end: &str, by: &str) -> String {
 #[test]
 fn the_page_shows_what_it_says() {
     let setup = Setup::new().set("P21_CA_FILE", "");
-    // Only what this run brings: other machines have other authorities.
-    let seen = setup
-        .tool
-        .command(&["doctor"])
-        .env_remove("SSL_CERT_FILE")
-        .env_remove("SSL_CERT_DIR")
-        .env_remove("REQUESTS_CA_BUNDLE")
-        .output()
-        .expect("it runs");
-    assert_eq!(seen.status.code(), Some(4));
-    let seen = masked(&String::from_utf8(seen.stdout).expect("UTF-8"), &setup);
+    let seen = setup.tool.run(&["doctor"]);
+    assert_eq!(seen.status, 4);
+    let seen = masked(&seen.out, &setup);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/doctor.md");
     let page = std::fs::read_to_string(&path).expect("the page");
     let (begin, end) = ("```text\n", "```");

@@ -3,17 +3,37 @@
 //! The TLS library here speaks 1.2 and 1.3 with modern suites alone, so of a server that has none of them it learns nothing
 //! but *no*. This hello is never answered further: the connection ends with the server's choice.
 
-use rustls::{CipherSuite, ProtocolVersion};
+use rustls::ProtocolVersion;
 
 use super::Stream;
 
 /// TLS 1.2, the newest offered; a server that has only 1.1 or 1.0 answers with that.
 const NEWEST: u16 = 0x0303;
 
-/// What Windows Server 2008 to 2012 R2 have, the better first: ECDHE and DHE and RSA, GCM and CBC, 3DES, RC4.
-const SUITES: [u16; 22] = [
-    0xc02c, 0xc02b, 0xc030, 0xc02f, 0xc024, 0xc023, 0xc028, 0xc027, 0xc00a, 0xc009, 0xc014, 0xc013,
-    0x009f, 0x009e, 0x009d, 0x009c, 0x003d, 0x003c, 0x0035, 0x002f, 0x000a, 0x0005,
+/// What Windows Server 2008 to 2012 R2 have, the better first; the TLS library knows the names of its own suites alone.
+const SUITES: [(u16, &str); 22] = [
+    (0xc02c, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
+    (0xc02b, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"),
+    (0xc030, "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"),
+    (0xc02f, "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"),
+    (0xc024, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA384"),
+    (0xc023, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256"),
+    (0xc028, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA384"),
+    (0xc027, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA256"),
+    (0xc00a, "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA"),
+    (0xc009, "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA"),
+    (0xc014, "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA"),
+    (0xc013, "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA"),
+    (0x009f, "TLS_DHE_RSA_WITH_AES_256_GCM_SHA384"),
+    (0x009e, "TLS_DHE_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x009d, "TLS_RSA_WITH_AES_256_GCM_SHA384"),
+    (0x009c, "TLS_RSA_WITH_AES_128_GCM_SHA256"),
+    (0x003d, "TLS_RSA_WITH_AES_256_CBC_SHA256"),
+    (0x003c, "TLS_RSA_WITH_AES_128_CBC_SHA256"),
+    (0x0035, "TLS_RSA_WITH_AES_256_CBC_SHA"),
+    (0x002f, "TLS_RSA_WITH_AES_128_CBC_SHA"),
+    (0x000a, "TLS_RSA_WITH_3DES_EDE_CBC_SHA"),
+    (0x0005, "TLS_RSA_WITH_RC4_128_SHA"),
 ];
 
 /// Curves P-256, P-384 and P-521.
@@ -38,8 +58,12 @@ pub(super) fn ask(mut stream: Box<dyn Stream>, host: &str) -> Option<(String, St
         answer.extend_from_slice(&piece[..got]);
         if let Some((version, suite)) = choice(&answer) {
             let version = ProtocolVersion::from(version);
-            let suite = CipherSuite::from(suite);
-            return Some((format!("{version:?}"), format!("{suite:?}")));
+            let known = SUITES.iter().find(|(number, _)| *number == suite);
+            let suite = known.map_or_else(
+                || format!("suite {suite:#06x}"),
+                |(_, name)| (*name).to_owned(),
+            );
+            return Some((format!("{version:?}"), suite));
         }
         if got == 0 || answer.len() > MAX_ANSWER {
             return None;
@@ -79,7 +103,7 @@ fn hello(host: &str) -> Vec<u8> {
         NEWEST.to_be_bytes().to_vec(),
         b"p21auth doctor: which TLS, then?".to_vec(),
         counted(1, &[]),
-        counted(2, &u16s(&SUITES)),
+        counted(2, &u16s(&SUITES.map(|(number, _)| number))),
         // No compression.
         counted(1, &[0]),
         counted(2, &extensions),
