@@ -42,17 +42,17 @@ use common::{KEY, PASSWORD};
 use tool::{PLANTED, Tool};
 
 /// What `doctor --json` found.
-pub struct Report {
+struct Report {
     value: Value,
 }
 
 /// One step of it.
-pub struct Found<'a>(&'a Value);
+struct Found<'a>(&'a Value);
 
 impl Report {
     /// Examines as `tool` is set up.
     #[track_caller]
-    pub fn of(tool: &Tool, args: &[&str]) -> Report {
+    fn of(tool: &Tool, args: &[&str]) -> Report {
         let mut all = vec!["doctor", "--json"];
         all.extend(args);
         let seen = tool.run(&all);
@@ -64,13 +64,13 @@ impl Report {
         Report { value }
     }
 
-    pub fn steps(&self) -> Vec<Found<'_>> {
+    fn steps(&self) -> Vec<Found<'_>> {
         let steps = self.value["steps"].as_array().expect("steps");
         steps.iter().map(Found).collect()
     }
 
     #[track_caller]
-    pub fn step(&self, name: &str) -> Found<'_> {
+    fn step(&self, name: &str) -> Found<'_> {
         let mut found = self
             .steps()
             .into_iter()
@@ -84,7 +84,7 @@ impl Report {
 
     /// The exit status, and the first step that failed with these words in what was seen and in the advice.
     #[track_caller]
-    pub fn fails(&self, status: i32, name: &str, seen: &[&str], advice: &[&str]) {
+    fn fails(&self, status: i32, name: &str, seen: &[&str], advice: &[&str]) {
         assert_eq!(self.value["exit_status"], status, "{:#}", self.value);
         let first = self
             .steps()
@@ -101,7 +101,7 @@ impl Report {
     }
 
     #[track_caller]
-    pub fn is_well(&self) {
+    fn is_well(&self) {
         for step in self.steps() {
             assert!(
                 matches!(step.0["outcome"].as_str(), Some("ok" | "warn")),
@@ -113,20 +113,20 @@ impl Report {
     }
 
     #[track_caller]
-    pub fn skips(&self, names: &[&str]) {
+    fn skips(&self, names: &[&str]) {
         for name in names {
             assert_eq!(self.step(name).0["outcome"], "skipped", "{:#}", self.value);
         }
     }
 
-    pub fn token_requests(&self) -> u64 {
+    fn token_requests(&self) -> u64 {
         self.value["token_requests"].as_u64().expect("a number")
     }
 }
 
 impl Found<'_> {
     #[track_caller]
-    pub fn is(&self, outcome: &str, seen: &[&str], advice: &[&str]) {
+    fn is(&self, outcome: &str, seen: &[&str], advice: &[&str]) {
         assert_eq!(self.0["outcome"], outcome, "{:#}", self.0);
         let lines = |name: &str| {
             let lines = self.0[name].as_array().expect("lines").iter();
@@ -140,32 +140,32 @@ impl Found<'_> {
         }
     }
 
-    pub fn copy(&self) -> Option<&str> {
+    fn copy(&self) -> Option<&str> {
         self.0["copy"].as_str()
     }
 }
 
 /// Nothing that was planted, that the emulator knows, or that looks like a token.
 #[track_caller]
-pub fn assert_no_secret(text: &str) {
+fn assert_no_secret(text: &str) {
     for secret in [PLANTED, PASSWORD, KEY, "readonly-password", "eyJ"] {
         assert!(!text.contains(secret), "a secret shows: {text}");
     }
 }
 
 /// An emulator over TLS and a tool that trusts its authority.
-pub struct Setup {
-    pub emulator: Emulator,
-    pub tool: Tool,
+struct Setup {
+    emulator: Emulator,
+    tool: Tool,
     _ca: TempDir,
 }
 
 impl Setup {
-    pub fn new() -> Setup {
+    fn new() -> Setup {
         Setup::with(Options::tls())
     }
 
-    pub fn certificate(kind: Certificate) -> Setup {
+    fn certificate(kind: Certificate) -> Setup {
         Setup::with(Options {
             tls: Some(kind),
             ..Options::default()
@@ -173,7 +173,7 @@ impl Setup {
     }
 
     /// `options.tls` is set.
-    pub fn with(options: Options) -> Setup {
+    fn with(options: Options) -> Setup {
         let emulator = Emulator::start(options).expect("the emulator starts");
         let ca = TempDir::new().expect("a folder");
         let file = ca.path().join("ca.pem");
@@ -189,7 +189,7 @@ impl Setup {
 
     /// With another value of a variable; the empty one takes it away.
     #[must_use]
-    pub fn set(mut self, name: &str, value: &str) -> Setup {
+    fn set(mut self, name: &str, value: &str) -> Setup {
         self.tool = self.tool.without(name);
         if !value.is_empty() {
             self.tool = self.tool.with(name, value);
@@ -199,14 +199,14 @@ impl Setup {
 
     /// As this consumer key instead of a user.
     #[must_use]
-    pub fn key(self, key: &str) -> Setup {
+    fn key(self, key: &str) -> Setup {
         self.set("P21_USERNAME", "")
             .set("P21_PASSWORD", "")
             .set("P21_CONSUMER_KEY", key)
     }
 
     #[track_caller]
-    pub fn report(&self, args: &[&str]) -> Report {
+    fn report(&self, args: &[&str]) -> Report {
         let before = self.token_requests();
         let report = Report::of(&self.tool, args);
         let sent = self.token_requests() - before;
@@ -215,7 +215,7 @@ impl Setup {
         report
     }
 
-    pub fn token_requests(&self) -> u64 {
+    fn token_requests(&self) -> u64 {
         self.emulator.control().counter("token.requests")
     }
 }

@@ -23,7 +23,6 @@ use crate::options::{Config, Settings, StoreChoice, TransportSettings};
 use crate::token::Token;
 
 use super::args::{Api, DoctorArgs};
-use super::connection::Connection;
 use super::failure::Failure;
 use super::output;
 use report::Step;
@@ -209,48 +208,36 @@ impl Run<'_> {
     ) -> io::Result<Option<(Arc<Token>, Source)>> {
         let settings = &patient.settings;
         let own = token::is_own(settings);
-        let source = match stored {
-            _ if own => Source::Own,
-            Stored::Token => Source::Stored,
-            Stored::Denied | Stored::Nothing => Source::Asked,
-        };
-        // Whoever is in a cool-down gets its error without a request.
-        let step = if source == Source::Asked && stored != Stored::Denied {
-            if reached {
-                self.leave()?
-            } else {
-                Some(Step::skipped(
-                    "token",
-                    "because the server cannot be reached",
-                ))
-            }
-        } else {
+        // Whoever has a token, or is in a cool-down, gets it or its error without a request.
+        let hindrance = if own || stored != Stored::Nothing {
             None
+        } else if reached {
+            self.leave()?
+        } else {
+            let why = "because the server cannot be reached";
+            Some(Step::skipped("token", why))
         };
-        let got = match step {
+        let got = match hindrance {
             Some(step) => Err(step),
-            None => {
-                self.begin("token")?;
-                let token = patient.client.token();
-                token
-                    .map_err(|error| Step::failed("token", &self.connection().in_our_words(&error)))
-            }
+            None => self.get(patient)?,
         };
         let token = match got {
-            Ok(token) => {
-                self.end(token::got(&token, source, settings))?;
-                token
-            }
+            Ok(token) => token,
             Err(step) => {
                 let why = format!("because token {}", past(&step));
                 self.end(step)?;
-                let answers = self.watch.answers();
                 self.skip(&["reply"], &why)?;
-                self.end(token::clock(&answers))?;
+                self.end(token::clock(&self.watch.answers()))?;
                 self.skip(&["lifetime", "scope"], &why)?;
                 return Ok(None);
             }
         };
+        let source = match self.watch.token_requests() {
+            _ if own => Source::Own,
+            0 => Source::Stored,
+            _ => Source::Asked,
+        };
+        self.end(token::got(&token, source, settings))?;
         let answers = self.watch.answers();
         self.end(token::reply(&answers))?;
         self.end(token::clock(&answers))?;
@@ -258,6 +245,14 @@ impl Run<'_> {
         self.end(Lifetime::of(&token, settings, source, left).judge())?;
         self.end(token::scope(token.claims.as_ref(), settings))?;
         Ok(Some((token, source)))
+    }
+
+    fn get(&self, patient: &Patient) -> io::Result<Result<Arc<Token>, Step>> {
+        self.begin("token")?;
+        Ok(patient.client.token().map_err(|error| {
+            let error = self.args.connection.in_our_words(&error);
+            Step::failed("token", &error)
+        }))
     }
 
     /// Allows one token request, if the user does. Otherwise the step that says why there is none.
@@ -335,10 +330,6 @@ impl Run<'_> {
         let names = self.args.apis.iter().map(|api| api.name());
         let names: Vec<&'static str> = names.collect();
         self.skip(&names, why)
-    }
-
-    fn connection(&self) -> &Connection {
-        &self.args.connection
     }
 }
 

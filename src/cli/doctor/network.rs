@@ -112,7 +112,7 @@ fn named(ip: IpAddr) -> String {
     }
 }
 
-/// RFC 1918, the carriers' 100.64.0.0/10 that many VPNs use, and fc00::/7.
+/// RFC 1918, the carriers' 100.64.0.0/10 that many VPNs use, and `fc00::/7`.
 fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
         IpAddr::V4(ip) => {

@@ -130,18 +130,16 @@ impl Step {
     /// As lines for people.
     pub fn text(&self) -> String {
         let indent = " ".repeat(MARK + 1 + NAME + 1);
-        let first = self.seen.first().map_or("", String::as_str);
-        let mut text = format!("{} {:<NAME$} {first}", self.outcome.mark(), self.name);
-        for line in self.seen.iter().skip(1) {
-            text += &format!("\n{indent}{line}");
-        }
-        for line in &self.advice {
-            text += &format!("\n{indent}{} {line}", styled(STRONG, "do:"));
-        }
-        if let Some(line) = &self.copy {
-            text += &format!("\n{indent}{} {line}", styled(STRONG, "copy:"));
-        }
-        text
+        let titled = |title: &str, line: &str| format!("{} {line}", styled(STRONG, title));
+        let mut lines = self.seen.clone();
+        lines.extend(self.advice.iter().map(|line| titled("do:", line)));
+        lines.extend(self.copy.iter().map(|line| titled("copy:", line)));
+        format!(
+            "{} {:<NAME$} {}",
+            self.outcome.mark(),
+            self.name,
+            lines.join(&format!("\n{indent}"))
+        )
     }
 
     fn json(&self) -> Value {
@@ -179,28 +177,25 @@ pub(super) fn summary(steps: &[Step], token_requests: u32) -> String {
             .collect();
         names.join(", ")
     };
-    let (failed, warned, skipped) = (
-        names(Outcome::Fail),
-        names(Outcome::Warn),
-        names(Outcome::Skipped),
-    );
-    let mut text = if failed.is_empty() {
-        styled(GOOD, "Nothing failed.")
-    } else {
-        styled(BAD, &format!("Failed: {failed}."))
-    };
-    if !warned.is_empty() {
-        text += &format!(" Worth a look: {warned}.");
+    let mut sentences = vec![match names(Outcome::Fail) {
+        failed if failed.is_empty() => styled(GOOD, "Nothing failed."),
+        failed => styled(BAD, &format!("Failed: {failed}.")),
+    }];
+    for (title, outcome) in [
+        ("Worth a look", Outcome::Warn),
+        ("Not checked", Outcome::Skipped),
+    ] {
+        let names = names(outcome);
+        if !names.is_empty() {
+            sentences.push(format!("{title}: {names}."));
+        }
     }
-    if !skipped.is_empty() {
-        text += &format!(" Not checked: {skipped}.");
-    }
-    let requests = match token_requests {
+    sentences.push(match token_requests {
         0 => "No token request was made.".to_owned(),
         1 => "1 token request was made.".to_owned(),
         count => format!("{count} token requests were made."),
-    };
-    format!("{text} {requests}")
+    });
+    sentences.join(" ")
 }
 
 /// The whole report for programs.

@@ -153,22 +153,19 @@ pub(super) fn scope(claims: Option<&Claims>, settings: &Settings) -> Step {
         let text = claims?.text(name)?;
         Some(text.chars().take(MAX_CLAIM).collect())
     };
-    let mut step = match claims {
-        None => Step::ok(
+    let or = |name: &str, none: &str, some: &str| match text(name) {
+        Some(text) if !text.is_empty() => format!("{some} {text}"),
+        _ => none.to_owned(),
+    };
+    let mut step = if claims.is_some() {
+        let user = or("sub", "no P21 user", "user");
+        let scope = or("aud", "no scope named", "scope");
+        Step::ok("scope", format!("{user}, {scope}"))
+    } else {
+        Step::ok(
             "scope",
             "the token is no JWT: the server alone knows what it is good for",
-        ),
-        Some(_) => {
-            let user = match text("sub").as_deref() {
-                None | Some("") => "no P21 user".to_owned(),
-                Some(user) => format!("user {user}"),
-            };
-            let scope = match text("aud").as_deref() {
-                None | Some("") => "no scope named".to_owned(),
-                Some(scope) => format!("scope {scope}"),
-            };
-            Step::ok("scope", format!("{user}, {scope}"))
-        }
+        )
     };
     if let Some(uid) = text("P21.ConsumerUid").filter(|uid| !uid.is_empty()) {
         step = step.also(format!("consumer {uid}"));
