@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
                     let bounded = stream
                         .set_read_timeout(Some(self.limit()))
                         .and_then(|()| stream.set_write_timeout(Some(self.limit())));
-                    bounded.map_err(|error| self.lost(&error))?;
+                    bounded.map_err(|error| self.lost(self.way.as_ref(), &error))?;
                     return Ok(Connected {
                         stream,
                         address: *address,
@@ -188,6 +188,10 @@ impl<'a> Walk<'a> {
 
     /// A tunnel through the proxy, where the way leads through one; else the connection itself.
     pub(crate) fn tunnel(&self, stream: TcpStream) -> Result<Box<dyn Stream>> {
+        let stream = Until {
+            stream,
+            end: Instant::now() + self.limit(),
+        };
         let Some(way) = &self.way else {
             return Ok(Box::new(stream));
         };
@@ -195,7 +199,7 @@ impl<'a> Walk<'a> {
         let mut stream: Box<dyn Stream> = if way.url.scheme() == "https" {
             let config = Arc::new(trust::client_config(&self.settings.tls)?);
             let secured = probe::secured(stream, config, way.address().0);
-            Box::new(secured.map_err(|error| self.lost(&error))?)
+            Box::new(secured.map_err(|error| self.lost(Some(way), &error))?)
         } else {
             Box::new(stream)
         };
@@ -203,7 +207,7 @@ impl<'a> Walk<'a> {
             probe::tunnel(&mut stream, way, &proxy::place(self.url), true).map_err(|error| {
                 match inner::<rustls::Error>(&error) {
                     Some(tls) => tls_failure::explain(tls, &journey.place(Some(way))),
-                    None => self.lost(&error),
+                    None => self.lost(Some(way), &error),
                 }
             })?;
         if (200..300).contains(&answer.status) {
@@ -227,7 +231,8 @@ impl<'a> Walk<'a> {
         match result {
             Ok(agreed) => seen.agreed = Some(agreed),
             Err(error) => {
-                if seen.chain.is_empty() {
+                // Whoever says nothing at all says no more to another hello.
+                if seen.chain.is_empty() && error.code() != Code::Connect {
                     seen.old = self.old_tls();
                 }
                 seen.error = Some(error);
@@ -260,7 +265,7 @@ impl<'a> Walk<'a> {
             session.complete_io(&mut stream).map_err(|error| {
                 match inner::<rustls::Error>(&error) {
                     Some(tls) => tls_failure::explain(tls, &journey.place(None)),
-                    None if timed_out(&error) => self.lost(&error),
+                    None if timed_out(&error) => self.lost(None, &error),
                     None => journey.handshake_cut(&error.to_string()),
                 }
             })?;
@@ -282,13 +287,35 @@ impl<'a> Walk<'a> {
         old_tls::ask(stream, &proxy::host_and_port(self.url).0)
     }
 
-    /// The connection broke or fell silent.
-    fn lost(&self, error: &io::Error) -> Error {
-        if timed_out(error) {
-            return self.journey().timeout();
+    /// The connection broke or fell silent, on the way to the proxy `near` or to the server.
+    fn lost(&self, near: Option<&Way>, error: &io::Error) -> Error {
+        let cause = (!timed_out(error)).then(|| error.to_string());
+        self.journey().no_connection(near, cause.as_deref())
+    }
+}
+
+/// A connection that ends with its time, however slowly the other end sends.
+struct Until {
+    stream: TcpStream,
+    end: Instant,
+}
+
+impl Read for Until {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Instant::now() > self.end {
+            return Err(io::ErrorKind::TimedOut.into());
         }
-        let near = self.way.as_ref();
-        self.journey().no_connection(near, Some(&error.to_string()))
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Until {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 

@@ -4,10 +4,9 @@ use url::Url;
 
 use super::Response;
 use super::body::{Body, contains_ignoring_case};
-use super::rejection::{Rejection, classify_rejection};
 use super::request::{TOKEN_V1, TOKEN_V2, UI_ROUTER};
 use super::response::{BASE_URL_HINT, with_words};
-use super::status::failed;
+use super::status::api_failure;
 use crate::error::{Code, Error, Result};
 use crate::options::{AuthMode, BaseUrl};
 use crate::secret::Scrubber;
@@ -17,7 +16,7 @@ use crate::secret::Scrubber;
 /// # Errors
 ///
 /// As [`ui_router_url`].
-pub fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
+pub(crate) fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
     match mode {
         AuthMode::V1Password | AuthMode::V1Consumer | AuthMode::V1Query => base.join(TOKEN_V1),
         AuthMode::V2Password | AuthMode::V2Consumer | AuthMode::Token => base.join(TOKEN_V2),
@@ -29,7 +28,7 @@ pub fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
 /// # Errors
 ///
 /// `InvalidArgument`, which a base URL that was parsed never causes.
-pub fn ui_router_url(base: &BaseUrl) -> Result<Url> {
+pub(crate) fn ui_router_url(base: &BaseUrl) -> Result<Url> {
     base.join(UI_ROUTER)
 }
 
@@ -38,7 +37,7 @@ pub fn ui_router_url(base: &BaseUrl) -> Result<Url> {
 /// # Errors
 ///
 /// `InvalidArgument` for a table whose name is not made of letters, digits and underscores.
-pub fn odata_url(base: &BaseUrl, table: &str) -> Result<Url> {
+pub(crate) fn odata_url(base: &BaseUrl, table: &str) -> Result<Url> {
     let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if table.is_empty() || !table.chars().all(named) {
         return Err(Error::new(
@@ -54,7 +53,7 @@ pub fn odata_url(base: &BaseUrl, table: &str) -> Result<Url> {
 /// # Errors
 ///
 /// As [`ui_router_url`].
-pub fn entity_url(base: &BaseUrl) -> Result<Url> {
+pub(crate) fn entity_url(base: &BaseUrl) -> Result<Url> {
     base.join("/api/entity/customers/ping")
 }
 
@@ -63,7 +62,7 @@ pub fn entity_url(base: &BaseUrl) -> Result<Url> {
 /// # Errors
 ///
 /// `InvalidArgument` when the UI server's URL is none.
-pub fn interactive_url(ui_server: &str) -> Result<Url> {
+pub(crate) fn interactive_url(ui_server: &str) -> Result<Url> {
     Url::parse(&format!("{ui_server}/api/ui/interactive/sessions/"))
         .map_err(|_| Error::new(Code::InvalidArgument, "the UI server's URL is not a URL"))
 }
@@ -74,8 +73,8 @@ pub fn interactive_url(ui_server: &str) -> Result<Url> {
 /// # Errors
 ///
 /// `Forbidden` for a missing permission or scope, `Unauthorized` for a token that is not accepted or a header that got
-/// lost, by [`classify_rejection`] and with its hint; `Parse` for a web page; every other status as for tokens.
-pub fn api_reply(
+/// lost, by [`super::classify_rejection`] and with its hint; `Parse` for a web page; every other status as for tokens.
+pub(crate) fn api_reply(
     name: &str,
     url: &Url,
     response: &Response,
@@ -98,35 +97,9 @@ pub fn api_reply(
     }
 }
 
-/// The error of an API's answer that is no success.
-pub(super) fn api_failure(
-    name: &str,
-    url: &str,
-    response: &Response,
-    body: &Body,
-    scrub: &Scrubber,
-    now_unix: i64,
-) -> Error {
-    if !matches!(response.status, 401 | 403) {
-        return failed(url, response, body, scrub, now_unix);
-    }
-    let rejection = classify_rejection(response.status, &response.body);
-    let (code, what) = match rejection {
-        Rejection::Permission => (Code::Forbidden, format!("the {name} forbids it")),
-        _ => (
-            Code::Unauthorized,
-            format!("the {name} does not accept the token"),
-        ),
-    };
-    Error::new(code, with_words(&what, body, scrub))
-        .with_hint(rejection.verdict().hint())
-        .with_http_status(response.status)
-}
-
 /// Whether the Interactive API says that the user it was asked as is no P21 user, as it does for a consumer key without a
 /// username.
-#[must_use]
-pub fn refuses_user(response: &Response) -> bool {
+pub(crate) fn refuses_user(response: &Response) -> bool {
     let body = Body::read(&response.body);
     response.status >= 400
         && body.fields().iter().any(|field| {
@@ -135,8 +108,7 @@ pub fn refuses_user(response: &Response) -> bool {
 }
 
 /// What a body is, in a word or two, told by looking at it.
-#[must_use]
-pub fn body_kind(bytes: &[u8]) -> &'static str {
+pub(crate) fn body_kind(bytes: &[u8]) -> &'static str {
     match Body::read(bytes) {
         Body::Empty => "nothing",
         Body::Json(_) => "a JSON object",

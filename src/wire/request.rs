@@ -108,7 +108,7 @@ pub fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request>
 /// # Errors
 ///
 /// As [`ui_router_request`].
-pub fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
+pub(crate) fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
     if !is_header_token(token.expose()) {
         return Err(Error::new(
             Code::InvalidArgument,

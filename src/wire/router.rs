@@ -3,10 +3,10 @@
 use url::Url;
 
 use super::Response;
-use super::api::api_failure;
 use super::body::Body;
 use super::request::UI_ROUTER;
 use super::response::{BASE_URL_HINT, with_words};
+use super::status::api_failure;
 use crate::error::{Code, Error, Result};
 use crate::options::BaseUrl;
 use crate::secret::Scrubber;
@@ -18,7 +18,7 @@ use crate::secret::Scrubber;
 ///
 /// `NoUrl` when the reply holds none, or one that is not http(s), goes down from https to http, or has a user in it;
 /// `Parse` when the reply could not be understood; a status that is no success as for tokens, a 401 or 403 by
-/// [`classify_rejection`].
+/// [`super::classify_rejection`].
 pub fn ui_url_reply(
     base: &BaseUrl,
     response: &Response,

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::body::{Body, contains_ignoring_case};
+use super::rejection::{Rejection, classify_rejection};
 use super::request::TOKEN_V2;
 use super::response::{BASE_URL_HINT, reply_of, with_words};
 use super::{Request, Response};
@@ -153,6 +154,31 @@ pub(super) fn failed(
     .with_hint(hint)
     .with_retryable(is_transient(response));
     finish(error, response, now_unix)
+}
+
+/// The error of an API's answer that is no success.
+pub(super) fn api_failure(
+    name: &str,
+    url: &str,
+    response: &Response,
+    body: &Body,
+    scrub: &Scrubber,
+    now_unix: i64,
+) -> Error {
+    if !matches!(response.status, 401 | 403) {
+        return failed(url, response, body, scrub, now_unix);
+    }
+    let rejection = classify_rejection(response.status, &response.body);
+    let (code, what) = match rejection {
+        Rejection::Permission => (Code::Forbidden, format!("the {name} forbids it")),
+        _ => (
+            Code::Unauthorized,
+            format!("the {name} does not accept the token"),
+        ),
+    };
+    Error::new(code, with_words(&what, body, scrub))
+        .with_hint(rejection.verdict().hint())
+        .with_http_status(response.status)
 }
 
 fn finish(error: Error, response: &Response, now_unix: i64) -> Error {

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::identity::Identity;
 use crate::nginx::{self, Nginx};
 use crate::program::Program;
+use crate::server::{Server, until_closed};
 use crate::tool::Tool;
 use crate::{Report, Setup};
 
@@ -119,6 +120,26 @@ fn plain_http_where_tls_is_expected() {
     let report = Report::of(&Tool::for_server(&base), &["--yes"]);
     report.fails(4, "tls", &["answers, but not in TLS"], &["Check the port"]);
     assert_eq!(report.token_requests(), 0);
+}
+
+#[test]
+fn a_server_that_says_nothing_and_one_that_hangs_up() {
+    let setup = |server: &Server| {
+        Tool::for_server(&server.url("https")).with("P21_CONNECT_TIMEOUT_MS", "500")
+    };
+    let silent = Server::raw(|mut stream, _| until_closed(&mut stream));
+    let report = Report::of(&setup(&silent), &["--yes"]);
+    report.fails(4, "tls", &["no answer within 500 ms"], &["firewall"]);
+    report.skips(&["server", "token"]);
+
+    let rude = Server::raw(|stream, _| drop(stream));
+    let report = Report::of(&setup(&rude), &["--yes"]);
+    report.fails(
+        4,
+        "tls",
+        &["broke the connection during the TLS handshake"],
+        &["Schannel"],
+    );
 }
 
 /// `openssl s_server` with an RSA certificate, as old servers have, and these options.
