@@ -84,35 +84,37 @@ impl Connection {
             value
         });
         let met = met.into_inner();
+        let settings = config.settings().ok().filter(|_| complete.is_ok());
+        let by_key = settings
+            .as_ref()
+            .is_some_and(|settings| settings.auth_mode.uses_consumer_key());
         let origin = |row: &OptionRow| {
             if self.flags.iter().any(|(flag, _)| *flag == row.name) {
                 return format!("flag {}", flag_of(row.name));
             }
-            let aliases = match row.name {
-                "tls_verify" => Some("VERIFY_SSL"),
-                "username" => Some("CONSUMER_USERNAME"),
-                _ => None,
-            };
-            let alias = aliases.map(|alias| format!("{}{alias}", self.prefix));
             let own = variable(row.name, &self.prefix);
-            // The consumer's username comes first where there is one, the other alias last.
-            let found = match (&alias, row.name) {
-                (Some(alias), "username") if met.contains(alias) => Some(alias.clone()),
-                _ => [Some(own), alias]
-                    .into_iter()
-                    .flatten()
-                    .find(|name| met.contains(name)),
+            let other = |name: &str| format!("{}{name}", self.prefix);
+            let names = match row.name {
+                "tls_verify" => vec![own, other("VERIFY_SSL")],
+                "username" if by_key => vec![other("CONSUMER_USERNAME"), own],
+                _ => vec![own],
             };
-            match (found, &self.env_file) {
-                (Some(name), _) => format!("environment {name}"),
-                (None, Some(file)) => format!("file {}", file.display()),
-                (None, None) => "unknown".to_owned(),
+            match names.into_iter().find(|name| met.contains(name)) {
+                Some(name) => format!("environment {name}"),
+                None => match &self.env_file {
+                    Some(file) => format!("file {}", file.display()),
+                    None => "unknown".to_owned(),
+                },
             }
+        };
+        let has_user = settings.is_some_and(|settings| settings.username.is_some());
+        let is_set = |row: &&OptionRow| {
+            config.get(row.name).is_some() || (has_user && row.name == "username")
         };
         Gathered {
             options: OPTIONS
                 .iter()
-                .filter(|row| config.get(row.name).is_some())
+                .filter(is_set)
                 .map(|row| (row, origin(row)))
                 .collect(),
             complete: complete.map(|()| config),
@@ -449,6 +451,59 @@ mod tests {
         // Not "both are set": the variable outranks the file's twin.
         assert_eq!(config.get("password"), None);
         assert_eq!(config.get("password_file"), Some("/env/password"));
+    }
+
+    #[test]
+    fn every_option_says_where_it_comes_from() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(
+            file.path(),
+            "P21_BASE_URL=https://file.example.com\nP21_USERNAME=file\nP21_PASSWORD=hunter2\n",
+        )
+        .expect("written");
+        let path = file.path().to_str().expect("UTF-8");
+        let in_file = format!("file {path}");
+        let origins = |args: &[&str], vars: &[(&str, &str)]| -> Vec<(&str, String)> {
+            let gathered = parse(args).gather_from(env(vars));
+            assert!(gathered.complete.is_ok(), "{args:?}");
+            let options = gathered.options.into_iter();
+            options.map(|(row, origin)| (row.name, origin)).collect()
+        };
+        let vars = [("P21_PASSWORD", "hunter2"), ("P21_VERIFY_SSL", "0")];
+        assert_eq!(
+            origins(&["--env-file", path, "--timeout-ms", "9"], &vars),
+            [
+                ("base_url", in_file.clone()),
+                ("username", in_file),
+                ("password", "environment P21_PASSWORD".to_owned()),
+                ("timeout_ms", "flag --timeout-ms".to_owned()),
+                ("tls_verify", "environment P21_VERIFY_SSL".to_owned()),
+            ]
+        );
+        // The consumer's username is one only with a consumer key.
+        for (credential, name) in [
+            ("P21_CONSUMER_KEY", "P21_CONSUMER_USERNAME"),
+            ("P21_PASSWORD", "P21_USERNAME"),
+        ] {
+            let vars = [
+                ("P21_BASE_URL", "p21.example.com"),
+                (credential, "hunter2"),
+                ("P21_USERNAME", "u"),
+                ("P21_CONSUMER_USERNAME", "c"),
+            ];
+            let found = origins(&[], &vars);
+            assert!(
+                found.contains(&("username", format!("environment {name}"))),
+                "{found:?}"
+            );
+        }
+        let vars = [
+            ("P21_BASE_URL", "p21.example.com"),
+            ("P21_CONSUMER_KEY", "hunter2"),
+            ("P21_CONSUMER_USERNAME", "c"),
+        ];
+        let found = origins(&[], &vars);
+        assert!(found.contains(&("username", "environment P21_CONSUMER_USERNAME".to_owned())));
     }
 
     #[test]

@@ -92,7 +92,14 @@ fn the_interactive_api_wants_a_real_user() {
 
     let setup = setup.set("P21_CONSUMER_USERNAME", "nobody");
     let report = setup.report(&["--yes"]);
-    report.step("configuration").is("ok", &["user nobody"], &[]);
+    report.step("configuration").is(
+        "ok",
+        &[
+            "user nobody",
+            "username = nobody, from environment P21_CONSUMER_USERNAME",
+        ],
+        &[],
+    );
     report.fails(
         5,
         "interactive",

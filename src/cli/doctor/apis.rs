@@ -175,7 +175,7 @@ fn rejected(step: Step, error: &Error, source: Source) -> Step {
         return step;
     }
     match source {
-        Source::Stored => step.advise("The stored token is dead: p21auth store clear removes it, and programs replace it by themselves once they report this answer."),
+        Source::Stored => step.advise("The stored token is dead: programs replace it by themselves once they report this answer; p21auth store clear removes it now, and everybody's entries with it."),
         Source::Own => step.advise("Supply a new token: access_token, or the file that access_token_file names."),
         Source::Asked => step,
     }

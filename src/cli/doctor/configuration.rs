@@ -60,7 +60,7 @@ pub(super) fn check(
 fn error_of(failure: Failure) -> Error {
     match failure {
         Failure::P21(error) => error,
-        other => Error::new(Code::Config, format!("{other:?}")),
+        _ => Error::new(Code::Config, "the options cannot be read"),
     }
 }
 

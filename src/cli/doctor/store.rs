@@ -58,7 +58,7 @@ pub(super) fn judge(
                     span(*left)
                 ))
                 .worth_a_warning()
-                .advise("Once the account or key is in order, p21auth store clear lifts the wait.")
+                .advise("Once the account or key is in order, p21auth store clear lifts the wait; it removes everybody's entries.")
             }
             OwnEntry::Denied(times, _) => step.also(format!(
                 "yours: credentials refused {times} times in a row; may be tried again"
