@@ -258,7 +258,7 @@ mod without_locks {
 }
 
 /// Real file systems, mounted where only the process sees them. Needs the right to mount (root, or user namespaces);
-/// `tools/test-rust.sh` leaves these out, and says so, where there is none.
+/// `tools/test-rust.sh` leaves them out, and says so, where there is none.
 #[cfg(target_os = "linux")]
 mod mounted {
     use super::*;

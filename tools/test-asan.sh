@@ -6,4 +6,6 @@ export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
 # Memory that lives as long as the process by design (HTTP clients, generation words) is no leak.
 export ASAN_OPTIONS=detect_leaks=0
 echo "== Rust tests under AddressSanitizer, with a build of their own"
-"${CARGO:-cargo}" test --quiet --target "$target" --target-dir target/asan --lib --tests "$@"
+without=
+tools/can-mount.sh || without=mounted::
+"${CARGO:-cargo}" test --quiet --target "$target" --target-dir target/asan --lib --tests "$@" -- ${without:+--skip "$without"}
