@@ -8,6 +8,7 @@ mod landing;
 mod sharing;
 mod types;
 mod ui;
+mod uncached;
 mod waiting;
 
 use std::collections::HashMap;
@@ -486,41 +487,6 @@ impl Slot {
         if let Some(share) = &self.share {
             share.tell_dropped(dropped, true, &*self.clock);
         }
-    }
-
-    /// The failure in force, as callers get it; `None` when a request may be made.
-    #[must_use]
-    pub fn held_back(&self) -> Option<Error> {
-        let now = self.clock.now();
-        self.gate(|gate| {
-            let failure = gate.entry.failure.as_ref()?;
-            let left_ms = failure.left_ms(now);
-            (left_ms > 0).then(|| replay(failure, left_ms, now))
-        })
-    }
-
-    /// Counts a token request.
-    pub fn count_request(&self) {
-        self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An error that a request outside of flights met: refused credentials count like a flight's. Answers what to tell.
-    #[must_use]
-    pub fn note_refusal(&self, error: Error) -> Error {
-        if error.code() != Code::Unauthorized {
-            return error;
-        }
-        let now = self.clock.now();
-        let pace = Pace {
-            cooldown_ms: self.options.cooldown_ms,
-        };
-        self.gate(|gate| {
-            gate.note_failure(&error, now);
-            let outcome = Outcome::Failed(error.clone());
-            commit(&mut gate.entry, outcome, pace, now, &self.random);
-            let failure = gate.entry.failure.as_ref();
-            failure.map_or(error, |failure| failure.error.clone())
-        })
     }
 
     /// A client opens: its generation word is told of changes, and its timeout counts for flights.

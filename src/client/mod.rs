@@ -282,7 +282,8 @@ impl Client {
 
     /// A token of its own from the server, past the cache, as JSON in the guide's names. It is asked for on the calling
     /// thread, within `timeout_ms`, and never replaces the cached one. A cool-down or backoff of the identity holds here
-    /// too, and refused credentials begin one. With `auth_mode=token`: the caller's token, without a request.
+    /// too, and refused credentials begin one, in a shared store as well. With `auth_mode=token`: the caller's token,
+    /// without a request.
     ///
     /// # Errors
     ///
@@ -296,12 +297,12 @@ impl Client {
             let token = live.ok_or_else(|| own_expired(&opened))?;
             return Ok(token.to_json(now()));
         }
-        if let Some(error) = slot.held_back() {
-            return Err(error);
-        }
         crate::sys::pin_library();
         let limit = Duration::from_millis(opened.settings.timeout_ms);
         let fetch = opened.fetch(&self.0.runtime);
+        if let Some(error) = slot.held_back(&*fetch) {
+            return Err(error);
+        }
         // On a thread of its own: the caller's may belong to an async runtime, where a blocking request must not be made.
         let fetched = std::thread::scope(|scope| {
             scope
