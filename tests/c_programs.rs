@@ -7,7 +7,8 @@
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use p21auth::mock::{Emulator, Options};
 use tempfile::TempDir;
@@ -157,6 +158,32 @@ fn the_examples_do_what_they_say() {
     let mut command = bench.command(program);
     command.args([bench.emulator.base_url(), "demo", "demo-password"]);
     assert!(output(&run(&mut command)).starts_with("a token of "));
+}
+
+#[test]
+fn processes_that_share_a_store_send_one_request() {
+    let bench = Bench::new();
+    let control = bench.emulator.control();
+    let program = bench.compile("examples/c/quick_start.c", Link::Shared, &[]);
+    let start = || {
+        let mut command = bench.command(&program);
+        command
+            .env("P21_STORE", "file")
+            .env("XDG_CACHE_HOME", bench.folder.path().join("cache"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().expect("it starts")
+    };
+    control.hold();
+    let pair = [start(), start()];
+    assert!(control.wait_for("held", 1, Duration::from_mins(1)));
+    control.release();
+    for process in pair {
+        let result = process.wait_with_output().expect("it ends");
+        assert!(result.status.success(), "{result:?}");
+        assert!(output(&result).contains("UI server: http"));
+    }
+    assert_eq!(control.counter("token.requests"), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use link::{Found, Seen};
-use link::{Link, read, seal};
+use link::{Link, read, refuse, seal};
 
 use super::commit::Pace;
 use super::slot::{Fetch, Fetched};
@@ -285,7 +285,7 @@ impl Share {
                 }
             }
             Err(error) if error.code() == Code::Unauthorized && flying.pace.cooldown_ms > 0 => {
-                let published = link.refuse(keys, lease, &error, denials, flying.pace, now);
+                let published = refuse(keys, lease, &error, denials, flying.pace, now);
                 if let Err(fault) = published {
                     link.failed(fault, now);
                 }
@@ -382,7 +382,7 @@ impl Share {
             };
             // Somebody who holds the lease is being told the same.
             if let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? {
-                link.refuse(&keys, &*lease, error, denials, pace, clock.now())?;
+                refuse(&keys, &*lease, error, denials, pace, clock.now())?;
             }
             Ok(Some(()))
         });

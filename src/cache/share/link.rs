@@ -122,30 +122,6 @@ impl Link {
         Ok(())
     }
 
-    /// Publishes a refusal, so many in a row coming before it.
-    pub(super) fn refuse(
-        &self,
-        keys: &Keys,
-        lease: &dyn Lease,
-        error: &Error,
-        denials: u32,
-        pace: Pace,
-        now: Now,
-    ) -> Result<Published, Fault> {
-        let left_ms = cool_down_ms(denials, pace);
-        let record = Record::Denied {
-            error: error.clone(),
-            left_ms,
-            denials: denials.saturating_add(1),
-        };
-        let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
-        let sealed = seal(keys, Which::Denial, &record, keep, now)?;
-        lease.publish(&Change {
-            token: None,
-            denial: Some(Some(sealed.keep())),
-        })
-    }
-
     /// The keys, made once: of the store's salt, which is made too if there is none.
     pub(super) fn derive(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
         match self.known() {
@@ -250,4 +226,27 @@ pub(super) fn seal(
         )
         .map_err(|error| Fault::new(error.message()))?;
     Ok(Fresh { bytes, keep_ms })
+}
+
+/// Publishes a refusal, so many in a row coming before it.
+pub(super) fn refuse(
+    keys: &Keys,
+    lease: &dyn Lease,
+    error: &Error,
+    denials: u32,
+    pace: Pace,
+    now: Now,
+) -> Result<Published, Fault> {
+    let left_ms = cool_down_ms(denials, pace);
+    let record = Record::Denied {
+        error: error.clone(),
+        left_ms,
+        denials: denials.saturating_add(1),
+    };
+    let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
+    let sealed = seal(keys, Which::Denial, &record, keep, now)?;
+    lease.publish(&Change {
+        token: None,
+        denial: Some(Some(sealed.keep())),
+    })
 }
