@@ -76,6 +76,23 @@ fn a_store_that_cannot_be_used_degrades_and_says_why() {
         active == "memory" && reason.contains("symbolic link"),
         "{active}: {reason}"
     );
+
+    // Nor is a link followed that somebody put in a lock's place.
+    let (folder, victim) = (none.path().join("planted"), none.path().join("victim"));
+    std::fs::create_dir(&folder).expect("made");
+    std::fs::write(&victim, "precious").expect("written");
+    std::os::unix::fs::symlink(&victim, folder.join("salt.lock")).expect("linked");
+    let url = format!("file://{}", folder.display());
+    let (active, reason) = degraded(&mut Process::start(
+        &emulator,
+        none.path(),
+        &[("store", &url)],
+    ));
+    assert!(
+        active == "memory" && reason.contains("symbolic link"),
+        "{active}: {reason}"
+    );
+    assert_eq!(std::fs::read(&victim).expect("there"), b"precious");
 }
 
 #[test]

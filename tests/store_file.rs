@@ -74,6 +74,13 @@ fn a_process_that_starts_later_takes_what_is_there() {
 
 #[test]
 fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
+    // Within a second; a machine that is busy with other things may need another try to show it.
+    let at_once = (0..5).any(|_| follow_a_killed_holder() < Duration::from_secs(1));
+    assert!(at_once, "a second and more, five times");
+}
+
+/// How long it took until the next one asked.
+fn follow_a_killed_holder() -> Duration {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
     control.hold();
@@ -91,7 +98,7 @@ fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
     let answers: Vec<String> = waiters.iter_mut().map(Process::answer).collect();
     one_token(&answers);
     assert_eq!(control.counter("token.requests"), 2);
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    took
 }
 
 #[test]
@@ -230,6 +237,32 @@ fn a_refresh_elsewhere_reaches_a_hitting_process() {
     let (_ms, seen) = answer.split_once(' ').expect("two words");
     assert_eq!(seen, fresh);
     assert_eq!(emulator.control().counter("token.requests"), 2);
+}
+
+#[test]
+fn a_rejected_token_does_not_come_back_while_the_store_still_has_it() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let mut pair: Vec<Process> = (0..2)
+        .map(|_| {
+            Process::start(
+                &emulator,
+                home.path(),
+                &[FILE, ("min_refresh_interval_s", "0")],
+            )
+        })
+        .collect();
+    let dead = one_token(&ask_all(&mut pair, "token"));
+    // One holds the right to ask, so the other cannot tell the store that the token is dead.
+    control.hold();
+    pair[0].tell("force");
+    assert!(control.wait_for("held", 1, PATIENCE));
+    assert_eq!(pair[1].ask(&format!("report {dead}")), "Retry");
+    pair[1].tell("token");
+    control.release();
+    let answers: Vec<String> = pair.iter_mut().map(Process::answer).collect();
+    assert_ne!(one_token(&answers), dead);
+    assert_eq!(control.counter("token.requests"), 2);
 }
 
 #[test]

@@ -434,3 +434,6 @@ fn busy(holder: Option<&str>, limit: Duration) -> Error {
     )
     .with_hint("Should that process hang, end it: its hold on the token ends with it.")
 }
+
+#[cfg(all(test, feature = "shared-store"))]
+mod tests;
