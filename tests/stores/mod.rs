@@ -332,18 +332,22 @@ fn spin(client: &Client, old: &str) -> String {
     }
 }
 
-/// Leaves a forked child behind that does nothing; answers its pid.
+/// Leaves a forked child behind that does nothing any more; answers its pid.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "fork has no safe form")]
 fn fork_one_that_sleeps() -> String {
-    // SAFETY: the child only sleeps, until it is killed.
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    // SAFETY: the child only says that it is there, and sleeps until it is killed.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork");
     if pid == 0 {
+        let _ = writer.write_all(b"!");
         loop {
             std::thread::sleep(Duration::from_hours(1));
         }
     }
+    // The library's own work in the child is done before it comes to that.
+    std::io::Read::read_exact(&mut reader, &mut [0]).expect("the child is there");
     pid.to_string()
 }
 
