@@ -426,15 +426,22 @@ fn a_forked_childs_end_does_not_free_its_parents_lock() {
     let child = rustix::process::Pid::from_raw(child).expect("a pid");
     rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("killed");
     let mut next = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "500")]);
-    let answer = next.ask("token");
+    // The call's own time may end first; sooner or later the flight says whom it waits for.
+    let answer = loop {
+        let answer = next.ask("token");
+        assert_eq!(
+            control.counter("token.requests"),
+            1,
+            "the lock is still the parent's"
+        );
+        if !answer.starts_with("err P21_E_TIMEOUT") {
+            break answer;
+        }
+    };
+    let named = format!("process {}", holder.pid());
     assert!(
-        answer.starts_with("err P21_E_TIMEOUT") || answer.starts_with("err P21_E_STORE"),
+        answer.starts_with("err P21_E_STORE") && answer.contains(&named),
         "{answer}"
-    );
-    assert_eq!(
-        control.counter("token.requests"),
-        1,
-        "the lock is still the parent's"
     );
     control.release();
     holder.token();
