@@ -34,8 +34,9 @@ int main(int argc, char **argv)
     *(void **)&get = symbol(library, "p21_token_get");
     *(void **)&release = symbol(library, "p21_free");
     if (argc > 2) {
-        /* The emulator holds the request: the flight is in the air when the process ends. */
+        /* The emulator holds the request: the flight is in the air when the process ends, which it is told by its input. */
         CHECK(get(NULL, 0, 200, &first, NULL) == P21_E_TIMEOUT);
+        (void)getchar();
         puts("unload: leaving");
         return 0;
     }
