@@ -8,13 +8,13 @@ const GENERATED: &str = include_str!(concat!(env!("OUT_DIR"), "/p21auth.h"));
 #[test]
 fn the_committed_header_is_the_generated_one() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("include/p21auth.h");
-    if std::env::var_os("P21_REFRESH_HEADER").is_some() {
+    if std::env::var_os("P21AUTH_REFRESH").is_some() {
         fs::write(&path, GENERATED).expect("the header is writable");
     }
     let committed = fs::read_to_string(&path).expect("the header is there");
     assert!(
         committed.replace("\r\n", "\n") == GENERATED,
-        "include/p21auth.h is out of date: run P21_REFRESH_HEADER=1 cargo test --test header"
+        "include/p21auth.h is out of date: run P21AUTH_REFRESH=1 cargo test --test header"
     );
 }
 

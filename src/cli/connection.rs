@@ -166,9 +166,9 @@ impl Connection {
         }
     }
 
-    /// Names variables as this user writes them, and the `.env` file that nobody asked for.
+    /// Names the `.env` file that nobody asked for.
     pub fn in_our_words(&self, error: &Error) -> Error {
-        let mut hint = error.hint().replace("P21_", &self.prefix);
+        let mut hint = error.hint().to_owned();
         if self.env_file.is_none() && error.message().starts_with("not configured") {
             hint += if Path::new(".env").is_file() {
                 " There is a .env file in this folder: --env-file .env reads it."

@@ -186,7 +186,7 @@ mod tests {
                 401,
                 "",
                 Code::Unauthorized,
-                "does not accept the token",
+                "does not accept the token (HTTP 401)",
                 "Get a token again",
             ),
             (
@@ -203,7 +203,13 @@ mod tests {
                 "not present",
                 "did not reach P21",
             ),
-            (403, "", Code::Forbidden, "forbids", "API scope"),
+            (
+                403,
+                "",
+                Code::Forbidden,
+                "forbids it (HTTP 403)",
+                "Check the consumer key's API scope",
+            ),
             (
                 404,
                 "",
