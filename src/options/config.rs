@@ -227,7 +227,7 @@ fn unknown(name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
     let near = near_misses(name);
     let hint = if near.is_empty() {
-        "p21_options_json and the README list every option.".to_owned()
+        "p21_options_json and docs/options.md list every option.".to_owned()
     } else {
         format!("Did you mean {}?", near.join(" or "))
     };
