@@ -11,7 +11,7 @@ pub(super) struct ExitStatus {
     pub number: u8,
     pub meaning: &'static str,
     /// First and last number of the family in `include/p21auth.h`.
-    codes: (i32, i32),
+    pub codes: (i32, i32),
 }
 
 const fn status(number: u8, codes: (i32, i32), meaning: &'static str) -> ExitStatus {

@@ -45,11 +45,23 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The table of exit statuses, as `--help` and the README show it: number and meaning.
+/// Whether the tool takes these arguments, the program's name first; nothing is run. For what is written about it.
+///
+/// # Errors
+///
+/// What the parser says against them.
+pub fn accepts(args: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    match Cli::try_parse_from(args) {
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// The table of exit statuses, as `--help` and docs/errors.md show it: number, first and last code, meaning.
 #[must_use]
-pub fn exit_statuses() -> Vec<(u8, &'static str)> {
+pub fn exit_statuses() -> Vec<(u8, (i32, i32), &'static str)> {
     failure::EXIT_STATUSES
         .iter()
-        .map(|status| (status.number, status.meaning))
+        .map(|status| (status.number, status.codes, status.meaning))
         .collect()
 }
