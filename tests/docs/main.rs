@@ -9,6 +9,7 @@
 mod programs;
 
 mod code;
+mod layers;
 mod links;
 mod names;
 mod pages;
