@@ -51,11 +51,7 @@ fn tidy(path: &Path) -> Option<PathBuf> {
     let mut tidy = PathBuf::new();
     for part in path.components() {
         match part {
-            Component::ParentDir => {
-                if !tidy.pop() {
-                    return None;
-                }
-            }
+            Component::ParentDir => tidy.pop().then_some(())?,
             Component::Normal(name) => tidy.push(name),
             _ => {}
         }

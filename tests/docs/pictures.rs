@@ -20,7 +20,7 @@ text { font: 12px Helvetica, Arial, sans-serif; fill: #1d2b38; }
 path { stroke: #41617f; stroke-width: 1.5; fill: none; }
 .up { stroke-dasharray: 5 3; }
 </style>
-<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" style=\"fill: #41617f\"/></marker></defs>
+<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" style=\"fill: #41617f; stroke: none\"/></marker></defs>
 ";
 
 /// A box: its name, and what it is in a few words.

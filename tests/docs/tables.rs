@@ -24,8 +24,11 @@ fn cell(text: &str) -> String {
 }
 
 fn options() -> String {
-    let rows: String = OPTIONS.iter().map(option_line).collect();
-    format!("| Option | Type | Default | Belongs to | |\n|---|---|---|---|---|\n{rows}")
+    let rows: Vec<String> = OPTIONS.iter().map(option_line).collect();
+    format!(
+        "| Option | Type | Default | Belongs to | |\n|---|---|---|---|---|\n{}",
+        rows.concat()
+    )
 }
 
 fn option_line(row: &OptionRow) -> String {
@@ -52,7 +55,7 @@ fn option_line(row: &OptionRow) -> String {
 }
 
 fn errors() -> String {
-    let rows: String = Code::ALL
+    let rows: Vec<String> = Code::ALL
         .iter()
         .map(|code| {
             let again = if code.is_retryable() { "yes" } else { "no" };
@@ -69,7 +72,10 @@ fn errors() -> String {
             )
         })
         .collect();
-    format!("| | Name | Meaning | What to do | May pass by itself |\n|---|---|---|---|---|\n{rows}")
+    format!(
+        "| | Name | Meaning | What to do | May pass by itself |\n|---|---|---|---|---|\n{}",
+        rows.concat()
+    )
 }
 
 fn exits() -> String {
@@ -77,17 +83,20 @@ fn exits() -> String {
         0 => String::new(),
         _ => format!("{first}–{last}"),
     };
-    let rows: String = p21auth::cli::exit_statuses()
+    let rows: Vec<String> = p21auth::cli::exit_statuses()
         .iter()
         .map(|(number, (first, last), meaning)| {
             format!("| {number} | {} | {meaning} |\n", numbers(*first, *last))
         })
         .collect();
-    format!("| Exit status | Codes | |\n|---|---|---|\n| 0 | | success |\n{rows}")
+    format!(
+        "| Exit status | Codes | |\n|---|---|---|\n| 0 | | success |\n{}",
+        rows.concat()
+    )
 }
 
 fn verdicts() -> String {
-    let rows: String = Verdict::ALL
+    let rows: Vec<String> = Verdict::ALL
         .iter()
         .map(|verdict| {
             format!(
@@ -97,7 +106,7 @@ fn verdicts() -> String {
             )
         })
         .collect();
-    format!("| | Verdict | Its hint |\n|---|---|---|\n{rows}")
+    format!("| | Verdict | Its hint |\n|---|---|---|\n{}", rows.concat())
 }
 
 #[test]
