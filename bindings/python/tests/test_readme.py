@@ -47,6 +47,7 @@ def test_the_pages_were_found() -> None:
 
 
 def test_the_examples_run(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(_default, "_default", None)
     for name, value in emulator.options().items():
         monkeypatch.setenv(f"P21_{name.upper()}", value)
     # One page is read from top to bottom: what an example makes, the next may use.
