@@ -39,6 +39,13 @@ fn used(line: &str) -> Vec<&str> {
 }
 
 #[test]
+fn uses_are_found_in_code_and_not_in_comments() {
+    assert_eq!(used("use crate::{fork, options};"), ["fork", "options"]);
+    assert_eq!(used("crate::sys::now(crate::clock::x)"), ["sys", "clock"]);
+    assert!(used("/// See [`crate::cache`].").is_empty());
+}
+
+#[test]
 fn the_arrows_of_the_house_are_those_of_the_code() {
     let house = Picture::read("docs/pictures/house.txt");
     let mut rows = BTreeMap::new();

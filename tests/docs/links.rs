@@ -130,7 +130,7 @@ fn every_page_of_the_manual_is_linked_from_the_readme() {
     for page in linked_pages() {
         assert!(
             !page.starts_with("docs/") || found.iter().any(|target| target.starts_with(&page)),
-            "{page}"
+            "README.md has no link to {page}"
         );
     }
 }
