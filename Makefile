@@ -38,6 +38,8 @@ test-deep: test ## The above, then the Rust tests once more under AddressSanitiz
 
 lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
 	$(CARGO) rustc --release --lib --crate-type cdylib
+	@# The name that linked programs look for.
+	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.0
 
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
 	$(CARGO) run --quiet --release $(FEATURES) --example soak -- $(or $(MINUTES),2)

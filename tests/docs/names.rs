@@ -62,3 +62,23 @@ fn every_name_in_a_page_is_a_real_one() {
     assert!(count > 100, "only {count} names were found");
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
 }
+
+#[test]
+fn every_target_of_make_is_there() {
+    let makefile = read("Makefile");
+    let mut count = 0;
+    for page in pages() {
+        let text = read(&page);
+        for before in ["`make ", "\nmake ", "$ make "] {
+            for (at, _) in text.match_indices(before) {
+                let rest = &text[at + before.len()..];
+                let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '-');
+                let target = &rest[..end.unwrap_or(rest.len())];
+                count += 1;
+                let rule = format!("\n{target}:");
+                assert!(makefile.contains(&rule), "{page}: make {target}");
+            }
+        }
+    }
+    assert!(count > 8, "only {count} were found");
+}
