@@ -9,19 +9,8 @@ const WIDTH: usize = 960;
 const MARGIN: usize = 20;
 const GAP: usize = 28;
 const LINE: usize = 15;
-const STYLE: &str = "\
-<style>
-text { font: 12px Helvetica, Arial, sans-serif; fill: #1d2b38; }
-.title { font-size: 17px; font-weight: 600; }
-.head, .name { font-size: 14px; font-weight: 600; }
-.title, .name, .what { text-anchor: middle; }
-.in { fill: #e3edf7; stroke: #41617f; }
-.out { fill: #f4f1e8; stroke: #41617f; stroke-dasharray: 5 3; }
-path { stroke: #41617f; stroke-width: 1.5; fill: none; }
-.up { stroke-dasharray: 5 3; }
-</style>
-<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"7\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" style=\"fill: #41617f; stroke: none\"/></marker></defs>
-";
+/// Colours, fonts and the tip of an arrow.
+const STYLE: &str = include_str!("../../docs/pictures/style.txt");
 
 /// A box: its name, and what it is in a few words.
 pub struct Cell {
