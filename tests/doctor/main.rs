@@ -19,7 +19,6 @@ mod page;
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod program;
 #[path = "../stores/server.rs"]
-#[allow(dead_code, reason = "each test binary uses its part")]
 mod redis_server;
 #[path = "../http/server.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
