@@ -21,6 +21,7 @@ use arc_swap::ArcSwapOption;
 use super::classify::{Ask, Decision, Entry, Held, classify};
 use super::commit::{Outcome, Pace, commit};
 use super::flight::{Flight, Pulse, Spawn};
+use super::issued::Issued;
 use super::share::{Ended, Flying, Landed, Share};
 use crate::clock::{Clock, Now};
 use crate::error::{Code, Error, Result};
@@ -68,6 +69,7 @@ pub struct Slot {
     pub counters: Counters,
     skew_s: AtomicI64,
     share: Option<Share>,
+    issued: Arc<Issued>,
     /// Monotonic milliseconds at which a hit looks at the shared store; never, without one.
     next_look: AtomicI64,
 }
@@ -113,6 +115,7 @@ impl Slot {
             skew_s: AtomicI64::new(0),
             next_look: AtomicI64::new(i64::MAX),
             share,
+            issued: Arc::default(),
         })
     }
 
@@ -136,6 +139,12 @@ impl Slot {
     #[must_use]
     pub fn share(&self) -> Option<&Share> {
         self.share.as_ref()
+    }
+
+    /// The identity's latest tokens, for whoever has to recognise them.
+    #[must_use]
+    pub fn issued(&self) -> &Arc<Issued> {
+        &self.issued
     }
 
     /// The slot's clock.
@@ -376,6 +385,7 @@ impl Slot {
     }
 
     fn new_token(&self, reply: Reply, life: Life, now: Now) -> Result<Arc<Token>> {
+        self.issued.remember(&reply);
         if life.left_ms(now) <= 0 {
             return Err(Error::new(Code::NoAccessToken, "the server sent a token that had already expired when it arrived")
                 .with_hint("Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.")

@@ -38,12 +38,15 @@ impl Client {
             },
         };
         let limit = Duration::from_millis(settings.timeout_ms);
-        let exchange = server.exchange(&request, limit, &|| ())?;
+        let (exchange, mut scrubber) = server.exchange(&request, limit, &|| ())?;
+        if let Some(token) = token {
+            scrubber.add(&Secret::new(token.value()));
+        }
         let verdict = wire::api_reply(
             name,
             url,
             &exchange.response,
-            &server.scrubber(token),
+            &scrubber,
             exchange.received.unix(),
         );
         Ok(Asked {

@@ -316,6 +316,7 @@ impl Client {
             ))
         })
         .map_err(|error| slot.note_refusal(error))?;
+        slot.issued().remember(&fetched.reply);
         Ok(Token::new(fetched.reply, fetched.life, 0, 0).to_json(now()))
     }
 
@@ -521,7 +522,7 @@ impl Opened {
                 runtime: Arc::clone(runtime),
                 settings,
                 secret: self.secret.clone(),
-                issued: Mutex::default(),
+                issued: Arc::clone(self.slot.issued()),
             })
         });
         Arc::clone(fetch)

@@ -23,6 +23,7 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::options::TransportSettings;
+use crate::secret::Secret;
 use crate::wire::{Method, Request, Response};
 
 use failure::{Failure, Journey};
@@ -55,6 +56,12 @@ pub trait Transport: Send + Sync {
     ///
     /// `Dns`, `Connect`, `Tls`, `Timeout`, `Io`, `Proxy` or `TooLarge`. Any HTTP status is a response, not an error.
     fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response>;
+
+    /// User and password that a proxy on the way to `url` gets, wherever they come from: its answers may tell them.
+    fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
+        let _ = url;
+        None
+    }
 }
 
 /// The real transport: HTTP/1.1 by reqwest, TLS by rustls. No redirects, cookies, referer or decompression.
@@ -274,6 +281,10 @@ impl Transport for HttpTransport {
             headers,
             body,
         })
+    }
+
+    fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
+        self.plan.way(url)?.login()
     }
 }
 

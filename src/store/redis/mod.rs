@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::http;
 use crate::options::{StoreChoice, TlsTrust};
-use crate::secret::{Secret, hex};
+use crate::secret::{Scrubber, Secret, hex};
 use connection::{Connection, Target};
 
 const PREFIX: &str = "p21auth:1:";
@@ -242,7 +242,14 @@ impl Server {
         Fault::new(if timed_out {
             format!("{shown}: no answer within {} ms", self.timeout.as_millis())
         } else {
-            format!("{shown}: {error}")
+            // A server that does not know a command repeats its arguments, those of AUTH too.
+            let mut scrubber = Scrubber::default();
+            if let Ok((target, _)) = self.parse()
+                && let Some(password) = target.password
+            {
+                scrubber.add_login(&target.username.unwrap_or_default(), &password);
+            }
+            format!("{shown}: {}", scrubber.scrub(&error.to_string()))
         })
     }
 }
