@@ -123,6 +123,7 @@ impl Slot {
     pub fn hold(&self, token: Token) {
         self.gate(|gate| {
             if gate.entry.token.is_none() {
+                self.issued.remember(&token.to_reply());
                 gate.entry.token = Some(held(&token));
                 self.current.store(Some(Arc::new(token)));
             }

@@ -325,9 +325,10 @@ fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
             .with_hint("Use an auth_mode of v2, which sends JSON.")
         };
         // Header values are Latin-1 on the wire.
-        let latin1: std::result::Result<Vec<u8>, _> =
-            value.expose().chars().map(u8::try_from).collect();
-        let latin1 = Zeroizing::new(latin1.map_err(|_| bad())?);
+        let mut latin1 = Zeroizing::new(Vec::with_capacity(value.expose().len()));
+        for c in value.expose().chars() {
+            latin1.push(u8::try_from(c).map_err(|_| bad())?);
+        }
         let mut header = HeaderValue::from_bytes(&latin1).map_err(|_| bad())?;
         header.set_sensitive(true);
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;

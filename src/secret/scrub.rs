@@ -184,7 +184,8 @@ impl Needle {
     fn end(&self, text: &[char], mut at: usize) -> Option<usize> {
         for (number, wanted) in self.chars.iter().enumerate() {
             let c = *text.get(at)?;
-            if c != *wanted && !(c == SOME_LETTER && !wanted.is_ascii()) {
+            let may_be = c == SOME_LETTER && !wanted.is_ascii();
+            if c != *wanted && !may_be {
                 return None;
             }
             at += 1;

@@ -1,3 +1,5 @@
+#![allow(clippy::format_collect, reason = "these texts are short")]
+
 use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 
