@@ -105,6 +105,11 @@ fn the_library_survives_unloading_and_an_exit_with_a_request_under_way() {
     let library = bench.folder.path().join("libp21auth.so.0");
     let said = run(bench.command(&program).arg(&library));
     assert_eq!(output(&said), "unload: ok\n");
+    // Which thread of a process that ends is where is chance, so a few times.
+    for _ in 0..10 {
+        let said = run(bench.command(&program).arg(&library).arg("busy"));
+        assert_eq!(output(&said), "unload: leaving\n");
+    }
     bench.emulator.control().hold();
     let mut command = bench.command(&program);
     command
@@ -120,6 +125,29 @@ fn the_library_survives_unloading_and_an_exit_with_a_request_under_way() {
     let said = leaving.wait_with_output().expect("it ends");
     assert!(said.status.success(), "{said:?}");
     assert_eq!(output(&said), "unload: leaving\n");
+}
+
+#[test]
+fn two_hundred_children_of_a_busy_process_have_their_token_and_never_hang() {
+    let bench = Bench::new();
+    let program = bench.compile("tests/c/fork.c", Link::Shared, &["-std=c11"]);
+    let said = run(bench.command(&program).args(["children", "200"]));
+    assert_eq!(output(&said), "fork: ok\n");
+    // Each asked for a token of its own.
+    assert!(bench.emulator.control().counter("token.requests") >= 200);
+}
+
+#[test]
+fn the_workers_of_a_prefork_pool_each_use_the_inherited_client() {
+    let bench = Bench::new();
+    let program = bench.compile("tests/c/fork.c", Link::Shared, &["-std=c11"]);
+    let said = run(bench.command(&program).args(["pool", "16"]));
+    assert_eq!(output(&said), "fork: ok\n");
+    // One of the parent's; each worker refreshes once, and so does its child.
+    assert_eq!(
+        bench.emulator.control().counter("token.requests"),
+        1 + 2 * 16
+    );
 }
 
 #[test]
