@@ -167,3 +167,34 @@ impl<'de> Visitor<'de> for Collector<'_> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_are_undone() {
+        for (quoted, text) in [
+            (r#""""#, Some("")),
+            (r#""plain ä""#, Some("plain ä")),
+            (r#""\"\\\/\b\f\n\r\t""#, Some("\"\\/\u{8}\u{c}\n\r\t")),
+            (r#""\u00e4\u0041\uD83D\ude00x""#, Some("äA😀x")),
+            (r#""\ud83d""#, None),
+            (r#""\ud83dx""#, None),
+            (r#""\ud83d\u0041""#, None),
+            (r#""\ude00\ud83d""#, None),
+        ] {
+            let read = unescaped(quoted);
+            assert_eq!(read.as_ref().map(Secret::expose), text, "{quoted}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_writes_is_read(text in "(\\PC|[\\x00-\\x1f\"\\\\/]){0,40}") {
+            let quoted = serde_json::to_string(&text).expect("JSON");
+            prop_assert_eq!(unescaped(&quoted), Some(Secret::new(text)));
+        }
+    }
+}

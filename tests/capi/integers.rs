@@ -114,7 +114,7 @@ fn token_calls(client: &Client, flags: u32, wait_ms: u32, min_valid_s: u32) {
     };
     assert_eq!(Failure(err).code(), status);
     assert!(
-        listed(status) && (status == P21_OK) == !token.is_null(),
+        listed(status) && (status == P21_OK) != token.is_null(),
         "{what}"
     );
     if status == P21_OK {
@@ -378,7 +378,7 @@ fn options_with_extreme_numbers_are_taken_or_refused() {
             let (mut client, mut err) = (ptr::null_mut(), ptr::null_mut());
             let status = unsafe { p21_client_new(config.0, &raw mut client, &raw mut err) };
             assert_eq!(Failure(err).code(), status, "{name}={number}");
-            assert!(listed(status) && (status == P21_OK) == !client.is_null());
+            assert!(listed(status) && (status == P21_OK) != client.is_null());
             if status == P21_OK {
                 let cached = Client(client).get(P21_CACHED_ONLY);
                 assert!(cached.is_err_and(|failure| listed(failure.code())));
