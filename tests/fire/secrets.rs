@@ -352,20 +352,23 @@ fn no_token_is_in_anything_that_a_later_failure_leaves_behind() {
 #[test]
 fn no_token_of_the_callers_own_is_in_anything() {
     let emulator = Emulator::start(Options::default()).expect("the emulator starts");
-    let config = config(&emulator, &[("access_token", OWN_TOKEN)]);
-    let client = Client::open(&config).expect("a client");
     let needles = Needles::of(&[OWN_TOKEN]);
-    for action in echoes(OWN_TOKEN) {
-        let place = format!("{action:?}");
-        emulator
-            .control()
-            .fault(Fault::on("/api/ui/router", action));
-        if let Err(error) = client.ui_url() {
-            needles.check_error(&place, &error);
+    // However it was pasted, a server repeats the token alone.
+    for pasted in [OWN_TOKEN.to_owned(), format!("Bearer {OWN_TOKEN}")] {
+        let config = config(&emulator, &[("access_token", &pasted)]);
+        let client = Client::open(&config).expect("a client");
+        for action in echoes(OWN_TOKEN) {
+            let place = format!("{action:?}");
+            emulator
+                .control()
+                .fault(Fault::on("/api/ui/router", action));
+            if let Err(error) = client.ui_url() {
+                needles.check_error(&place, &error);
+            }
+            client.invalidate(None).expect("open");
+            check_outputs(&needles, &place, &client, &config);
+            emulator.control().clear_faults();
         }
-        client.invalidate(None).expect("open");
-        check_outputs(&needles, &place, &client, &config);
-        emulator.control().clear_faults();
     }
     needles.check("the log", &log(&mut 0));
 }
