@@ -33,8 +33,8 @@ test-%: bindings/%/test.sh
 	@echo "== $*"
 	@$<
 
-test-deep: test ## The above, then the Rust tests once more under AddressSanitizer (another 5 min)
-	@tools/test-asan.sh $(FEATURES)
+test-deep: test ## The above, then sanitizers, model checks, fuzzing, soak, packages, Windows under Wine (another hour)
+	@tests/tools/deep.sh
 
 lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
 	$(CARGO) rustc --release --lib --crate-type cdylib

@@ -150,6 +150,18 @@ fn the_workers_of_a_prefork_pool_each_use_the_inherited_client() {
     );
 }
 
+/// Of what goes wrong on the programs' side of the border: a buffer written past its end, an integer that overflows.
+#[test]
+fn the_sanitizers_find_nothing() {
+    let bench = Bench::new();
+    let sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
+    for source in ["tests/c/api.c", "tests/c/threads.c", "tests/c/wrapper.cpp"] {
+        let program = bench.compile(source, Link::Shared, &sanitizers);
+        let said = output(&run(&mut bench.command(program)));
+        assert!(said.ends_with(": ok\n"), "{said}");
+    }
+}
+
 #[test]
 fn valgrind_finds_nothing() {
     let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
