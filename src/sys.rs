@@ -1,10 +1,20 @@
-//! What std and rustix have nothing for: the coarse clocks off Linux, and pinning the library in memory.
+//! What std and rustix have nothing for: pinning the library in memory, and what Windows has functions of its own for.
 #![allow(
     unsafe_code,
     reason = "this module and fork.rs are where the system is asked directly"
 )]
 
+#[cfg(not(windows))]
 use crate::clock::Now;
+
+#[cfg(windows)]
+mod windows;
+#[cfg(all(windows, feature = "store-file"))]
+mod windows_files;
+#[cfg(windows)]
+pub(crate) use windows::*;
+#[cfg(all(windows, feature = "store-file"))]
+pub(crate) use windows_files::*;
 
 /// Both clocks, the coarse ones where the system has them: no system call, about 5 ns.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -26,7 +36,7 @@ fn ms(time: rustix::time::Timespec) -> i64 {
 }
 
 /// Both clocks by way of std, where there are no coarse ones to ask.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
 pub(crate) fn coarse_now() -> Now {
     use std::sync::OnceLock;
     use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -66,98 +76,10 @@ pub(crate) fn pin_library() {
     }
 }
 
-/// As above: the loader is told to keep the module that this address is in.
-#[cfg(windows)]
-pub(crate) fn pin_library() {
-    use std::sync::atomic::{AtomicBool, Ordering};
-    const FROM_ADDRESS: u32 = 4;
-    const PIN: u32 = 1;
-    #[link(name = "kernel32")]
-    unsafe extern "system" {
-        fn GetModuleHandleExW(
-            flags: u32,
-            address: *const core::ffi::c_void,
-            module: *mut *mut core::ffi::c_void,
-        ) -> i32;
-    }
-    static PINNED: AtomicBool = AtomicBool::new(false);
-    if PINNED.swap(true, Ordering::Relaxed) {
-        return;
-    }
-    let mut module = std::ptr::null_mut();
-    // SAFETY: with FROM_ADDRESS the second argument is any address inside the module; `module` is a valid out pointer.
-    unsafe {
-        GetModuleHandleExW(
-            FROM_ADDRESS | PIN,
-            pin_library as *const core::ffi::c_void,
-            &raw mut module,
-        )
-    };
-}
-
 /// In a forked child: closes a descriptor whose owner was a thread of the parent and does not exist here.
 #[cfg(all(unix, feature = "store-file"))]
 pub(crate) fn close_inherited(descriptor: std::os::fd::RawFd) {
     // SAFETY: the descriptor was open in the parent at the fork, and what owned it lies on the stack of a thread that this
     // process does not have, so nothing here will use or close it again.
     unsafe { libc::close(descriptor) };
-}
-
-/// Makes a folder that its owner, SYSTEM and Administrators can use and nobody else; its files inherit that.
-///
-/// # Errors
-///
-/// The system's, `AlreadyExists` among them.
-#[cfg(all(windows, feature = "store-file"))]
-pub(crate) fn create_private_folder(path: &std::path::Path) -> std::io::Result<()> {
-    use core::ffi::c_void;
-    use std::os::windows::ffi::OsStrExt as _;
-    #[repr(C)]
-    struct SecurityAttributes {
-        length: u32,
-        descriptor: *mut c_void,
-        inherit_handle: i32,
-    }
-    #[link(name = "advapi32")]
-    unsafe extern "system" {
-        fn ConvertStringSecurityDescriptorToSecurityDescriptorW(
-            text: *const u16,
-            revision: u32,
-            descriptor: *mut *mut c_void,
-            size: *mut u32,
-        ) -> i32;
-    }
-    #[link(name = "kernel32")]
-    unsafe extern "system" {
-        fn CreateDirectoryW(path: *const u16, attributes: *const SecurityAttributes) -> i32;
-        fn LocalFree(memory: *mut c_void) -> *mut c_void;
-    }
-    // Protected from what the parent would hand down; full access for owner, SYSTEM and Administrators, inherited.
-    let rule: Vec<u16> = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)\0"
-        .encode_utf16()
-        .collect();
-    let path: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
-    let mut descriptor = std::ptr::null_mut();
-    // SAFETY: both strings end with a zero; `descriptor` is a valid out pointer, freed once below; the structure outlives
-    // the call that reads it.
-    unsafe {
-        if ConvertStringSecurityDescriptorToSecurityDescriptorW(
-            rule.as_ptr(),
-            1,
-            &raw mut descriptor,
-            std::ptr::null_mut(),
-        ) == 0
-        {
-            return Err(std::io::Error::last_os_error());
-        }
-        let attributes = SecurityAttributes {
-            length: u32::try_from(size_of::<SecurityAttributes>()).unwrap_or(0),
-            descriptor,
-            inherit_handle: 0,
-        };
-        let made = CreateDirectoryW(path.as_ptr(), &raw const attributes);
-        let error = std::io::Error::last_os_error();
-        LocalFree(descriptor);
-        if made == 0 { Err(error) } else { Ok(()) }
-    }
 }

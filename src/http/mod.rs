@@ -1,5 +1,7 @@
 //! How bytes reach the server. Only this module knows reqwest and rustls.
 
+#[cfg(windows)]
+mod authorities_windows;
 mod certificate;
 mod failure;
 mod pool;

@@ -17,8 +17,12 @@ use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
     SignatureScheme,
 };
+#[cfg(not(windows))]
+use rustls_platform_verifier::Verifier as Authorities;
 use sha2::{Digest as _, Sha256};
 
+#[cfg(windows)]
+use super::authorities_windows::Authorities;
 use super::certificate::Certificate;
 use crate::error::{Code, Error, Result};
 use crate::options::{Pin, TlsTrust};
@@ -99,9 +103,8 @@ fn judge(trust: &TlsTrust, provider: &Arc<CryptoProvider>) -> Result<Judge> {
         None => Vec::new(),
     };
     Ok(
-        match rustls_platform_verifier::Verifier::new_with_extra_roots(extra, Arc::clone(provider))
-        {
-            Ok(verifier) => Judge::Authorities(verifier),
+        match Authorities::new_with_extra_roots(extra, Arc::clone(provider)) {
+            Ok(authorities) => Judge::Authorities(authorities),
             Err(_) => Judge::NoAuthorities,
         },
     )
@@ -111,7 +114,7 @@ fn judge(trust: &TlsTrust, provider: &Arc<CryptoProvider>) -> Result<Judge> {
 #[derive(Debug)]
 enum Judge {
     /// By the operating system's authorities and those of `ca_file`.
-    Authorities(rustls_platform_verifier::Verifier),
+    Authorities(Authorities),
     /// The operating system has none.
     NoAuthorities,
     /// By its SHA-256 alone.
@@ -166,8 +169,8 @@ impl ServerCertVerifier for Verifier {
                 Why::NotPinned
             }
             Judge::NoAuthorities => Why::NoAuthorities,
-            Judge::Authorities(platform) => {
-                match platform.verify_server_cert(
+            Judge::Authorities(authorities) => {
+                match authorities.verify_server_cert(
                     end_entity,
                     intermediates,
                     server_name,

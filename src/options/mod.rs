@@ -10,6 +10,8 @@ mod table;
 pub use base_url::BaseUrl;
 pub use config::Config;
 pub use dotenv::parse as parse_dotenv;
+#[cfg(feature = "store-file")]
+pub(crate) use settings::file_url;
 pub use settings::{
     AuthMode, ConsumerHeaders, Credential, Pin, ProxyChoice, Resolve, Settings, StoreChoice,
     StoreSettings, TlsTrust, TransportSettings,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
@@ -221,9 +221,19 @@ impl StoreChoice {
         match self {
             StoreChoice::Memory => "memory".to_owned(),
             StoreChoice::File(None) => "file".to_owned(),
-            StoreChoice::File(Some(folder)) => format!("file://{}", folder.display()),
+            StoreChoice::File(Some(folder)) => file_url(folder),
             StoreChoice::Redis(url) => without_userinfo(url.expose()),
         }
+    }
+}
+
+/// A folder as it is written in `store`.
+pub(crate) fn file_url(folder: &Path) -> String {
+    let path = folder.display();
+    if cfg!(windows) {
+        format!("file:///{}", path.to_string().replace('\\', "/"))
+    } else {
+        format!("file://{path}")
     }
 }
 

@@ -17,6 +17,9 @@ use p21auth::{Client, Config, Runtime, TokenOptions};
 /// What begins a line that is meant for the parent; the test harness prints its own.
 const MARK: &str = "\u{1}";
 
+/// The variable that names the folder of the user.
+const HOME: &str = if cfg!(windows) { "LOCALAPPDATA" } else { "HOME" };
+
 /// A process with one client. It ends with its owner.
 pub struct Process {
     child: Child,
@@ -27,7 +30,7 @@ pub struct Process {
 impl Process {
     /// Starts a process whose options are these, and whose home is `home`.
     pub fn start(emulator: &Emulator, home: &Path, options: &[(&str, &str)]) -> Process {
-        Process::start_with(emulator, &[("HOME", Some(home))], options)
+        Process::start_with(emulator, &[(HOME, Some(home))], options)
     }
 
     /// As [`Process::start`], with these environment variables and no other that the library reads.
@@ -53,7 +56,7 @@ impl Process {
             .arg(format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$@\""))
             .arg("sh")
             .arg(std::env::current_exe().expect("the test binary"));
-        Process::start_as(command, emulator, &[("HOME", Some(home))], options)
+        Process::start_as(command, emulator, &[(HOME, Some(home))], options)
     }
 
     /// As [`Process::start`], by a command of one's own that runs this binary.
@@ -72,7 +75,7 @@ impl Process {
                 "--test-threads=1",
             ])
             .env_remove("XDG_CACHE_HOME")
-            .env_remove("HOME")
+            .env_remove(HOME)
             .env("P21_TEST_BASE_URL", emulator.base_url())
             .env("P21_TEST_USERNAME", "demo")
             .env("P21_TEST_PASSWORD", "demo-password")
@@ -131,6 +134,7 @@ impl Process {
     }
 
     /// Stops it and waits until all of it stands still: the signal alone is on its way for a while.
+    #[cfg(unix)]
     pub fn stop(&self) {
         use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);
@@ -143,6 +147,7 @@ impl Process {
     }
 
     /// Lets it go on after [`Process::stop`].
+    #[cfg(unix)]
     pub fn go_on(&self) {
         use rustix::process::{Pid, Signal, kill_process};
         let pid = i32::try_from(self.pid()).ok().and_then(Pid::from_raw);

@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::options::file_url;
 use crate::store::Fault;
 
 /// A folder that belongs to this user alone, or the reason why there is none.
@@ -27,7 +28,7 @@ impl Folder {
 
     pub(super) fn shown(&self) -> String {
         match &self.0 {
-            Ok(path) => format!("file://{}", path.display()),
+            Ok(path) => file_url(path),
             Err(_) => "file".to_owned(),
         }
     }
@@ -94,8 +95,14 @@ mod imp {
     }
 
     /// Whether nobody but this user can have written it.
-    pub(in super::super) fn is_private(about: &Metadata) -> bool {
-        about.uid() == rustix::process::geteuid().as_raw() && about.mode() & OTHERS_WRITE == 0
+    #[allow(clippy::unnecessary_wraps, reason = "as on Windows")]
+    pub(in super::super) fn is_private(_: &File, about: &Metadata) -> io::Result<bool> {
+        Ok(about.uid() == rustix::process::geteuid().as_raw() && about.mode() & OTHERS_WRITE == 0)
+    }
+
+    /// What is open can be replaced here.
+    pub(in super::super) fn settled<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        work()
     }
 
     pub(super) fn check(path: &Path, about: &Metadata) -> Result<(), Fault> {
@@ -121,31 +128,89 @@ mod imp {
     }
 }
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 mod imp {
     use super::{Fault, File, Metadata, OpenOptions, Path, io};
+    use std::os::windows::fs::OpenOptionsExt as _;
+    use std::time::{Duration, Instant};
 
+    use windows_sys::Win32::Foundation::{
+        ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_STOPPED_ON_SYMLINK,
+    };
+    use windows_sys::Win32::Storage::FileSystem::{
+        FILE_FLAG_BACKUP_SEMANTICS, FILE_FLAG_OPEN_REPARSE_POINT, READ_CONTROL,
+    };
+
+    use crate::sys::{Exposure, exposure};
+
+    /// Opens a link itself and not what it leads to, and then refuses it.
     pub(in super::super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-        options.open(path)
+        let file = options
+            .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
+            .open(path)?;
+        if file.metadata()?.is_symlink() {
+            return Err(io::Error::from_raw_os_error(STOPPED));
+        }
+        Ok(file)
     }
 
-    pub(in super::super) fn is_link(_: &io::Error) -> bool {
-        false
+    const STOPPED: i32 = ERROR_STOPPED_ON_SYMLINK.cast_signed();
+
+    pub(in super::super) fn is_link(error: &io::Error) -> bool {
+        error.raw_os_error() == Some(STOPPED)
     }
 
-    /// The folder's access list, which its files inherit, decides.
-    pub(in super::super) fn is_private(about: &Metadata) -> bool {
-        !about.file_type().is_symlink()
+    /// Whether nobody but this user, SYSTEM and Administrators can have written it.
+    pub(in super::super) fn is_private(file: &File, _: &Metadata) -> io::Result<bool> {
+        Ok(exposure(file)?.is_none())
+    }
+
+    /// A file that a reader, a virus scanner or the indexer has open can resist being replaced, and be out of reach while it
+    /// is. That passes.
+    pub(in super::super) fn settled<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let end = Instant::now() + Duration::from_millis(250);
+        loop {
+            match work() {
+                Err(error) if may_pass(&error) && Instant::now() < end => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn may_pass(error: &io::Error) -> bool {
+        matches!(
+            error.raw_os_error().map(i32::cast_unsigned),
+            Some(ERROR_ACCESS_DENIED | ERROR_SHARING_VIOLATION)
+        )
     }
 
     pub(super) fn check(path: &Path, about: &Metadata) -> Result<(), Fault> {
-        if about.file_type().is_symlink() || !about.is_dir() {
-            return Err(Fault::new(format!("{} is not a folder", path.display())));
-        }
-        Ok(())
+        let exposed = || {
+            // What a folder must be opened with to be asked about.
+            let folder = OpenOptions::new()
+                .access_mode(READ_CONTROL)
+                .custom_flags(FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT)
+                .open(path)?;
+            exposure(&folder)
+        };
+        let what = if about.is_symlink() {
+            "is a symbolic link or a junction"
+        } else if !about.is_dir() {
+            "is not a folder"
+        } else {
+            match exposed().map_err(|error| super::super::fault(path, &error))? {
+                None => return Ok(()),
+                Some(Exposure::Owner) => "belongs to another user",
+                Some(Exposure::Writers) => {
+                    "can be written by others (let only yourself, SYSTEM and Administrators write there)"
+                }
+            }
+        };
+        Err(Fault::new(format!("{} {what}", path.display())))
     }
 
-    #[cfg(windows)]
     pub(super) fn make(path: &Path) -> io::Result<()> {
         if let Some(parent) = path.parent() {
             std::fs::create_dir_all(parent)?;
@@ -155,15 +220,10 @@ mod imp {
             made => made,
         }
     }
-
-    #[cfg(not(windows))]
-    pub(super) fn make(path: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(path)
-    }
 }
 
 use imp::{check, make};
-pub(super) use imp::{is_link, is_private, open};
+pub(super) use imp::{is_link, is_private, open, settled};
 
 #[cfg(test)]
 mod tests {
@@ -189,6 +249,21 @@ mod tests {
         );
         for none in [with(&[]), with(&[("HOME", "")])] {
             assert!(none.is_err_and(|reason| reason.contains("HOME")));
+        }
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn the_cache_folder_is_the_users_own() {
+        let with = |value: Option<&str>| {
+            cache_folder(&|name| value.filter(|_| name == "LOCALAPPDATA").map(Into::into))
+        };
+        assert_eq!(
+            with(Some(r"C:\Users\me\AppData\Local")),
+            Ok(r"C:\Users\me\AppData\Local\p21auth".into())
+        );
+        for none in [with(None), with(Some("")), with(Some(r"relative\folder"))] {
+            assert!(none.is_err_and(|reason| reason.contains("LOCALAPPDATA")));
         }
     }
 }

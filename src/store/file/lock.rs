@@ -4,7 +4,9 @@
 //! the parent's, and a child that keeps the descriptor would keep a killed parent's lock alive. So the child closes what
 //! it inherited, which takes nothing from the parent, and never unlocks it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+#[cfg(unix)]
+use std::fs::TryLockError;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
@@ -31,10 +33,8 @@ impl Lock {
         loop {
             let open = Open::new(path)?;
             let mut file = open.file();
-            match file.try_lock() {
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(Taken::Others(read_pid(file))),
-                Err(TryLockError::Error(error)) => return Err(without_locks(error)),
+            if !lock(file).map_err(without_locks)? {
+                return Ok(Taken::Others(read_pid(file)));
             }
             // Somebody may have removed the folder meanwhile: then this is a lock that nobody else would meet.
             if !same_file(file, path)? {
@@ -51,7 +51,7 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         // Before it is closed: a process that is being started this very moment may still have a copy of the descriptor.
-        let _ = self.0.file().unlock();
+        unlock(self.0.file());
     }
 }
 
@@ -71,6 +71,23 @@ fn without_locks(error: io::Error) -> io::Error {
     }
 }
 
+#[cfg(windows)]
+use crate::sys::{lock, unlock};
+
+#[cfg(unix)]
+fn lock(file: &File) -> io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn unlock(file: &File) {
+    let _ = file.unlock();
+}
+
 #[cfg(unix)]
 fn is_no_lock(error: &io::Error) -> bool {
     matches!(
@@ -79,9 +96,13 @@ fn is_no_lock(error: &io::Error) -> bool {
     )
 }
 
-#[cfg(not(unix))]
-fn is_no_lock(_: &io::Error) -> bool {
-    false
+#[cfg(windows)]
+fn is_no_lock(error: &io::Error) -> bool {
+    use windows_sys::Win32::Foundation::{ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED};
+    matches!(
+        error.raw_os_error().map(i32::cast_unsigned),
+        Some(ERROR_INVALID_FUNCTION | ERROR_NOT_SUPPORTED)
+    )
 }
 
 #[cfg(unix)]
@@ -95,11 +116,25 @@ fn same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// A file that is open cannot be removed here.
-#[cfg(not(unix))]
+/// Nobody can remove or rename what [`keep_in_place`] opened.
+#[cfg(windows)]
 #[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn same_file(_: &File, _: &Path) -> io::Result<bool> {
     Ok(true)
+}
+
+/// So that a file opened with these options stays where it is while it is open.
+#[cfg(windows)]
+fn keep_in_place(options: &mut OpenOptions) -> &mut OpenOptions {
+    use std::os::windows::fs::OpenOptionsExt as _;
+    use windows_sys::Win32::Storage::FileSystem::{FILE_SHARE_READ, FILE_SHARE_WRITE};
+    options.share_mode(FILE_SHARE_READ | FILE_SHARE_WRITE)
+}
+
+/// [`same_file`] finds out instead.
+#[cfg(unix)]
+fn keep_in_place(options: &mut OpenOptions) -> &mut OpenOptions {
+    options
 }
 
 /// An open lock file that a forked child knows of.
@@ -109,14 +144,9 @@ impl Open {
     /// Opened inside a section, so that no child is born between the opening and the noting of it.
     fn new(path: &Path) -> io::Result<Open> {
         fork::section(|| {
-            let file = folder::open(
-                path,
-                OpenOptions::new()
-                    .read(true)
-                    .write(true)
-                    .create(true)
-                    .truncate(false),
-            )?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            let file = folder::open(path, keep_in_place(&mut options))?;
             inherited::note(&file);
             Ok(Open(Some(file)))
         })

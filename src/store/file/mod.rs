@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use super::seal::Salt;
 use super::{Attempt, Change, Fault, Keep, Lease, Loaded, Published, Sealed, Store};
-use folder::Folder;
+use folder::{Folder, settled};
 use lock::{Lock, Taken};
 
 #[cfg(unix)]
@@ -204,7 +204,7 @@ impl Lease for FileLease {
 
 /// A file's content; `None` when there is no such file, or one that somebody else may have put there or can change.
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match folder::open(path, fs::OpenOptions::new().read(true)) {
+    let file = match settled(|| folder::open(path, fs::OpenOptions::new().read(true))) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound || folder::is_link(&error) => {
             return Ok(None);
@@ -212,7 +212,7 @@ fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
         Err(error) => return Err(error),
     };
     let about = file.metadata()?;
-    if !about.is_file() || !folder::is_private(&about) || about.len() > MAX_ENTRY {
+    if !about.is_file() || !folder::is_private(&file, &about)? || about.len() > MAX_ENTRY {
         return Ok(None);
     }
     let mut bytes = Vec::new();
@@ -239,7 +239,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);
-        fs::rename(&temporary, path)
+        settled(|| fs::rename(&temporary, path))
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&temporary);
@@ -248,7 +248,7 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
 }
 
 fn remove(path: &Path) -> Result<(), Fault> {
-    match fs::remove_file(path) {
+    match settled(|| fs::remove_file(path)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(path, &error)),
         _ => Ok(()),
     }

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# Builds the library and the command line tool for Windows: build.sh [ARCH...], x86_64 and i686 if none is named. They go
+# to target/windows/ARCH:
+#   p21auth.dll        the library
+#   p21auth.lib        its import library for MSVC
+#   libp21auth.dll.a   its import library for MinGW
+#   p21auth.def        its exports, for any other tool chain
+#   p21auth.exe        the command line tool
+# Takes about 10 minutes for each the first time. tools/windows/setup.sh installs what it needs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tools/windows/setup.sh
+# shellcheck source=tools/windows/environment.sh
+. tools/windows/environment.sh
+
+[ $# -gt 0 ] || set -- x86_64 i686
+for arch in "$@"; do
+    case $arch in
+        x86_64) machine=i386:x86-64 ;;
+        i686) machine=i386 ;;
+        *)
+            echo "build.sh: no such architecture: $arch" >&2
+            exit 2
+            ;;
+    esac
+    echo "== Windows $arch (up to 10 minutes the first time)"
+    # Alone, so that link-time optimisation works.
+    windows_cargo "$arch" rustc --quiet --release --lib --crate-type cdylib
+    built=$CARGO_TARGET_DIR/$arch-pc-windows-gnu/release
+    out=target/windows/$arch
+    mkdir -p "$out"
+    cp "$built/p21auth.dll" "$out/"
+    {
+        echo "LIBRARY p21auth.dll"
+        echo "EXPORTS"
+        dll_exports "$out/p21auth.dll"
+    } >"$out/p21auth.def"
+    llvm-dlltool -m "$machine" -d "$out/p21auth.def" -l "$out/p21auth.lib"
+    "$arch-w64-mingw32-dlltool" -d "$out/p21auth.def" -l "$out/libp21auth.dll.a"
+
+    windows_cargo "$arch" build --quiet --release --features cli --bin p21auth
+    cp "$built/p21auth.exe" "$out/"
+    ls -l "$out"
+done
