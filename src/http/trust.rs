@@ -250,6 +250,8 @@ impl Why {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Why::WrongName
             }
+            // In its own words: rustls shows it as Rust code.
+            CertificateError::Other(OtherError(inner)) => Why::Other(inner.to_string()),
             other => Why::Other(other.to_string()),
         }
     }

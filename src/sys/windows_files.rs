@@ -74,18 +74,18 @@ pub(crate) fn unlock(file: &File) {
     unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut place) };
 }
 
-/// The user of this process.
-struct User([u64; Self::WORDS]);
+/// The user of this process. The structure points into itself, so it must stay where it was filled.
+struct User(Box<[u64; Self::WORDS]>);
 
 impl User {
     /// Room for the structure and the longest SID behind it (68 bytes), aligned as both need.
     const WORDS: usize = 16;
 
     fn current() -> io::Result<User> {
-        let mut user = User([0; Self::WORDS]);
+        let mut user = User(Box::new([0; Self::WORDS]));
         let mut token: HANDLE = null_mut();
         let mut length = 0;
-        let room = u32::try_from(size_of_val(&user.0)).expect("small");
+        let room = u32::try_from(size_of_val(&*user.0)).expect("small");
         // SAFETY: both out pointers are valid, and `room` is what there is behind the third one; the token is closed once.
         unsafe {
             if OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) == 0 {
@@ -100,7 +100,7 @@ impl User {
     }
 
     fn sid(&self) -> PSID {
-        // SAFETY: the buffer begins with this structure, which `current` had filled, and is aligned for it.
+        // SAFETY: the buffer begins with this structure, which `current` had filled, is aligned for it and has not moved since.
         unsafe { (*self.0.as_ptr().cast::<TOKEN_USER>()).User.Sid }
     }
 

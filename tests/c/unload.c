@@ -2,7 +2,24 @@
  * their destructors. Then exit with a request under way. Usage: unload LIBRARY [hang|busy]
  */
 #define _POSIX_C_SOURCE 200809L
+#ifdef _WIN32
+#include <windows.h>
+/* The same by Windows' names. */
+#define RTLD_NOW 0
+#define RTLD_LOCAL 0
+#define dlopen(name, flags) ((void *)LoadLibraryA(name))
+#define dlsym(library, name) function_as_data(GetProcAddress((HMODULE)(library), name))
+#define dlclose(library) (FreeLibrary((HMODULE)(library)) ? 0 : 1)
+static void *function_as_data(FARPROC function)
+{
+    void *data;
+
+    *(FARPROC *)&data = function;
+    return data;
+}
+#else
 #include <dlfcn.h>
+#endif
 #include <pthread.h>
 #include <semaphore.h>
 #include <string.h>

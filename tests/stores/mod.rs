@@ -18,7 +18,11 @@ use p21auth::{Client, Config, Runtime, TokenOptions};
 const MARK: &str = "\u{1}";
 
 /// The variable that names the folder of the user.
-const HOME: &str = if cfg!(windows) { "LOCALAPPDATA" } else { "HOME" };
+const HOME: &str = if cfg!(windows) {
+    "LOCALAPPDATA"
+} else {
+    "HOME"
+};
 
 /// A process with one client. It ends with its owner.
 pub struct Process {

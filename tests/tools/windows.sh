@@ -99,7 +99,8 @@ expect_requests 2 "two processes without a store"
 status=0
 P21_CA_FILE='' run "$tool" token 2>"$work/err" || status=$?
 [ "$status" = 4 ] || fail "exit status $status instead of 4"
-grep -q 'issuer that is not trusted here' "$work/err" || fail "the authority is not missed: $(cat "$work/err")"
+# Which words come after the address depends on the system's verdict, and Wine's is its own.
+grep -q 'the TLS certificate of 127.0.0.1' "$work/err" || fail "not a word of the certificate: $(cat "$work/err")"
 expect_requests 0 "a server that is not trusted"
 P21_CA_FILE='' P21_TLS_PIN_SHA256=$(grep -oE '[0-9a-f]{64}' "$work/err" | head -1) run "$tool" token >"$work/pinned"
 [ -s "$work/pinned" ] || fail "a pin"
@@ -120,10 +121,12 @@ compile api-msvc tests/c/api.c "$out/p21auth.lib"
 compile threads tests/c/threads.c "${mingw[@]}" -static -lpthread
 compile unload tests/c/unload.c
 compile quick_start examples/c/quick_start.c "${mingw[@]}"
-compile configured examples/c/configured.c "${mingw[@]}"
 compile errors examples/c/errors.c "${mingw[@]}"
-x86_64-w64-mingw32-g++-posix -std=c++17 "${warnings[@]}" -Iinclude -o "$work/programs/wrapper.exe" tests/c/wrapper.cpp \
-    "${mingw[@]}" -static
+compile event_loop examples/c/event_loop.c "${mingw[@]}" -static -lpthread
+for source in tests/c/wrapper.cpp examples/cpp/quick_start.cpp; do
+    x86_64-w64-mingw32-g++-posix -std=c++17 "${warnings[@]}" -Iinclude -o "$work/programs/$(basename "$source" .cpp)-cpp.exe" \
+        "$source" "${mingw[@]}" -static
+done
 says() { # WORDS PROGRAM ARGUMENT...
     run "$work/programs/$2.exe" "${@:3}" >"$work/said-by" 2>&1 || fail "$2: $(cat "$work/said-by")"
     grep -qF -- "$1" "$work/said-by" || fail "$2 does not say '$1': $(cat "$work/said-by")"
@@ -131,8 +134,10 @@ says() { # WORDS PROGRAM ARGUMENT...
 says 'api: ok' api
 says 'api: ok' api-msvc
 says 'threads: ok' threads
-says 'wrapper: ok' wrapper
+says 'wrapper: ok' wrapper-cpp
+says 'user demo' quick_start-cpp
 says 'UI server: http' quick_start
+says 'a token after ' event_loop
 says 'P21_E_UNAUTHORIZED, HTTP 401' errors
 says 'unload: ok' unload "$(named "$work/programs/p21auth.dll")"
 control reset -d '{}' >/dev/null
