@@ -146,7 +146,8 @@ impl Open {
         fork::section(|| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
-            let file = folder::open(path, keep_in_place(&mut options))?;
+            let options = keep_in_place(&mut options);
+            let file = folder::settled(|| folder::open(path, options))?;
             inherited::note(&file);
             Ok(Open(Some(file)))
         })

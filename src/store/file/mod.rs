@@ -228,14 +228,13 @@ fn replace(path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let temporary = PathBuf::from(temporary);
     let write = || {
         // Never into a file that is there: it might be somebody else's.
-        match fs::remove_file(&temporary) {
+        match settled(|| fs::remove_file(&temporary)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let mut file = folder::open(
-            &temporary,
-            fs::OpenOptions::new().write(true).create_new(true),
-        )?;
+        let mut options = fs::OpenOptions::new();
+        options.write(true).create_new(true);
+        let mut file = settled(|| folder::open(&temporary, &mut options))?;
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);
