@@ -94,7 +94,8 @@ expect_requests() {
 step "the command line tool"
 run "$tool" token --header >"$work/header-line"
 tr -d '\r' <"$work/header-line" | grep -q '^Authorization: Bearer .' || fail "no header"
-run "$tool" token | run "$tool" inspect | grep -q demo || fail "inspect"
+run "$tool" token | run "$tool" inspect >"$work/inspected"
+grep -q demo "$work/inspected" || fail "inspect: $(cat "$work/inspected")"
 expect_requests 2 "two processes without a store"
 status=0
 P21_CA_FILE='' run "$tool" token 2>"$work/err" || status=$?
@@ -170,9 +171,11 @@ P21_STORE=file:///$(named "$work/open") run "$tool" token 2>"$work/err" || statu
 [ "$status" = 3 ] && grep -q 'open can be written by others' "$work/err" || fail "status $status: $(cat "$work/err")"
 expect_requests 0 "a store that is refused"
 # Wine makes LOCALAPPDATA itself, whatever it is told.
-unset P21_STORE
+own=$(find "$WINEPREFIX/drive_c/users" -path '*/AppData/Local' -type d)/p21auth
+rm -rf "$own"
 P21_STORE=file run "$tool" token >/dev/null
-private "$(find "$WINEPREFIX/drive_c/users" -path '*/AppData/Local/p21auth' -type d)"
+private "$own"
+unset P21_STORE
 unset P21_STORE_REQUIRED P21_BASE_URL P21_USERNAME P21_PASSWORD P21_CA_FILE
 kill "$emulator"
 emulator=
