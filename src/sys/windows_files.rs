@@ -112,7 +112,8 @@ impl User {
             if ConvertSidToStringSidW(self.sid(), &raw mut text) == 0 {
                 return Err(io::Error::last_os_error());
             }
-            let length = (0..).take_while(|at| *text.add(*at) != 0).count();
+            // Never longer than 184 characters.
+            let length = (0..200).take_while(|at| *text.add(*at) != 0).count();
             let owned = String::from_utf16_lossy(std::slice::from_raw_parts(text, length));
             LocalFree(text.cast());
             Ok(owned)

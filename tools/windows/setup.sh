@@ -8,6 +8,7 @@ need() { # FILE PACKAGE
     [ -e "$1" ] || missing+=("$2")
 }
 need /usr/bin/rustc rustc-web
+need /usr/bin/clippy-driver rust-web-clippy
 need /usr/lib/rustlib/src/rust/library/std/Cargo.toml rust-web-src
 need /usr/bin/x86_64-w64-mingw32-gcc-win32 gcc-mingw-w64-x86-64-win32
 need /usr/bin/i686-w64-mingw32-gcc-win32 gcc-mingw-w64-i686-win32
