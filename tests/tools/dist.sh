@@ -14,6 +14,7 @@ tools/dist/setup.sh --tests
 # shellcheck source=tools/dist/common.sh
 . tools/dist/common.sh
 project=$PWD
+rm -f "$dist/tested"
 tarball=$(echo dist/libp21auth-"$version"-*.tar.gz)
 cmake=$project/$venv/bin/cmake
 
@@ -392,4 +393,6 @@ else
 fi
 
 echo "$passed passed, $failed failed"
-[ "$failed" = 0 ]
+[ "$failed" = 0 ] || exit 1
+# For tools/release-check.sh: which files these were.
+cp dist/SHA256SUMS "$project/$dist/tested"

@@ -79,6 +79,7 @@ step "the licences of what is in it (up to 3 minutes)"
 [ "$linker" = "this machine's" ] || install -m 644 "$venv"/lib/python*/site-packages/ziglang/LICENSE "$doc/ZIG-LICENSE"
 cat >"$doc/BUILD" <<END
 libp21auth $version for $target
+commit: $(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)
 $(rustc -V)
 linker: $linker
 glibc: $(glibc_needed "$shared") or newer
