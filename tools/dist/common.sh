@@ -8,6 +8,7 @@ floor=2.17
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
 abi=$(sed -n 's/^pub const P21_ABI_VERSION: i32 = \(.*\);/\1/p' src/capi/types.rs)
 host=$(rustc -vV | sed -n 's/^host: //p')
+machine=${host%%-*}
 
 step() { echo "== $*"; }
 loud() { echo "!! $*" >&2; }

@@ -53,7 +53,6 @@ if [ ! -f "$wheels/made-of" ]; then
     python3 -m venv "$wheels"
     "$wheels/bin/python" -m pip install -q --disable-pip-version-check "$(grep ^hatchling tools/dist/requirements.txt)"
 fi
-machine=${host%%-*}
 case $name in
     *-glibc*) platform=linux_$machine ;;
     *) platform=manylinux2014_$machine ;;

@@ -45,14 +45,14 @@ step "the command line tool (up to 5 minutes)"
 build cli build --features cli --bin p21auth
 tool=$built/p21auth
 
+needed=$(for file in "$shared" "$tool"; do glibc_needed "$file"; done | sort -V | tail -1)
+glibc="$needed or newer"
 if [ "$linker" = "this machine's" ]; then
-    needed=$(for file in "$shared" "$tool"; do glibc_needed "$file"; done | sort -V | tail -1)
     target=$host-glibc$needed
-    loud "the release needs glibc $needed; its floor of $floor is NOT HELD"
-else
-    for file in "$shared" "$tool"; do
-        holds_floor "$file" || fail "$file needs glibc $(glibc_needed "$file"); the floor is $floor"
-    done
+    glibc="$glibc; the floor of $floor is NOT HELD"
+    loud "the release needs glibc $glibc"
+elif ! { holds_floor "$shared" && holds_floor "$tool"; }; then
+    fail "the release needs glibc $glibc; the floor is $floor"
 fi
 
 name=libp21auth-$version-$target
@@ -65,6 +65,8 @@ install -m 755 "$shared" "$stage/lib/$real"
 ln -s "$real" "$stage/lib/libp21auth.so.$abi"
 ln -s "libp21auth.so.$abi" "$stage/lib/libp21auth.so"
 install -m 644 "$static" "$stage/lib/"
+# The standard library's debug information is a third of it.
+strip --strip-debug "$stage/lib/libp21auth.a"
 install -m 755 "$tool" "$stage/bin/"
 install -m 644 include/p21auth.h include/p21auth.hpp "$stage/include/"
 fill packaging/p21auth.pc.in "$stage/lib/pkgconfig/p21auth.pc"
@@ -82,7 +84,7 @@ libp21auth $version for $target
 commit: $(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)
 $(rustc -V)
 linker: $linker
-glibc: $(glibc_needed "$shared") or newer
+glibc: $glibc
 END
 (cd "$stage" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)
 step "staged: $stage"
