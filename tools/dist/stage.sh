@@ -20,8 +20,8 @@ if [ -n "${P21AUTH_WITHOUT_ZIG:-}" ] || ! tools/dist/setup.sh; then
     loud "WITHOUT ZIG: the release will need this machine's glibc; the floor of $floor is NOT HELD"
 fi
 
-# One crate type at a time, or there is no link-time optimisation. Never two that write the same file into one folder: the
-# tool's build leaves a library with test functions behind.
+# One crate type at a time, or there is no link-time optimisation. The tool has a folder of its own: its build makes a library
+# too, one with test functions, and in one folder each would undo the other.
 build() { # FOLDER cargo COMMAND and ARGUMENTS…
     local folder=$dist/build-$1 command=$2
     shift 2
