@@ -54,13 +54,13 @@ with_windows() {
     names=$(python3 -m zipfile -l "dist/LibP21Auth.$version.nupkg") || return 1
     [ -f "dist/p21auth-$version-py3-none-win_amd64.whl" ] && [[ $names == *win-x64/native/p21auth.dll* && $names == *win-x86/native/p21auth.dll* ]]
 }
-windows_is_new() { [ -z "$(find src build.rs Cargo.toml Cargo.lock -type f -newer target/windows/x86_64/p21auth.dll)" ]; }
+windows_is_new() { [ -f target/windows/x86_64/p21auth.dll ] && [ -z "$(find src build.rs Cargo.toml Cargo.lock -type f -newer target/windows/x86_64/p21auth.dll)" ]; }
 
 echo "== release $version, binary interface $abi, commit $commit"
 done_or "commit or remove what git status shows" "nothing is uncommitted" nothing_uncommitted
 done_or "write '## [$version] - $(date +%F)' above its entries in CHANGELOG.md" "CHANGELOG.md has a dated entry" dated
 done_or "raise the version in Cargo.toml; tests/versions.rs names the other places" "there is no tag v$version yet" no_tag
-done_or "run $cargo update --workspace" "Cargo.lock is current" "$cargo" metadata --locked --offline --format-version 1
+done_or "run $cargo update --workspace" "Cargo.lock is current" "$cargo" update --workspace --locked --offline
 done_or "run $cargo test --features cli --test versions" "the version is the same everywhere" "$cargo" test --quiet --locked --features cli --test versions
 done_or "run P21_REFRESH_HEADER=1 $cargo test --test header" "the header is the generated one" "$cargo" test --quiet --locked --features cli --test header
 done_or "raise P21_ABI_VERSION in src/capi/types.rs, or keep every declaration of the last release" "the C interface has only grown" keeps_abi

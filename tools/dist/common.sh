@@ -2,6 +2,7 @@
 # shellcheck disable=SC2034
 # Sourced by the scripts beside it, with the project as the working directory: what all of them call things.
 
+umask 022
 dist=target/dist
 venv=$dist/venv
 floor=2.17

@@ -59,7 +59,7 @@ name=libp21auth-$version-$target
 rm -rf "$dist/stage"
 stage=$dist/stage/$name
 doc=$stage/share/doc/libp21auth
-mkdir -p "$stage/bin" "$stage/include" "$stage/lib/pkgconfig" "$stage/lib/cmake/p21auth" "$doc/docs"
+mkdir -p "$stage/bin" "$stage/include" "$stage/lib/pkgconfig" "$stage/lib/cmake/p21auth" "$doc"
 real=libp21auth.so.$abi.$version
 install -m 755 "$shared" "$stage/lib/$real"
 ln -s "$real" "$stage/lib/libp21auth.so.$abi"
@@ -74,7 +74,7 @@ fill packaging/p21auth-static.pc.in "$stage/lib/pkgconfig/p21auth-static.pc"
 install -m 644 packaging/p21auth-config.cmake "$stage/lib/cmake/p21auth/"
 fill packaging/p21auth-config-version.cmake.in "$stage/lib/cmake/p21auth/p21auth-config-version.cmake"
 install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$doc/"
-install -m 644 docs/*.md "$doc/docs/"
+cp -R docs "$doc/"
 step "the licences of what is in it (up to 3 minutes)"
 "$cargo" run --quiet --locked --features cli --example notices -- "$doc" "$host"
 # Its start-up and unwinding code is in what it links.
