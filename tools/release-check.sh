@@ -33,8 +33,8 @@ in_changelog() {
     done
 }
 
-# The declarations of a header without comments, one a line.
-declarations() { sed -e 's,//.*,,' | tr '\n' ' ' | sed -e 's,/\*\([^*]\|\*[^/]\)*\*/,,g' -e 's/[[:space:]]\+/ /g' -e 's/; */;\n/g'; }
+# The declarations and macros of a header without comments, one a line.
+declarations() { sed 's/^#.*/&;/' | tr '\n' ' ' | sed -e 's,/\*\([^*]\|\*[^/]\)*\*/,,g' -e 's/[[:space:]]\+/ /g' -e 's/; */;\n/g'; }
 # Programs that were linked to the last release still work with this one, or the number in the SONAME has grown.
 keeps_abi() {
     local last before
