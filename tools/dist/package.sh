@@ -7,10 +7,11 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tools/dist/common.sh
 . tools/dist/common.sh
-SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
-export SOURCE_DATE_EPOCH
 
 tools/dist/stage.sh
+# After the builds: they look at it too, and a new one would make them begin anew.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
+export SOURCE_DATE_EPOCH
 stage=$(echo "$dist"/stage/*)
 name=$(basename "$stage")
 doc=$stage/share/doc/libp21auth
