@@ -67,28 +67,35 @@ END
     if [ -f "$package/runtimes/win-x64/native/p21auth.dll" ]; then
         check "the package holds p21auth.dll" cmp "$package/runtimes/win-x64/native/p21auth.dll" "$project/target/windows/x86_64/p21auth.dll"
         mkdir "$work/project"
-        cp "$work/source/ODataQuery.cs" "$work/project/"
-        cat >"$work/project/ODataQuery.csproj" <<END
+        cat >"$work/project/Program.cs" <<END
+using LibP21Auth;
+public static class Program
+{
+    public static void Main() { System.Console.WriteLine("a token of " + P21Auth.Default.GetToken().Length + " characters"); }
+}
+END
+        cat >"$work/project/Program.csproj" <<END
 <Project DefaultTargets="Build" xmlns="http://schemas.microsoft.com/developer/msbuild/2003">
   <PropertyGroup>
     <OutputType>Exe</OutputType>
-    <AssemblyName>ODataQuery</AssemblyName>
-    <TargetFrameworkVersion>v4.7.2</TargetFrameworkVersion>
+    <AssemblyName>Program</AssemblyName>
+    <TargetFrameworkVersion>v4.7.1</TargetFrameworkVersion>
     <OutputPath>bin/</OutputPath>
   </PropertyGroup>
   <ItemGroup>
-    <Compile Include="ODataQuery.cs" />
-    <Reference Include="System.Net.Http" />
+    <Compile Include="Program.cs" />
     <Reference Include="LibP21Auth"><HintPath>$package/lib/net462/LibP21Auth.dll</HintPath></Reference>
   </ItemGroup>
   <Import Project="\$(MSBuildToolsPath)/Microsoft.CSharp.targets" />
   <Import Project="$package/build/net462/LibP21Auth.targets" />
 </Project>
 END
-        check ".NET Framework, built with the package's targets" clean xbuild /nologo /verbosity:minimal project/ODataQuery.csproj
-        for native in "$package"/runtimes/win-*/native/p21auth.dll; do
-            place=${native#"$package"/}
-            check "the build has put $place beside the program" cmp "project/bin/$place" "$native"
+        check ".NET Framework, built with the package's targets" clean xbuild /nologo /verbosity:minimal project/Program.csproj
+        check "what was built gets a token" says "a token of " \
+            clean P21AUTH_LIBRARY="$package/$native" mono project/bin/Program.exe
+        for library in "$package"/runtimes/win-*/native/p21auth.dll; do
+            place=${library#"$package"/}
+            check "the build has put $place beside the program" cmp "project/bin/$place" "$library"
         done
     else
         not_tested "Windows in the NuGet package: tools/windows/build.sh had not built the library"
