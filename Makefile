@@ -33,13 +33,15 @@ test-%: bindings/%/test.sh
 	@echo "== $*"
 	@$<
 
-test-deep: test ## The above, then the Rust tests once more under AddressSanitizer (another 5 min)
-	@tools/test-asan.sh $(FEATURES)
-	@# Last, for tools/release-check.sh: which commit has passed.
+test-deep: test ## The above, then sanitizers, model checks, fuzzing, soak, packages, Windows under Wine (another hour)
+	@tests/tools/deep.sh
+	@# For tools/release-check.sh: which commit has passed.
 	@git describe --always --abbrev=40 --match '' --dirty >target/test-deep.passed
 
 lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
 	$(CARGO) rustc --release --lib --crate-type cdylib
+	@# The name that linked programs look for.
+	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.0
 
 dist: ## The release: tarball, Python wheels and NuGet package in dist/ (15 min the first time)
 	@tools/dist/package.sh

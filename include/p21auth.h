@@ -141,7 +141,7 @@ typedef int32_t p21_status;
 #define P21_E_TIMEOUT 103
 
 /**
- * The connection broke while a request or reply was under way, or a file could not be read.
+ * The connection broke while a request or reply was under way.
  */
 #define P21_E_IO 104
 

@@ -7,9 +7,10 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Names, numbers and short meanings of every status, in the order of `include/p21auth.h`.
+/// Names, numbers, meanings of every status and what to do about it, in the order of `include/p21auth.h`; docs/errors.md shows
+/// this table.
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal, $advice:literal;)+) => {
         /// Why a call failed. Numbers are stable and only ever added to, in families with gaps.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(i32)]
@@ -33,77 +34,116 @@ macro_rules! codes {
             pub const fn meaning(self) -> &'static str {
                 match self { $(Code::$variant => concat!($($doc, " "),+).trim_ascii()),+ }
             }
+
+            /// What to do about it, in general. An error's own hint knows more.
+            #[must_use]
+            pub const fn advice(self) -> &'static str {
+                match self { $(Code::$variant => $advice),+ }
+            }
         }
     };
 }
 
 codes! {
     /// A required pointer is NULL.
-    NullArgument = 1, "NULL_ARGUMENT";
+    NullArgument = 1, "NULL_ARGUMENT",
+        "Pass a pointer: the message names the argument.";
     /// A string is not valid UTF-8.
-    InvalidUtf8 = 2, "INVALID_UTF8";
+    InvalidUtf8 = 2, "INVALID_UTF8",
+        "Pass UTF-8; on Windows that is not the code page of the system. An environment variable must hold UTF-8 too.";
     /// An argument has no meaning: an unknown flag, flags that contradict each other, a value out of range.
-    InvalidArgument = 3, "INVALID_ARGUMENT";
+    InvalidArgument = 3, "INVALID_ARGUMENT",
+        "Mend the call: the message names the argument or the flags.";
     /// The handle was freed, is of another kind, or never came from this library.
-    InvalidHandle = 4, "INVALID_HANDLE";
-    /// No option has this name.
-    UnknownOption = 5, "UNKNOWN_OPTION";
+    InvalidHandle = 4, "INVALID_HANDLE",
+        "Use a handle until it is freed and no longer, and pass it where its type is asked for.";
+    /// No option has this name; the hint lists near misses.
+    UnknownOption = 5, "UNKNOWN_OPTION",
+        "Mend the name: the hint lists near misses, `p21_options_json` and docs/options.md every option.";
     /// The caller's buffer cannot hold the value; the length needed is reported.
-    BufferTooSmall = 6, "BUFFER_TOO_SMALL";
+    BufferTooSmall = 6, "BUFFER_TOO_SMALL",
+        "Call again with room for one byte more than the reported length, or use `p21_token_get`.";
     /// An option is missing, malformed or contradicts another.
-    Config = 7, "CONFIG";
+    Config = 7, "CONFIG",
+        "Set, mend or remove what the message names. Nothing was sent.";
     /// The client was freed while the call was waiting.
-    Closed = 8, "CLOSED";
+    Closed = 8, "CLOSED",
+        "Nothing, when your program is ending; otherwise keep the client open as long as threads use it.";
     /// `P21_CACHED_ONLY` was asked for and no unexpired token is cached.
-    NoCachedToken = 9, "NO_CACHED_TOKEN";
+    NoCachedToken = 9, "NO_CACHED_TOKEN",
+        "Ask without `P21_CACHED_ONLY`.";
     /// `P21_NO_WAIT` was asked for and the token is still being fetched.
-    Pending = 10, "PENDING";
+    Pending = 10, "PENDING",
+        "Ask again in a moment: when the error's wait is over, where it states one.";
     /// The access token that the caller supplied (`auth_mode=token`) has expired.
-    TokenExpired = 11, "TOKEN_EXPIRED";
+    TokenExpired = 11, "TOKEN_EXPIRED",
+        "Supply a new token with `p21_client_update`, or write it into `access_token_file`.";
     /// The shared token store cannot be used.
-    Store = 50, "STORE";
+    Store = 50, "STORE",
+        "Do what the hint says: a lock held by a process that is asking the server passes by itself; a folder or Redis that cannot be used shows here only with `store_required=1`.";
     /// The host name of the P21 server or proxy cannot be resolved.
-    Dns = 100, "DNS";
+    Dns = 100, "DNS",
+        "Check the host in `base_url` or `proxy`, the VPN, and this machine's DNS; `resolve` overrides DNS for one host.";
     /// No connection to the P21 server could be made.
-    Connect = 101, "CONNECT";
+    Connect = 101, "CONNECT",
+        "Check host and port in `base_url`, that the P21 middleware (IIS) runs there, and firewalls on the way.";
     /// The TLS handshake failed, most often because the certificate is not trusted.
-    Tls = 102, "TLS";
+    Tls = 102, "TLS",
+        "Copy `ca_file` or `tls_pin_sha256` from the hint, which names the certificate that was seen. Do not switch verification off.";
     /// The time for the call ran out.
-    Timeout = 103, "TIMEOUT";
-    /// The connection broke while a request or reply was under way, or a file could not be read.
-    Io = 104, "IO";
+    Timeout = 103, "TIMEOUT",
+        "With a wait of 0 the request goes on: ask again. Otherwise the server is slow, or a firewall drops packets: raise `timeout_ms` or `connect_timeout_ms`.";
+    /// The connection broke while a request or reply was under way.
+    Io = 104, "IO",
+        "Try again; if it stays, look for a proxy or firewall that cuts connections.";
     /// The forward proxy refused or failed.
-    Proxy = 105, "PROXY";
+    Proxy = 105, "PROXY",
+        "Check `proxy`, with user and password if it wants them, or set `proxy=direct`. NTLM and Negotiate are not supported.";
     /// The server answered with an HTTP status that has no code of its own.
-    Http = 150, "HTTP";
+    Http = 150, "HTTP",
+        "The message has the status and the server's own words; the hint says where to look.";
     /// The token endpoint refused the user, password or consumer key.
-    Unauthorized = 151, "UNAUTHORIZED";
+    Unauthorized = 151, "UNAUTHORIZED",
+        "Check username and password (User Maintenance), or the key in SOA Admin. During the cool-down nothing is sent; `p21_token_invalidate(NULL)` allows one try at once, other credentials start afresh.";
     /// The server understood the request and forbids it.
-    Forbidden = 152, "FORBIDDEN";
+    Forbidden = 152, "FORBIDDEN",
+        "Check the consumer key's API scope in SOA Admin, or the user's rights in User Maintenance.";
     /// No P21 API answers at this address.
-    NotFound = 153, "NOT_FOUND";
+    NotFound = 153, "NOT_FOUND",
+        "Check `base_url`: the middleware (SOA) address, often another host or port than the web client's.";
     /// The server throttles requests.
-    RateLimited = 154, "RATE_LIMITED";
+    RateLimited = 154, "RATE_LIMITED",
+        "Wait as long as the error says; share tokens between programs (option `store`) so that fewer are asked for.";
     /// The server failed (HTTP 5xx).
-    Server = 155, "SERVER";
+    Server = 155, "SERVER",
+        "Wait and try again; if it stays, the middleware's own log tells why. After a NullReferenceException check `auth_mode`.";
     /// The server redirects to a place where credentials must not go.
-    Redirect = 156, "REDIRECT";
+    Redirect = 156, "REDIRECT",
+        "If the message names your own server, set `base_url` to it; otherwise something stands in its place.";
     /// New tokens are rejected as fast as they come.
-    Rejected = 157, "REJECTED";
+    Rejected = 157, "REJECTED",
+        "Another program asks for tokens with the same credentials and so ends yours: give each its own, or share them (option `store`).";
     /// The reply could not be understood.
-    Parse = 200, "PARSE";
+    Parse = 200, "PARSE",
+        "Check `base_url`: a page in the place of a reply is the web client's, or a proxy's.";
     /// The reply was understood but holds no usable access token.
-    NoAccessToken = 201, "NO_ACCESS_TOKEN";
+    NoAccessToken = 201, "NO_ACCESS_TOKEN",
+        "The middleware answered and failed inside: its words in the message, and its log, tell why.";
     /// The router's reply holds no usable UI server URL.
-    NoUrl = 202, "NO_URL";
+    NoUrl = 202, "NO_URL",
+        "Check the external UI server URL in SOA Admin, and that the key's scope allows the UI server.";
     /// The reply is larger than `max_response_bytes`.
-    TooLarge = 203, "TOO_LARGE";
+    TooLarge = 203, "TOO_LARGE",
+        "Check `base_url`: a token reply has a few kilobytes.";
     /// The library failed inside; the state is intact and the next call works.
-    Panic = 250, "PANIC";
-    /// Memory ran out.
-    NoMemory = 251, "NO_MEMORY";
+    Panic = 250, "PANIC",
+        "Report it; the next call works.";
+    /// Memory, threads or handles ran out.
+    NoMemory = 251, "NO_MEMORY",
+        "Free handles and strings (`p21_live_objects` counts them), or give the process more memory or threads.";
     /// An inner rule was broken; please report it.
-    Internal = 252, "INTERNAL";
+    Internal = 252, "INTERNAL",
+        "Report it, with the message.";
 }
 
 impl Code {
@@ -120,6 +160,26 @@ impl Code {
     #[must_use]
     pub const fn number(self) -> i32 {
         self as i32
+    }
+
+    /// Whether a later try of the same call can succeed without anybody changing anything, where the error itself says
+    /// nothing else: see [`Error::is_retryable`].
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Code::Pending
+                | Code::Store
+                | Code::Dns
+                | Code::Connect
+                | Code::Timeout
+                | Code::Io
+                | Code::RateLimited
+                | Code::Server
+                | Code::Rejected
+                | Code::Panic
+                | Code::NoMemory
+        )
     }
 }
 
@@ -138,27 +198,13 @@ impl Error {
     /// An error with a message. Line breaks become spaces; the message must not hold a secret.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Error {
-        let retryable = matches!(
-            code,
-            Code::Pending
-                | Code::Store
-                | Code::Dns
-                | Code::Connect
-                | Code::Timeout
-                | Code::Io
-                | Code::RateLimited
-                | Code::Server
-                | Code::Rejected
-                | Code::Panic
-                | Code::NoMemory
-        );
         Error {
             code,
             http_status: 0,
             message: one_line(message.into()),
             hint: String::new(),
             retry_after: None,
-            retryable,
+            retryable: code.is_retryable(),
         }
     }
 
@@ -288,6 +334,7 @@ mod tests {
         for code in Code::ALL {
             assert_eq!(Code::from_number(code.number()), Some(*code));
             assert!(code.name().starts_with("P21_E_"));
+            assert!(code.meaning().ends_with('.') && code.advice().ends_with('.'));
         }
         assert_eq!(Code::from_number(0), None);
         assert_eq!(Code::Unauthorized.number(), 151);

@@ -79,7 +79,13 @@ pub use options::Config;
 pub use token::Token;
 pub use wire::Verdict;
 
-/// The Rust blocks of the README, compiled as doc tests.
+/// The Rust blocks of the pages, compiled as doc tests.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/errors.md")]
+    struct Errors;
+    #[doc = include_str!("../docs/fork-threads-unload.md")]
+    struct ForkThreadsUnload;
+}

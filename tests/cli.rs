@@ -1,127 +1,16 @@
 //! The real binary: two processes that talk over TLS, exit statuses, and what it never says.
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+#[path = "common/tool.rs"]
+mod tool;
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Stdio};
 
 use p21auth::mock::{Action, Emulator, Fault, Options};
 use serde_json::Value;
 
-/// Planted wherever a secret can be given; no output may hold it.
-const PLANTED: &str = "hunter2-planted-secret";
-
-/// The binary in a clean environment, in a folder of its own.
-struct Tool {
-    folder: tempfile::TempDir,
-    vars: Vec<(String, String)>,
-}
-
-impl Tool {
-    fn new() -> Tool {
-        Tool {
-            folder: tempfile::tempdir().expect("a folder"),
-            vars: Vec::new(),
-        }
-    }
-
-    /// Ready to ask `base_url` for a token as the emulator's user.
-    fn for_server(base_url: &str) -> Tool {
-        Tool::new()
-            .with("P21_BASE_URL", base_url)
-            .with("P21_USERNAME", "demo")
-            .with("P21_PASSWORD", "demo-password")
-    }
-
-    fn with(mut self, name: &str, value: &str) -> Tool {
-        self.vars.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    fn without(mut self, name: &str) -> Tool {
-        self.vars.retain(|(n, _)| n != name);
-        self
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.folder.path().join(name);
-        std::fs::write(&path, text).expect("written");
-        path
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_p21auth"));
-        command.args(args).current_dir(self.folder.path());
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("P21_") || name.to_ascii_lowercase().ends_with("_proxy") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .envs(self.vars.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null());
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Seen {
-        Seen::of(&self.command(args).output().expect("the binary runs"))
-    }
-
-    fn run_with_input(&self, args: &[&str], input: &str) -> Seen {
-        let mut command = self.command(args);
-        command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the binary runs");
-        let mut stdin = child.stdin.take().expect("a pipe");
-        stdin
-            .write_all(input.as_bytes())
-            .expect("read by the binary");
-        drop(stdin);
-        Seen::of(&child.wait_with_output().expect("it ends"))
-    }
-}
-
-/// What a run left: nothing planted in it, whatever it was.
-struct Seen {
-    status: i32,
-    out: String,
-    err: String,
-}
-
-impl Seen {
-    fn of(output: &Output) -> Seen {
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
-        let seen = Seen {
-            status: output.status.code().expect("an exit status"),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        };
-        for text in [&seen.out, &seen.err] {
-            assert!(!text.contains(PLANTED), "a secret shows: {text}");
-            assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
-        }
-        seen
-    }
-
-    fn value(&self) -> &str {
-        assert_eq!((self.status, self.err.as_str()), (0, ""), "{}", self.out);
-        self.out.strip_suffix('\n').expect("a line")
-    }
-
-    fn failed(&self, status: i32, says: &[&str]) {
-        assert_eq!(self.status, status, "{}", self.err);
-        assert_eq!(self.out, "", "standard output is for the value alone");
-        for words in says {
-            assert!(
-                self.err.contains(words),
-                "'{words}' is missing: {}",
-                self.err
-            );
-        }
-    }
-}
+use tool::{PLANTED, Tool};
 
 /// `p21auth mock --json` in a process of its own, which ends with this.
 struct Mock {
@@ -343,7 +232,7 @@ fn exit_statuses_by_family() {
         .failed(2, &["--no-such-option"]);
     tool()
         .run(&["no-such-command"])
-        .failed(2, &["token, ui-url, inspect, mock"]);
+        .failed(2, &["token, ui-url, inspect, doctor, store, mock"]);
     tool()
         .run(&[
             "token",

@@ -463,6 +463,28 @@ fn each_401_and_403_has_its_cause() {
 }
 
 #[test]
+fn the_entity_api_is_well_within_full_scope() {
+    const PING: &str = "/api/entity/vendors/ping";
+    let (emulator, mut client) = start();
+    let token = client.ask(DEMO).token();
+    let bearer = format!("Bearer {token}");
+    let json = [("Accept", "application/json"), ("Authorization", &bearer)];
+    let ping = client.call("GET", PING, &json, None);
+    assert_eq!(
+        (ping.status, ping.json()),
+        (200, json!({"ResponseMessage": "success"}))
+    );
+    let xml = client.call("GET", PING, &json[1..], None);
+    assert!(xml.text().starts_with("<PingResponse>"), "{}", xml.text());
+    assert_eq!(client.get("/api/entity/parts/ping", &token).status, 404);
+    let odata_key = client.ask_with_key(&key(3), None).token();
+    assert_eq!(client.get(PING, &odata_key).status, 403);
+    assert_eq!(client.call("GET", PING, &[], None).status, 401);
+    let counters = emulator.control().counters();
+    assert_eq!((counters["entity.requests"], counters["api.scope"]), (4, 1));
+}
+
+#[test]
 fn an_interactive_session_belongs_to_its_token() {
     let (emulator, mut client) = start();
     let first = client.ask(DEMO).token();

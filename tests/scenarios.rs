@@ -5,7 +5,6 @@
 
 #[cfg(unix)]
 #[path = "stores/server.rs"]
-#[allow(dead_code, reason = "only the server is needed here")]
 mod server;
 
 use std::collections::VecDeque;

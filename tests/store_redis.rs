@@ -80,22 +80,6 @@ fn three_machines_of_eight_processes_send_one_request_and_one_more_when_it_is_re
 }
 
 #[test]
-fn sixteen_processes_with_a_wrong_password_send_one_request() {
-    let (emulator, redis) = (emulator(), RedisServer::start());
-    let homes = [home(), home()];
-    let mut fleet: Vec<Process> = (0..16)
-        .map(|number| {
-            let wrong = [("password", "wrong-password")];
-            start_with(&emulator, homes[number / 8].path(), &redis.url(), &wrong)
-        })
-        .collect();
-    for answer in ask_all(&mut fleet, "token") {
-        assert!(answer.starts_with("err P21_E_UNAUTHORIZED"), "{answer}");
-    }
-    assert_eq!(requests(&emulator), 1);
-}
-
-#[test]
 fn an_invalidation_reaches_a_hitting_process_on_another_machine_within_two_seconds() {
     let (emulator, redis) = (emulator(), RedisServer::start());
     let homes = [home(), home()];

@@ -14,6 +14,7 @@ need valgrind valgrind
 need redis-server redis-server
 need nginx nginx-light
 need squid squid
+need openssl openssl
 
 if [ ${#missing[@]} -eq 0 ]; then
     exit 0

@@ -28,8 +28,8 @@ for example in examples/csharp/*.cs; do
     [ "$name" = ServiceLoop ] || net_program "$name" "$tests/net" "$example"
     mono_program "$name" "$tests/mono" "$example"
 done
-# Every C# example of the user's page must compile.
-python3 "$csharp/tools/readme_examples.py" "$csharp/README.md" "$tests/readme"
+# Every C# example of the users' pages must compile.
+python3 "$csharp/tools/readme_examples.py" "$tests/readme" "$csharp/README.md" README.md docs/*.md
 for example in "$tests"/readme/*.cs; do
     csc "${net[@]}" -target:exe "-out:$tests/readme/$(basename "$example" .cs).dll" "$example"
 done

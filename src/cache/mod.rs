@@ -3,6 +3,7 @@
 pub mod classify;
 pub mod commit;
 mod flight;
+mod issued;
 #[cfg(all(test, shuttle))]
 mod model;
 mod registry;
@@ -10,6 +11,7 @@ mod share;
 mod slot;
 
 pub use flight::{Flight, Pulse, Spawn, ThreadSpawner};
+pub use issued::Issued;
 pub use registry::{Registry, SlotKey};
 pub use share::{Found, Health, Share};
 pub use slot::{

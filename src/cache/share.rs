@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub use link::{Found, Seen};
-use link::{Link, REMEMBER_DENIAL_MS, read, seal};
+use link::{Link, read, refuse, seal};
 
-use super::commit::{Pace, cool_down_ms};
+use super::commit::Pace;
 use super::slot::{Fetch, Fetched};
 use crate::clock::{Clock, Now, duration, millis};
 use crate::error::{Code, Error, Result};
@@ -176,7 +176,7 @@ impl Share {
         let mut keys = link.derive(flying.fetch)?;
         let mut denials = flying.denials;
         let mut lease = loop {
-            let seen = link.look(&mut keys, flying)?;
+            let seen = link.look(&mut keys, flying.fetch, flying.clock)?;
             link.place.well();
             denials = denials.max(seen.denied.as_ref().map_or(0, |(_, _, denials)| *denials));
             if let Some(ended) = self.settled(&seen, flying, denials) {
@@ -197,7 +197,7 @@ impl Share {
             match store.try_lease(keys.name())? {
                 Attempt::Got(lease) => {
                     // Whoever had it before us may have published since we looked.
-                    let seen = link.look(&mut keys, flying)?;
+                    let seen = link.look(&mut keys, flying.fetch, flying.clock)?;
                     if let Some(ended) = self.settled(&seen, flying, denials) {
                         return Ok(ended);
                     }
@@ -285,19 +285,7 @@ impl Share {
                 }
             }
             Err(error) if error.code() == Code::Unauthorized && flying.pace.cooldown_ms > 0 => {
-                let left_ms = cool_down_ms(denials, flying.pace);
-                let record = Record::Denied {
-                    error: error.clone(),
-                    left_ms,
-                    denials: denials.saturating_add(1),
-                };
-                let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
-                let published = seal(keys, Which::Denial, &record, keep, now).and_then(|sealed| {
-                    lease.publish(&Change {
-                        token: None,
-                        denial: Some(Some(sealed.keep())),
-                    })
-                });
+                let published = refuse(keys, lease, &error, denials, flying.pace, now);
                 if let Err(fault) = published {
                     link.failed(fault, now);
                 }
@@ -375,18 +363,59 @@ impl Share {
         None
     }
 
+    /// What the widest store that answers says of refused credentials: the error, milliseconds left, refusals in a row.
+    pub fn refused(&self, fetch: &dyn Fetch, clock: &dyn Clock) -> Option<(Error, i64, u32)> {
+        self.on_widest(clock, |link| {
+            let mut keys = link.derive(fetch)?;
+            Ok(link.look(&mut keys, fetch, clock)?.denied)
+        })
+    }
+
+    /// Says that the server refused the credentials, so many times in a row before.
+    pub fn tell_refused(&self, error: &Error, denials: u32, pace: Pace, clock: &dyn Clock) {
+        if pace.cooldown_ms == 0 {
+            return;
+        }
+        self.on_widest(clock, |link| {
+            let Some((_, keys)) = link.known() else {
+                return Ok(None);
+            };
+            // Somebody who holds the lease is being told the same.
+            if let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? {
+                refuse(&keys, &*lease, error, denials, pace, clock.now())?;
+            }
+            Ok(Some(()))
+        });
+    }
+
     /// Says that the token with this hash is dead, unless the store has another one by now. `sent`: when it was asked for,
     /// if the next one is not to follow at once. `lifted`: a refusal no longer holds either.
     pub fn tell_dropped(&self, dropped: Option<([u8; 32], Life)>, lifted: bool, clock: &dyn Clock) {
-        for link in &self.links {
-            let (Some((_, keys)), None) = (link.known(), link.place.resting(clock.now())) else {
-                continue;
+        self.on_widest(clock, |link| {
+            let Some((_, keys)) = link.known() else {
+                return Ok(None);
             };
-            match link.drop_token(&keys, dropped, lifted, clock) {
-                Ok(()) => return,
+            link.drop_token(&keys, dropped, lifted, clock).map(Some)
+        });
+    }
+
+    /// Does `work` in the widest store that can be used and in which there is something to be done.
+    fn on_widest<T>(
+        &self,
+        clock: &dyn Clock,
+        work: impl Fn(&Link) -> Result<Option<T>, Fault>,
+    ) -> Option<T> {
+        for link in &self.links {
+            if link.place.resting(clock.now()).is_some() {
+                continue;
+            }
+            match work(link) {
+                Ok(Some(done)) => return Some(done),
+                Ok(None) => {}
                 Err(fault) => link.failed(fault, clock.now()),
             }
         }
+        None
     }
 }
 
@@ -405,3 +434,6 @@ fn busy(holder: Option<&str>, limit: Duration) -> Error {
     )
     .with_hint("Should that process hang, end it: its hold on the token ends with it.")
 }
+
+#[cfg(all(test, feature = "shared-store"))]
+mod tests;

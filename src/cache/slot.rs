@@ -8,6 +8,7 @@ mod landing;
 mod sharing;
 mod types;
 mod ui;
+mod uncached;
 mod waiting;
 
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use arc_swap::ArcSwapOption;
 use super::classify::{Ask, Decision, Entry, Held, classify};
 use super::commit::{Outcome, Pace, commit};
 use super::flight::{Flight, Pulse, Spawn};
+use super::issued::Issued;
 use super::share::{Ended, Flying, Landed, Share};
 use crate::clock::{Clock, Now};
 use crate::error::{Code, Error, Result};
@@ -67,6 +69,7 @@ pub struct Slot {
     pub counters: Counters,
     skew_s: AtomicI64,
     share: Option<Share>,
+    issued: Arc<Issued>,
     /// Monotonic milliseconds at which a hit looks at the shared store; never, without one.
     next_look: AtomicI64,
 }
@@ -112,6 +115,7 @@ impl Slot {
             skew_s: AtomicI64::new(0),
             next_look: AtomicI64::new(i64::MAX),
             share,
+            issued: Arc::default(),
         })
     }
 
@@ -119,6 +123,7 @@ impl Slot {
     pub fn hold(&self, token: Token) {
         self.gate(|gate| {
             if gate.entry.token.is_none() {
+                self.issued.remember(&token.to_reply());
                 gate.entry.token = Some(held(&token));
                 self.current.store(Some(Arc::new(token)));
             }
@@ -135,6 +140,12 @@ impl Slot {
     #[must_use]
     pub fn share(&self) -> Option<&Share> {
         self.share.as_ref()
+    }
+
+    /// The identity's latest tokens, for whoever has to recognise them.
+    #[must_use]
+    pub fn issued(&self) -> &Arc<Issued> {
+        &self.issued
     }
 
     /// The slot's clock.
@@ -375,6 +386,7 @@ impl Slot {
     }
 
     fn new_token(&self, reply: Reply, life: Life, now: Now) -> Result<Arc<Token>> {
+        self.issued.remember(&reply);
         if life.left_ms(now) <= 0 {
             return Err(Error::new(Code::NoAccessToken, "the server sent a token that had already expired when it arrived")
                 .with_hint("Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.")
@@ -486,41 +498,6 @@ impl Slot {
         if let Some(share) = &self.share {
             share.tell_dropped(dropped, true, &*self.clock);
         }
-    }
-
-    /// The failure in force, as callers get it; `None` when a request may be made.
-    #[must_use]
-    pub fn held_back(&self) -> Option<Error> {
-        let now = self.clock.now();
-        self.gate(|gate| {
-            let failure = gate.entry.failure.as_ref()?;
-            let left_ms = failure.left_ms(now);
-            (left_ms > 0).then(|| replay(failure, left_ms, now))
-        })
-    }
-
-    /// Counts a token request.
-    pub fn count_request(&self) {
-        self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An error that a request outside of flights met: refused credentials count like a flight's. Answers what to tell.
-    #[must_use]
-    pub fn note_refusal(&self, error: Error) -> Error {
-        if error.code() != Code::Unauthorized {
-            return error;
-        }
-        let now = self.clock.now();
-        let pace = Pace {
-            cooldown_ms: self.options.cooldown_ms,
-        };
-        self.gate(|gate| {
-            gate.note_failure(&error, now);
-            let outcome = Outcome::Failed(error.clone());
-            commit(&mut gate.entry, outcome, pace, now, &self.random);
-            let failure = gate.entry.failure.as_ref();
-            failure.map_or(error, |failure| failure.error.clone())
-        })
     }
 
     /// A client opens: its generation word is told of changes, and its timeout counts for flights.

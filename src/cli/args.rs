@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::mock::Certificate;
 
@@ -55,6 +55,22 @@ pub(super) enum Command {
     ///   p21auth token | p21auth inspect
     #[command(verbatim_doc_comment)]
     Inspect(InspectArgs),
+    /// Say why it does not work, step by step
+    ///
+    /// Looks at the configuration, the shared store, the way to the server (proxy, DNS, TCP, TLS), the server's clock, the
+    /// token and the APIs, and says of each what was seen and what to do. Nothing is changed on the server, and no secret
+    /// is shown.
+    ///
+    /// A stored token (P21_STORE=file or redis://…) or your own is used first. Without one, a token has to be asked for, which
+    /// opens a middleware session and, with a wrong password, counts as a failed login: on a terminal you are asked before;
+    /// anywhere else, such as in a pipe or a scheduled task, none is asked for unless --yes is there. There is never more
+    /// than one token request in a run. The Interactive API is asked for its list of sessions; none is opened.
+    ///
+    /// Exit status 0 if nothing failed (warnings and skipped steps included), else that of the first step that failed.
+    ///
+    ///   p21auth doctor --yes
+    #[command(verbatim_doc_comment)]
+    Doctor(DoctorArgs),
     /// Look into the shared token store, or clear it
     Store(StoreArgs),
     /// Run an emulated P21 server on this machine, to develop and test against
@@ -95,6 +111,54 @@ pub(super) struct TokenArgs {
 pub(super) struct UiUrlArgs {
     #[command(flatten)]
     pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Ask the server for a token, if one is needed, without a question
+    #[arg(long, conflicts_with = "no_token_request")]
+    pub yes: bool,
+    /// Ask for no token: use a stored one or your own
+    #[arg(long)]
+    pub no_token_request: bool,
+    /// APIs to try, separated by commas
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_values_t = Api::ALL)]
+    pub apis: Vec<Api>,
+    /// Table that the OData service is asked for [default: one that the token's scope names, else customer]
+    #[arg(long, value_name = "NAME")]
+    pub odata_table: Option<String>,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// An API that a token may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Api {
+    /// The UI server's URL
+    Router,
+    /// One row of a table
+    Odata,
+    /// The Entity API's health check
+    Entity,
+    /// The list of the token's sessions
+    Interactive,
+}
+
+impl Api {
+    pub const ALL: [Api; 4] = [Api::Router, Api::Odata, Api::Entity, Api::Interactive];
+
+    /// Its step's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Api::Router => "router",
+            Api::Odata => "odata",
+            Api::Entity => "entity",
+            Api::Interactive => "interactive",
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -217,7 +281,7 @@ pub(super) fn explain(error: &clap::Error) -> Result<(), Failure> {
     if error.kind() == ErrorKind::InvalidSubcommand {
         return Err(Failure::usage(
             "there is no such command",
-            "The commands are token, ui-url, inspect, mock and demo. See p21auth --help.",
+            "The commands are token, ui-url, inspect, doctor, store, mock and demo. See p21auth --help.",
         ));
     }
     remark(error.render().ansi().to_string().trim_end());

@@ -3,6 +3,7 @@
 //! Flags are made from the option table, so nothing is listed twice. Secrets have no flag: their names are known only to
 //! be refused with an explanation.
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -52,6 +53,14 @@ pub(super) struct Connection {
     env_file: Option<PathBuf>,
 }
 
+/// Options as they were found.
+pub(super) struct Gathered {
+    /// Those that are set to something that they can be, and where that stands: `flag --x`, `environment P21_X`, `file .env`.
+    pub options: Vec<(&'static OptionRow, String)>,
+    /// All of them, if they make a configuration.
+    pub complete: Result<Config, Failure>,
+}
+
 impl Connection {
     /// A client of these options: flags before environment variables before the `.env` file.
     pub fn open(&self) -> Result<Client, Failure> {
@@ -59,21 +68,88 @@ impl Connection {
         Ok(Client::open(&config).map_err(|error| self.in_our_words(&error))?)
     }
 
+    /// The options that are set, where each comes from, and what they come to.
+    pub fn gather(&self) -> Gathered {
+        self.gather_from(|name| std::env::var_os(name))
+    }
+
+    fn gather_from(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Gathered {
+        let mut config = Config::new();
+        let met = RefCell::new(Vec::new());
+        let complete = self.fill(&mut config, |name| {
+            let value = lookup(name);
+            if value.as_ref().is_some_and(|value| !value.is_empty()) {
+                met.borrow_mut().push(name.to_owned());
+            }
+            value
+        });
+        let met = met.into_inner();
+        let settings = config.settings().ok().filter(|_| complete.is_ok());
+        let by_key = settings
+            .as_ref()
+            .is_some_and(|settings| settings.auth_mode.uses_consumer_key());
+        let origin = |row: &OptionRow| {
+            if self.flags.iter().any(|(flag, _)| *flag == row.name) {
+                return format!("flag {}", flag_of(row.name));
+            }
+            let own = variable(row.name, &self.prefix);
+            let other = |name: &str| format!("{}{name}", self.prefix);
+            let names = match row.name {
+                "tls_verify" => vec![own, other("VERIFY_SSL")],
+                "username" if by_key => vec![other("CONSUMER_USERNAME"), own],
+                _ => vec![own],
+            };
+            match names.into_iter().find(|name| met.contains(name)) {
+                Some(name) => format!("environment {name}"),
+                None => match &self.env_file {
+                    Some(file) => format!("file {}", file.display()),
+                    None => "unknown".to_owned(),
+                },
+            }
+        };
+        let has_user = settings.is_some_and(|settings| settings.username.is_some());
+        let is_set = |row: &&OptionRow| {
+            config.get(row.name).is_some() || (has_user && row.name == "username")
+        };
+        Gathered {
+            options: OPTIONS
+                .iter()
+                .filter(is_set)
+                .map(|row| (row, origin(row)))
+                .collect(),
+            complete: complete.map(|()| config),
+        }
+    }
+
+    /// The prefix of the environment variables.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     fn config(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, Failure> {
+        let mut config = Config::new();
+        self.fill(&mut config, lookup)?;
+        Ok(config)
+    }
+
+    fn fill(
+        &self,
+        config: &mut Config,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), Failure> {
         if let Some(row) = self.refused.first() {
             return Err(no_secret_here(row, &self.prefix));
         }
-        let mut config = Config::new();
         let mut loaded = Ok(());
         if let Some(file) = &self.env_file {
             loaded = config.load_file_with_prefix(file, &self.prefix);
         }
-        give_way(&mut config, |name| {
+        give_way(config, |name| {
             lookup(&variable(name, &self.prefix)).is_some_and(|value| !value.is_empty())
         });
         loaded = loaded.and(config.load_from(&self.prefix, &lookup));
         let given = |name: &str| self.flags.iter().any(|(flag, _)| *flag == name);
-        give_way(&mut config, given);
+        give_way(config, given);
         for (name, value) in &self.flags {
             if URLS.contains(name) && has_userinfo(value) {
                 return Err(no_password_in_url(name, &self.prefix));
@@ -86,13 +162,13 @@ impl Connection {
         match (config.settings(), loaded) {
             (Err(_), Err(error)) => Err(error.into()),
             (Err(error), Ok(())) => Err(self.in_our_words(&error).into()),
-            (Ok(_), _) => Ok(config),
+            (Ok(_), _) => Ok(()),
         }
     }
 
-    /// Names variables as this user writes them, and the `.env` file that nobody asked for.
-    fn in_our_words(&self, error: &Error) -> Error {
-        let mut hint = error.hint().replace("P21_", &self.prefix);
+    /// Names the `.env` file that nobody asked for.
+    pub fn in_our_words(&self, error: &Error) -> Error {
+        let mut hint = error.hint().to_owned();
         if self.env_file.is_none() && error.message().starts_with("not configured") {
             hint += if Path::new(".env").is_file() {
                 " There is a .env file in this folder: --env-file .env reads it."
@@ -375,6 +451,59 @@ mod tests {
         // Not "both are set": the variable outranks the file's twin.
         assert_eq!(config.get("password"), None);
         assert_eq!(config.get("password_file"), Some("/env/password"));
+    }
+
+    #[test]
+    fn every_option_says_where_it_comes_from() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(
+            file.path(),
+            "P21_BASE_URL=https://file.example.com\nP21_USERNAME=file\nP21_PASSWORD=hunter2\n",
+        )
+        .expect("written");
+        let path = file.path().to_str().expect("UTF-8");
+        let in_file = format!("file {path}");
+        let origins = |args: &[&str], vars: &[(&str, &str)]| -> Vec<(&str, String)> {
+            let gathered = parse(args).gather_from(env(vars));
+            assert!(gathered.complete.is_ok(), "{args:?}");
+            let options = gathered.options.into_iter();
+            options.map(|(row, origin)| (row.name, origin)).collect()
+        };
+        let vars = [("P21_PASSWORD", "hunter2"), ("P21_VERIFY_SSL", "0")];
+        assert_eq!(
+            origins(&["--env-file", path, "--timeout-ms", "9"], &vars),
+            [
+                ("base_url", in_file.clone()),
+                ("username", in_file),
+                ("password", "environment P21_PASSWORD".to_owned()),
+                ("timeout_ms", "flag --timeout-ms".to_owned()),
+                ("tls_verify", "environment P21_VERIFY_SSL".to_owned()),
+            ]
+        );
+        // The consumer's username is one only with a consumer key.
+        for (credential, name) in [
+            ("P21_CONSUMER_KEY", "P21_CONSUMER_USERNAME"),
+            ("P21_PASSWORD", "P21_USERNAME"),
+        ] {
+            let vars = [
+                ("P21_BASE_URL", "p21.example.com"),
+                (credential, "hunter2"),
+                ("P21_USERNAME", "u"),
+                ("P21_CONSUMER_USERNAME", "c"),
+            ];
+            let found = origins(&[], &vars);
+            assert!(
+                found.contains(&("username", format!("environment {name}"))),
+                "{found:?}"
+            );
+        }
+        let vars = [
+            ("P21_BASE_URL", "p21.example.com"),
+            ("P21_CONSUMER_KEY", "hunter2"),
+            ("P21_CONSUMER_USERNAME", "c"),
+        ];
+        let found = origins(&[], &vars);
+        assert!(found.contains(&("username", "environment P21_CONSUMER_USERNAME".to_owned())));
     }
 
     #[test]

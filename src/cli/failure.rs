@@ -11,7 +11,7 @@ pub(super) struct ExitStatus {
     pub number: u8,
     pub meaning: &'static str,
     /// First and last number of the family in `include/p21auth.h`.
-    codes: (i32, i32),
+    pub codes: (i32, i32),
 }
 
 const fn status(number: u8, codes: (i32, i32), meaning: &'static str) -> ExitStatus {
@@ -61,6 +61,15 @@ pub(super) const EXIT_STATUSES: &[ExitStatus] = &[
     ),
 ];
 
+/// The exit status of a code's family.
+pub(super) fn exit_status_of(code: Code) -> u8 {
+    let number = code.number();
+    EXIT_STATUSES
+        .iter()
+        .find(|status| (status.codes.0..=status.codes.1).contains(&number))
+        .map_or(INTERNAL, |status| status.number)
+}
+
 /// Why a command ends early.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -91,13 +100,7 @@ impl Failure {
     /// The exit status.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::P21(error) => {
-                let number = error.code().number();
-                EXIT_STATUSES
-                    .iter()
-                    .find(|s| (s.codes.0..=s.codes.1).contains(&number))
-                    .map_or(INTERNAL, |status| status.number)
-            }
+            Failure::P21(error) => exit_status_of(error.code()),
             Failure::Other { .. } | Failure::ReaderGone => OTHER,
             Failure::Told(status) => *status,
         }

@@ -1,4 +1,4 @@
-//! The command line tool `p21auth`: tokens for scripts, a look into a token, the emulator, and a demonstration.
+//! The command line tool `p21auth`: tokens for scripts, a look into a token, a diagnosis, the emulator, and a demonstration.
 //!
 //! Standard output carries the value alone, so that `$(p21auth token)` works; messages and hints go to standard error.
 //! Secrets are never taken from the command line, where every user of the machine can read them.
@@ -6,6 +6,7 @@
 mod args;
 mod connection;
 mod demo;
+mod doctor;
 mod failure;
 mod inspect;
 mod mock;
@@ -28,6 +29,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Token(args) => token::token(&args),
             Command::UiUrl(args) => token::ui_url(&args),
             Command::Inspect(args) => inspect::inspect(&args),
+            Command::Doctor(args) => doctor::doctor(&args),
             Command::Store(args) => store::store(&args),
             Command::Mock(args) => mock::mock(&args),
             Command::Demo => demo::demo(),
@@ -43,11 +45,23 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// The table of exit statuses, as `--help` and the README show it: number and meaning.
+/// Whether the tool takes these arguments, the program's name first; nothing is run. For what is written about it.
+///
+/// # Errors
+///
+/// What the parser says against them.
+pub fn accepts(args: impl IntoIterator<Item = OsString>) -> Result<(), String> {
+    match Cli::try_parse_from(args) {
+        Err(error) if error.use_stderr() => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}
+
+/// The table of exit statuses, as `--help` and docs/errors.md show it: number, first and last code, meaning.
 #[must_use]
-pub fn exit_statuses() -> Vec<(u8, &'static str)> {
+pub fn exit_statuses() -> Vec<(u8, (i32, i32), &'static str)> {
     failure::EXIT_STATUSES
         .iter()
-        .map(|status| (status.number, status.meaning))
+        .map(|status| (status.number, status.codes, status.meaning))
         .collect()
 }

@@ -1,19 +1,17 @@
 //! How one client's credentials reach the server: wire, retry and transport put together.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::runtime::{Runtime, public_identity};
-use crate::cache::{Fetch, Fetched, Routed};
+use crate::cache::{Fetch, Fetched, Issued, Routed};
 use crate::error::{Code, Result};
-use crate::fork;
 use crate::http::Transport;
-use crate::options::{AuthMode, ProxyChoice, Settings};
+use crate::options::{AuthMode, Settings};
 use crate::retry::{self, Exchange, Policy};
 use crate::secret::{Scrubber, Secret};
 use crate::store::seal::{Keys, Salt};
-use crate::token::{Reply, Token, effective_life, jwt_claims, skew_s};
+use crate::token::{Token, effective_life, jwt_claims, skew_s};
 use crate::wire::{self, Request};
 
 /// One client's way to the server.
@@ -21,22 +19,24 @@ pub(super) struct ServerFetch {
     pub(super) runtime: Arc<Runtime>,
     pub(super) settings: Arc<Settings>,
     pub(super) secret: Secret,
-    /// The last few tokens and refresh tokens that came this way: a server may echo them long after, and then they are to be
-    /// recognised.
-    pub(super) issued: Mutex<VecDeque<Secret>>,
+    /// What the server has sent to whichever client of the identity.
+    pub(super) issued: Arc<Issued>,
 }
 
-/// As many as are likely to turn up in somebody's error text.
-const MAX_ISSUED: usize = 8;
-
 impl ServerFetch {
-    fn exchange(&self, request: &Request, limit: Duration, on_try: &dyn Fn()) -> Result<Exchange> {
+    /// Sends the request, and knows the secrets that its answer must not show.
+    pub(super) fn exchange(
+        &self,
+        request: &Request,
+        limit: Duration,
+        on_try: &dyn Fn(),
+    ) -> Result<(Exchange, Scrubber)> {
         let policy = Policy {
             max_retries: self.settings.max_retries,
             max_body: self.settings.max_response_bytes,
         };
         let transport: Arc<dyn Transport> = (self.runtime.transports)(&self.settings.transport)?;
-        retry::exchange(
+        let exchange = retry::exchange(
             &*transport,
             &*self.runtime.clock,
             request,
@@ -44,48 +44,25 @@ impl ServerFetch {
             limit,
             &self.runtime.random,
             on_try,
-        )
-        // The host that a redirect names is the server's text.
-        .map_err(|error| match error.code() {
-            Code::Redirect => {
-                let scrubber = self.scrubber(None);
-                error.with_text(|text| scrubber.hide(text))
+        );
+        let scrubber = self.scrubber(&*transport, request);
+        match exchange {
+            Ok(exchange) => Ok((exchange, scrubber)),
+            // The host that a redirect names is the server's text.
+            Err(error) if error.code() == Code::Redirect => {
+                Err(error.with_text(|text| scrubber.hide(text)))
             }
-            _ => error,
-        })
-    }
-
-    fn with_issued<R>(&self, work: impl FnOnce(&mut VecDeque<Secret>) -> R) -> R {
-        fork::section(|| work(&mut self.issued.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
-    fn remember(&self, reply: &Reply) {
-        let secrets = [Some(&reply.access_token), reply.refresh_token.as_ref()];
-        self.with_issued(|issued| {
-            issued.extend(secrets.into_iter().flatten().cloned());
-            let old = issued.len().saturating_sub(MAX_ISSUED);
-            issued.drain(..old);
-        });
-    }
-
-    fn scrubber(&self, token: Option<&Token>) -> Scrubber {
-        let mut scrubber =
-            self.with_issued(|issued| Scrubber::new(issued.iter().chain([&self.secret])));
-        if let Some(token) = token {
-            scrubber.add(&Secret::new(token.value()));
-            scrubber.add(&Secret::new(
-                token.field("RefreshToken").unwrap_or_default(),
-            ));
+            Err(error) => Err(error),
         }
-        // A proxy's error page may tell who logged in to it, and with what.
-        if let ProxyChoice::Url(url) = &self.settings.transport.proxy
-            && let Ok(url) = url::Url::parse(url.expose())
-        {
-            let password = url.password().unwrap_or_default();
-            scrubber.add(&Secret::new(password));
-            scrubber.add(&Secret::new(crate::secret::percent_decoded(
-                password.as_bytes(),
-            )));
+    }
+
+    /// Knows every secret that the server or a proxy on the way might write into its answers.
+    fn scrubber(&self, transport: &dyn Transport, request: &Request) -> Scrubber {
+        let mut scrubber = self.issued.scrubber();
+        let user = self.settings.username.as_deref().unwrap_or_default();
+        scrubber.add_login(user, &self.secret);
+        if let Some((user, password)) = transport.proxy_login(&request.url) {
+            scrubber.add_login(&user, &password);
         }
         scrubber
     }
@@ -94,16 +71,15 @@ impl ServerFetch {
 impl Fetch for ServerFetch {
     fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched> {
         let request = wire::token_request(&self.settings, &self.secret)?;
-        let exchange = self.exchange(&request, limit, on_try)?;
+        let (exchange, scrubber) = self.exchange(&request, limit, on_try)?;
         let (sent, received) = (exchange.sent, exchange.received);
         let reply = wire::token_reply(
             &request,
             &exchange.response,
             self.settings.auth_mode,
-            &self.scrubber(None),
+            &scrubber,
             received.unix(),
         )?;
-        self.remember(&reply);
         let claims = jwt_claims(reply.access_token.expose());
         let date = wire::server_date_unix(&exchange.response);
         let life = effective_life(
@@ -132,12 +108,12 @@ impl Fetch for ServerFetch {
 
     fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed> {
         let request = wire::ui_router_request(&self.settings, &Secret::new(token.value()))?;
-        let exchange = self.exchange(&request, limit, on_try)?;
+        let (exchange, scrubber) = self.exchange(&request, limit, on_try)?;
         let response = &exchange.response;
         let result = wire::ui_url_reply(
             &self.settings.base_url,
             response,
-            &self.scrubber(Some(token)),
+            &scrubber,
             exchange.received.unix(),
         );
         match result {

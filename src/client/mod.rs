@@ -1,6 +1,8 @@
 //! The client: one identity's tokens, for any number of threads.
 
 mod default;
+#[cfg(feature = "cli")]
+mod examine;
 mod fetch;
 mod runtime;
 mod seat;
@@ -280,7 +282,8 @@ impl Client {
 
     /// A token of its own from the server, past the cache, as JSON in the guide's names. It is asked for on the calling
     /// thread, within `timeout_ms`, and never replaces the cached one. A cool-down or backoff of the identity holds here
-    /// too, and refused credentials begin one. With `auth_mode=token`: the caller's token, without a request.
+    /// too, and refused credentials begin one, in a shared store as well. With `auth_mode=token`: the caller's token,
+    /// without a request.
     ///
     /// # Errors
     ///
@@ -294,12 +297,12 @@ impl Client {
             let token = live.ok_or_else(|| own_expired(&opened))?;
             return Ok(token.to_json(now()));
         }
-        if let Some(error) = slot.held_back() {
-            return Err(error);
-        }
         crate::sys::pin_library();
         let limit = Duration::from_millis(opened.settings.timeout_ms);
         let fetch = opened.fetch(&self.0.runtime);
+        if let Some(error) = slot.held_back(&*fetch) {
+            return Err(error);
+        }
         // On a thread of its own: the caller's may belong to an async runtime, where a blocking request must not be made.
         let fetched = std::thread::scope(|scope| {
             scope
@@ -313,6 +316,7 @@ impl Client {
             ))
         })
         .map_err(|error| slot.note_refusal(error))?;
+        slot.issued().remember(&fetched.reply);
         Ok(Token::new(fetched.reply, fetched.life, 0, 0).to_json(now()))
     }
 
@@ -498,6 +502,10 @@ impl Opened {
 
     /// The way to the server, with what the slot's first opener chose.
     fn fetch(&self, runtime: &Arc<Runtime>) -> Arc<dyn Fetch> {
+        self.server(runtime)
+    }
+
+    fn server(&self, runtime: &Arc<Runtime>) -> Arc<ServerFetch> {
         let fetch = self.fetch.get_or_init(|| {
             let mut settings = Arc::clone(&self.settings);
             if slot_options(&settings) != self.slot.options {
@@ -514,10 +522,10 @@ impl Opened {
                 runtime: Arc::clone(runtime),
                 settings,
                 secret: self.secret.clone(),
-                issued: Mutex::default(),
+                issued: Arc::clone(self.slot.issued()),
             })
         });
-        Arc::clone(fetch) as Arc<dyn Fetch>
+        Arc::clone(fetch)
     }
 
     fn reuse(&self) -> Reuse {

@@ -17,7 +17,7 @@ use crate::store::Places;
 
 static GLOBAL: OnceLock<Arc<Runtime>> = OnceLock::new();
 
-type Transports = dyn Fn(&TransportSettings) -> Result<Arc<dyn Transport>> + Send + Sync;
+pub(crate) type Transports = dyn Fn(&TransportSettings) -> Result<Arc<dyn Transport>> + Send + Sync;
 
 /// The owner of everything that outlives a client. A process has one; tests make their own, with a hand-set clock and a
 /// scripted transport.
@@ -68,15 +68,20 @@ impl Runtime {
                     let transports = |settings: &TransportSettings| {
                         Ok(http::transport_for(settings)? as Arc<dyn Transport>)
                     };
-                    Runtime::new(
-                        Arc::new(SystemClock),
-                        Arc::new(ThreadSpawner),
-                        random,
-                        Box::new(transports),
-                    )
+                    Runtime::over(Box::new(transports))
                 })
             })
         })
+    }
+
+    /// A runtime on this system's clocks, threads and chance, whatever its way to the server.
+    pub(crate) fn over(transports: Box<Transports>) -> Arc<Runtime> {
+        Runtime::new(
+            Arc::new(SystemClock),
+            Arc::new(ThreadSpawner),
+            random,
+            transports,
+        )
     }
 
     /// The process' own, if anybody has used it yet.

@@ -50,7 +50,9 @@ pub(super) fn json(opened: &Opened) -> String {
                 .ok()
                 .and_then(|url| url.host_str().map(str::to_owned))
         };
-        json!({ "url": **url, "other_host": host(url) != host(settings.base_url.as_str()) })
+        // The router may have written a token into it.
+        let shown = slot.issued().scrubber().hide(url);
+        json!({ "url": shown, "other_host": host(url) != host(settings.base_url.as_str()) })
     });
     let failures: serde_json::Map<String, Value> = status
         .failures

@@ -37,6 +37,24 @@ pub enum OwnEntry {
 }
 
 impl Client {
+    /// Whether the shared store can be used for sharing: takes the right to ask the server and gives it back. Then as
+    /// [`Client::store_entries`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::store_entries`].
+    #[cfg(feature = "cli")]
+    pub(crate) fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
+        let opened = self.0.opened()?;
+        let (share, place) = shared(opened.slot.share())?;
+        let keys = share
+            .keys(&*opened.fetch(&self.0.runtime))
+            .map_err(|fault| unusable(&fault))?;
+        let attempt = place.store.try_lease(keys.name());
+        drop(attempt.map_err(|fault| unusable(&fault))?);
+        self.store_entries()
+    }
+
     /// Which shared store this client uses, and what is in it, of whatever identity. Asks no P21 server.
     ///
     /// # Errors

@@ -16,26 +16,28 @@ const MAX_NAMES: usize = 8;
 
 /// The parts of a certificate that go into an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Certificate {
-    pub(super) subject: String,
-    pub(super) issuer: String,
+pub(crate) struct Certificate {
+    pub(crate) subject: String,
+    pub(crate) issuer: String,
     /// DNS names and IP addresses that it is for.
-    pub(super) names: Vec<String>,
+    pub(crate) names: Vec<String>,
     /// First day, as `2026-01-31`.
-    pub(super) not_before: String,
+    pub(crate) not_before: String,
     /// Last day.
-    pub(super) not_after: String,
+    pub(crate) not_after: String,
+    /// End of its validity in Unix seconds.
+    pub(crate) expires_unix: i64,
     /// SHA-256 of its DER in lower-case hex, as `tls_pin_sha256` takes it.
-    pub(super) sha256: String,
+    pub(crate) sha256: String,
     /// Issuer and subject are the same.
-    pub(super) self_signed: bool,
+    pub(crate) self_signed: bool,
     /// It says that it is a certificate authority's.
-    pub(super) is_authority: bool,
+    pub(crate) is_authority: bool,
 }
 
 impl Certificate {
     /// Reads what can be read; the SHA-256 is always there.
-    pub(super) fn read(der: &[u8]) -> Certificate {
+    pub(crate) fn read(der: &[u8]) -> Certificate {
         let sha256 = hex(&Sha256::digest(der));
         let Ok((_, parsed)) = X509Certificate::from_der(der) else {
             return Certificate {
@@ -71,6 +73,7 @@ impl Certificate {
             names,
             not_before: day(parsed.validity().not_before),
             not_after: day(parsed.validity().not_after),
+            expires_unix: parsed.validity().not_after.timestamp(),
             sha256,
             self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
             is_authority: parsed.is_ca(),
@@ -78,7 +81,7 @@ impl Certificate {
     }
 
     /// Its host names in one list.
-    pub(super) fn names_shown(&self) -> String {
+    pub(crate) fn names_shown(&self) -> String {
         match self.names.len() {
             0 => "no host name".to_owned(),
             count if count > MAX_NAMES => format!(

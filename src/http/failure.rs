@@ -153,7 +153,8 @@ impl Journey<'_> {
         }
     }
 
-    fn dns(&self) -> Error {
+    /// A name cannot be resolved: the proxy's where there is one, else the server's.
+    pub(super) fn dns(&self) -> Error {
         // With a proxy it is the proxy's name that this machine looks up.
         if let Some(way) = self.way {
             return Error::new(
@@ -174,7 +175,7 @@ impl Journey<'_> {
     }
 
     /// Connecting failed with `cause`, or took too long.
-    fn no_connection(&self, near: Option<&Way>, cause: Option<&str>) -> Error {
+    pub(super) fn no_connection(&self, near: Option<&Way>, cause: Option<&str>) -> Error {
         let what = cause.map_or_else(
             || format!("no answer within {} ms", self.connect_timeout.as_millis()),
             ToOwned::to_owned,
@@ -191,7 +192,8 @@ impl Journey<'_> {
         })
     }
 
-    fn handshake_cut(&self, cause: &str) -> Error {
+    /// The other end broke off in the middle of the TLS handshake.
+    pub(super) fn handshake_cut(&self, cause: &str) -> Error {
         Error::new(
             Code::Io,
             format!(
@@ -236,7 +238,8 @@ impl Journey<'_> {
         .with_hint(hint)
     }
 
-    fn place(&self, near: Option<&Way>) -> String {
+    /// Where it failed, in words; `near`: on the way to this proxy.
+    pub(super) fn place(&self, near: Option<&Way>) -> String {
         match near {
             Some(way) => in_words(way),
             None => format!("{}{}", place(self.url), self.through()),

@@ -7,6 +7,8 @@ mod probe;
 mod proxy;
 mod tls_failure;
 mod trust;
+#[cfg(feature = "cli")]
+pub(crate) mod walk;
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -21,12 +23,15 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::options::TransportSettings;
+use crate::secret::Secret;
 use crate::wire::{Method, Request, Response};
 
 use failure::{Failure, Journey};
 use probe::Answer;
 use proxy::{Plan, Way};
 
+#[cfg(feature = "cli")]
+pub(crate) use certificate::Certificate;
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
 #[cfg(feature = "store-redis")]
@@ -51,6 +56,12 @@ pub trait Transport: Send + Sync {
     ///
     /// `Dns`, `Connect`, `Tls`, `Timeout`, `Io`, `Proxy` or `TooLarge`. Any HTTP status is a response, not an error.
     fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response>;
+
+    /// User and password that a proxy on the way to `url` gets, wherever they come from: its answers may tell them.
+    fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
+        let _ = url;
+        None
+    }
 }
 
 /// The real transport: HTTP/1.1 by reqwest, TLS by rustls. No redirects, cookies, referer or decompression.
@@ -146,7 +157,7 @@ impl HttpTransport {
             plan.way(url).map(|way| way.url)
         }));
         for resolve in &self.settings.resolve {
-            let addresses = self.overrides(&resolve.host, port);
+            let addresses = overrides(&self.settings, &resolve.host, port);
             if !addresses.is_empty() {
                 builder = builder.resolve_to_addrs(&resolve.host, &addresses);
             }
@@ -160,16 +171,6 @@ impl HttpTransport {
                 ),
             )
         })
-    }
-
-    /// The addresses that `resolve` names for this host and port.
-    fn overrides(&self, host: &str, port: u16) -> Vec<SocketAddr> {
-        self.settings
-            .resolve
-            .iter()
-            .filter(|resolve| resolve.host == host && resolve.port == port)
-            .map(|resolve| SocketAddr::new(resolve.address, port))
-            .collect()
     }
 
     fn connect_timeout(&self) -> Duration {
@@ -198,7 +199,7 @@ impl HttpTransport {
             .flatten();
         let answer = probe::ask(
             way,
-            self.overrides(&host, port),
+            overrides(&self.settings, &host, port),
             proxy::place(journey.url),
             with_user,
             tls,
@@ -281,6 +282,10 @@ impl Transport for HttpTransport {
             body,
         })
     }
+
+    fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
+        self.plan.way(url)?.login()
+    }
 }
 
 impl Drop for HttpTransport {
@@ -288,6 +293,16 @@ impl Drop for HttpTransport {
         // See the type: HTTP clients are left behind.
         fork::section(|| std::mem::forget(std::mem::take(&mut self.lock().by_port)));
     }
+}
+
+/// The addresses that `resolve` names for this host and port.
+fn overrides(settings: &TransportSettings, host: &str, port: u16) -> Vec<SocketAddr> {
+    settings
+        .resolve
+        .iter()
+        .filter(|resolve| resolve.host == host && resolve.port == port)
+        .map(|resolve| SocketAddr::new(resolve.address, port))
+        .collect()
 }
 
 fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
@@ -310,9 +325,10 @@ fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
             .with_hint("Use an auth_mode of v2, which sends JSON.")
         };
         // Header values are Latin-1 on the wire.
-        let latin1: std::result::Result<Vec<u8>, _> =
-            value.expose().chars().map(u8::try_from).collect();
-        let latin1 = Zeroizing::new(latin1.map_err(|_| bad())?);
+        let mut latin1 = Zeroizing::new(Vec::with_capacity(value.expose().len()));
+        for c in value.expose().chars() {
+            latin1.push(u8::try_from(c).map_err(|_| bad())?);
+        }
         let mut header = HeaderValue::from_bytes(&latin1).map_err(|_| bad())?;
         header.set_sensitive(true);
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad())?;

@@ -76,6 +76,30 @@ fn converse(
     let stream = TcpStream::connect_timeout(&address, limit)?;
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
+    match tls {
+        None => tunnel(stream, way, target, with_user),
+        Some(config) => tunnel(secured(stream, config, host)?, way, target, with_user),
+    }
+}
+
+/// TLS over `stream`; the handshake comes with the first use.
+pub(super) fn secured<S: Read + Write>(
+    stream: S,
+    config: Arc<ClientConfig>,
+    host: String,
+) -> io::Result<StreamOwned<ClientConnection, S>> {
+    let name = ServerName::try_from(host).map_err(io::Error::other)?;
+    let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
+    Ok(StreamOwned::new(session, stream))
+}
+
+/// Asks the proxy at the other end of `stream` for a tunnel to `target`.
+pub(super) fn tunnel(
+    mut stream: impl Read + Write,
+    way: &Way,
+    target: &str,
+    with_user: bool,
+) -> io::Result<Answer> {
     let user = way
         .basic
         .as_ref()
@@ -87,18 +111,7 @@ fn converse(
         ),
         None => format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"),
     });
-    match tls {
-        None => exchange(stream, request.as_bytes()),
-        Some(config) => {
-            let name = ServerName::try_from(host).map_err(io::Error::other)?;
-            let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-            exchange(StreamOwned::new(session, stream), request.as_bytes())
-        }
-    }
-}
-
-fn exchange(mut stream: impl Read + Write, request: &[u8]) -> io::Result<Answer> {
-    stream.write_all(request)?;
+    stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let mut head = Vec::new();
     let mut piece = [0; 1024];

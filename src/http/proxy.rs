@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
 use crate::options::{ProxyChoice, TransportSettings};
+use crate::secret::Secret;
 
 /// Where the way out of the network came from, for diagnostics. Never holds the proxy's user or password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,11 @@ impl Way {
     /// Host without brackets, and port.
     pub(super) fn address(&self) -> (String, u16) {
         host_and_port(&self.url)
+    }
+
+    /// User and password, as they are.
+    pub(super) fn login(&self) -> Option<(String, Secret)> {
+        self.basic.as_ref().and_then(login)
     }
 
     /// `scheme://host:port`.
@@ -195,24 +201,26 @@ fn environment_source(scheme: &str) -> &'static str {
 /// The matcher keeps user and password as a header; reqwest wants them in the URL.
 fn with_userinfo(intercept: &Intercept) -> Option<Url> {
     let mut url = Url::parse(&intercept.uri().to_string()).ok()?;
-    let basic = intercept
-        .basic_auth()
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Basic "))
-        .and_then(|value| BASE64_STANDARD.decode(value).ok())
-        .map(Zeroizing::new);
-    if let Some(userinfo) = basic.as_deref().and_then(|b| std::str::from_utf8(b).ok()) {
-        let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
-        url.set_username(user).ok()?;
-        url.set_password(Some(password)).ok()?;
+    if let Some((user, password)) = intercept.basic_auth().and_then(login) {
+        url.set_username(&user).ok()?;
+        url.set_password(Some(password.expose())).ok()?;
     }
     Some(url)
+}
+
+/// What a `Proxy-Authorization` of the Basic scheme says.
+fn login(basic: &HeaderValue) -> Option<(String, Secret)> {
+    let encoded = basic.to_str().ok()?.strip_prefix("Basic ")?;
+    let decoded = Zeroizing::new(BASE64_STANDARD.decode(encoded).ok()?);
+    let text = std::str::from_utf8(&decoded).ok()?;
+    let (user, password) = text.split_once(':').unwrap_or((text, ""));
+    Some((user.to_owned(), Secret::new(password)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::options::TlsTrust;
-    use crate::secret::Secret;
 
     fn settings(proxy: ProxyChoice, no_proxy: &[&str]) -> TransportSettings {
         TransportSettings {

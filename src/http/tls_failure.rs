@@ -57,7 +57,10 @@ fn other(error: &rustls::Error, place: &str) -> Error {
 fn refused(refusal: &Refusal, place: &str) -> Error {
     let certificate = &refusal.certificate;
     let what = match &refusal.why {
-        Why::UnknownIssuer if certificate.self_signed => "is self-signed".to_owned(),
+        // It may have a trusted authority's name: "localhost" is a popular one.
+        Why::UnknownIssuer | Why::OtherKey if certificate.self_signed => {
+            "is self-signed".to_owned()
+        }
         Why::UnknownIssuer => "comes from an issuer that is not trusted here".to_owned(),
         Why::OtherKey => {
             "is not signed by the authority of its issuer's name that is trusted here".to_owned()
@@ -95,7 +98,7 @@ fn advice(refusal: &Refusal) -> String {
     } = &refusal.certificate;
     let pin = format!("tls_pin_sha256={sha256}");
     match &refusal.why {
-        Why::UnknownIssuer if refusal.certificate.self_signed => format!(
+        Why::UnknownIssuer | Why::OtherKey if refusal.certificate.self_signed => format!(
             "If this is your server's certificate, set {pin} to trust exactly it, or save it as PEM and name that file in ca_file."
         ),
         Why::UnknownIssuer => {

@@ -30,17 +30,29 @@ use crate::options::{Pin, TlsTrust};
 ///
 /// `Config` when `ca_file` cannot be used.
 pub(crate) fn client_config(trust: &TlsTrust) -> Result<ClientConfig> {
+    config_with(trust, |verifier| Arc::new(verifier))
+}
+
+/// The same with a verifier of the caller's around the one that judges.
+///
+/// # Errors
+///
+/// As [`client_config`].
+pub(super) fn config_with(
+    trust: &TlsTrust,
+    around: impl FnOnce(Verifier) -> Arc<dyn ServerCertVerifier>,
+) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Verifier {
+    let verifier = around(Verifier {
         judge: judge(trust, &provider)?,
         ca_file: trust.ca_file.clone(),
         algorithms: provider.signature_verification_algorithms,
-    };
+    });
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(Code::Internal, format!("TLS cannot be set up: {error}")))?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth())
 }
 
@@ -110,7 +122,7 @@ enum Judge {
 
 /// Judges certificates, and puts what it saw into the error of the one connection that failed.
 #[derive(Debug)]
-struct Verifier {
+pub(super) struct Verifier {
     judge: Judge,
     ca_file: Option<PathBuf>,
     algorithms: WebPkiSupportedAlgorithms,
@@ -223,7 +235,11 @@ impl Why {
         };
         match error {
             CertificateError::UnknownIssuer => Why::UnknownIssuer,
-            CertificateError::BadSignature => Why::OtherKey,
+            // The second when the key is of another kind, such as RSA where the signature is by ECDSA.
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                Why::OtherKey
+            }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Why::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
                 Why::NotYetValid

@@ -1,4 +1,5 @@
-//! What a token is for: the UI router, one OData table, Interactive sessions; and the pages of the web host.
+//! What a token is for: the UI router, one OData table, the Entity API's health check, Interactive sessions; and the pages
+//! of the web host.
 
 use serde_json::{Value, json};
 
@@ -23,6 +24,8 @@ pub(super) enum Place<'a> {
     },
     /// A table of the OData service.
     Odata(&'a str),
+    /// The health check of the Entity API.
+    EntityPing,
     /// The Interactive API's sessions.
     Sessions,
     /// The web client's page.
@@ -46,6 +49,10 @@ impl<'a> Place<'a> {
             "/api/security/token/v2" | "/api/security/token/v2/" => Self::Token { v2: true },
             "/api/ui/router/v1" => Self::Router { slash: false },
             "/api/ui/router/v1/" => Self::Router { slash: true },
+            "/api/entity/customers/ping"
+            | "/api/entity/vendors/ping"
+            | "/api/entity/contacts/ping"
+            | "/api/entity/addresses/ping" => Self::EntityPing,
             _ if path_on_ui_server.trim_end_matches('/') == "/api/ui/interactive/sessions" => {
                 Self::Sessions
             }
@@ -61,6 +68,7 @@ impl<'a> Place<'a> {
         match self {
             Self::Router { .. } => Some("router.requests"),
             Self::Odata(_) => Some("odata.requests"),
+            Self::EntityPing => Some("entity.requests"),
             Self::Sessions => Some("interactive.requests"),
             // Token requests have counters of their own.
             Self::Token { .. } | Self::Page | Self::Nowhere => None,
@@ -88,6 +96,7 @@ impl<'a> Place<'a> {
             Self::Odata(table) if known(&["GET", "HEAD"]) => {
                 with_token(request, shared, |call| odata(call, table))
             }
+            Self::EntityPing if known(&["GET", "HEAD"]) => with_token(request, shared, entity_ping),
             Self::Sessions if known(&["GET", "HEAD", "POST", "DELETE"]) => {
                 with_token(request, shared, sessions)
             }
@@ -192,6 +201,20 @@ fn router(call: &mut Call) -> Reply {
         Reply::xml(
             200,
             format!("<UiServer><Url>{}</Url></UiServer>", xml_escape(&url)),
+        )
+    }
+}
+
+fn entity_ping(call: &mut Call) -> Reply {
+    if !call.in_scope(|_| false) {
+        return call.out_of_scope();
+    }
+    if call.request.accepts_json() {
+        Reply::json(200, &json!({ "ResponseMessage": "success" }))
+    } else {
+        Reply::xml(
+            200,
+            "<PingResponse><ResponseMessage>success</ResponseMessage></PingResponse>".to_owned(),
         )
     }
 }
@@ -339,6 +362,10 @@ mod tests {
             Place::Odata("customer")
         );
         assert_eq!(Place::of("/odataservice/odata/table/", ""), Place::Nowhere);
+        assert_eq!(
+            Place::of("/api/entity/customers/ping", ""),
+            Place::EntityPing
+        );
         assert_eq!(
             Place::of("/uiserver0/api/ui/interactive/sessions/", ""),
             Place::Sessions

@@ -254,7 +254,10 @@ fn accept(
                 server::serve(socket, tls, &shared);
             }
         };
-        if thread::Builder::new().stack_size(STACK).spawn(job).is_err() {
+        let thread = thread::Builder::new()
+            .name("p21-emulator".into())
+            .stack_size(STACK);
+        if thread.spawn(job).is_err() {
             drop(Listed {
                 id,
                 connections: &connections,

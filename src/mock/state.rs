@@ -16,7 +16,7 @@ use super::text;
 pub type Counters = BTreeMap<String, u64>;
 
 /// Counters that are always there, if only as 0; those with a user's name or a key's uid in them come on top.
-pub(super) const COUNTERS: [&str; 30] = [
+pub(super) const COUNTERS: [&str; 31] = [
     "requests",
     "token.requests",
     "token.issued",
@@ -36,6 +36,7 @@ pub(super) const COUNTERS: [&str; 30] = [
     "router.requests",
     "router.redirected",
     "odata.requests",
+    "entity.requests",
     "interactive.requests",
     "api.header_lost",
     "api.token_rejected",

@@ -32,6 +32,8 @@ pub struct Config {
     values: BTreeMap<&'static str, Secret>,
     /// `P21_CONSUMER_USERNAME`: beats `username` as long as a consumer key is in use.
     consumer_username: Option<Secret>,
+    /// That of the variables that were read last, for hints that name a variable.
+    prefix: Option<String>,
     /// What was wrong, by the name as it was written; the first one is reported.
     faults: Vec<(String, Error)>,
 }
@@ -101,6 +103,7 @@ impl Config {
         prefix: &str,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<()> {
+        self.prefix = Some(prefix.to_owned());
         let mut first = Ok(());
         let mut note = |result: Result<()>| {
             if first.is_ok() {
@@ -205,7 +208,11 @@ impl Config {
         if let Some((_, error)) = self.faults.first() {
             return Err(error.clone());
         }
-        resolve::resolve(&self.values, self.consumer_username.as_ref())
+        resolve::resolve(
+            &self.values,
+            self.consumer_username.as_ref(),
+            self.prefix.as_deref().unwrap_or("P21_"),
+        )
     }
 }
 
@@ -220,7 +227,7 @@ fn unknown(name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
     let near = near_misses(name);
     let hint = if near.is_empty() {
-        "p21_options_json and the README list every option.".to_owned()
+        "p21_options_json and docs/options.md list every option.".to_owned()
     } else {
         format!("Did you mean {}?", near.join(" or "))
     };

@@ -81,10 +81,11 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Makes settings of values that [`check_value`] has let through.
+/// Makes settings of values that [`check_value`] has let through. `prefix` is that of the variables that hints name.
 pub(super) fn resolve(
     values: &BTreeMap<&'static str, Secret>,
     consumer_username: Option<&Secret>,
+    prefix: &str,
 ) -> Result<Settings> {
     let text = |name: &str| {
         let default = option(name).map_or("", |row| row.default);
@@ -105,7 +106,7 @@ pub(super) fn resolve(
     let flag = |name: &str| parse_bool(text(name)).unwrap_or(false);
     let path = |name: &str| values.get(name).map(|value| PathBuf::from(value.expose()));
 
-    let (auth_mode, credential) = authentication(values, text("auth_mode"))?;
+    let (auth_mode, credential) = authentication(values, text("auth_mode"), prefix)?;
     let username = values.get("username").filter(|name| !name.is_empty());
     let username = consumer_username
         .filter(|_| auth_mode.uses_consumer_key())
@@ -175,6 +176,7 @@ pub(super) fn resolve(
 fn authentication(
     values: &BTreeMap<&'static str, Secret>,
     mode: &str,
+    prefix: &str,
 ) -> Result<(AuthMode, Credential)> {
     let password = secret_of(values, "password", "password_file")?;
     let consumer_key = secret_of(values, "consumer_key", "consumer_key_file")?;
@@ -222,7 +224,7 @@ fn authentication(
     };
     let (Some(auth_mode), Some(credential), true) = (auth_mode, credential, missing.is_empty())
     else {
-        return Err(missing_error(&missing));
+        return Err(missing_error(&missing, prefix));
     };
     Ok((auth_mode, credential))
 }
@@ -232,12 +234,12 @@ fn push_none(missing: &mut Vec<&'static str>, name: &'static str) -> Option<Cred
     None
 }
 
-fn missing_error(missing: &[&str]) -> Error {
+fn missing_error(missing: &[&str], prefix: &str) -> Error {
     let names = missing.join(", ");
     let variables: Vec<String> = missing
         .iter()
         .flat_map(|name| name.split(", or ").flat_map(|part| part.split(" and ")))
-        .map(|name| format!("P21_{}", name.to_ascii_uppercase()))
+        .map(|name| format!("{prefix}{}", name.to_ascii_uppercase()))
         .collect();
     Error::new(Code::Config, format!("not configured: {names}")).with_hint(format!(
         "Set it as an option, or as an environment variable: {}.",
@@ -491,6 +493,14 @@ mod tests {
         ] {
             assert!(hint.contains(variable), "{hint}");
         }
+        let mut play = Config::new();
+        play.load_from("P21_PLAY_", |_| None)
+            .expect("nothing to read");
+        let hint = play.settings().expect_err("nothing set").hint().to_owned();
+        assert!(
+            hint.contains("P21_PLAY_BASE_URL") && !hint.contains(" P21_B"),
+            "{hint}"
+        );
     }
 
     #[test]

@@ -20,7 +20,8 @@ pub struct Place {
 }
 
 impl Place {
-    fn new(store: Box<dyn Store>) -> Arc<Place> {
+    /// A store that has not failed yet.
+    pub(crate) fn new(store: Box<dyn Store>) -> Arc<Place> {
         Arc::new(Place {
             store,
             fault: Mutex::default(),

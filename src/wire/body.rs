@@ -67,7 +67,7 @@ pub(super) enum Body {
     /// JSON that is neither an object nor a string.
     Scalar,
     /// A web page; its title.
-    Html(String),
+    Html(Secret),
     /// Begins like JSON or XML and isn't, or is unreasonable; what is wrong, without any of its text.
     Broken(String),
 }
@@ -126,7 +126,7 @@ impl Body {
         };
         match self {
             Body::Text(text) => says(text.expose()),
-            Body::Html(title) => says(title),
+            Body::Html(title) => says(title.expose()),
             _ => self.fields().iter().any(|field| says(field.text.expose())),
         }
     }
@@ -136,7 +136,7 @@ impl Body {
     pub fn words(&self, scrub: &Scrubber) -> String {
         match self {
             Body::Text(text) => scrub.scrub(text.expose()),
-            Body::Html(title) => scrub.scrub(title),
+            Body::Html(title) => scrub.scrub(title.expose()),
             _ => {
                 let mut words: Vec<&str> = Vec::new();
                 for name in MESSAGE_NAMES {
@@ -182,9 +182,14 @@ pub(super) fn plain_name(name: &str) -> String {
 
 /// Whether `text` holds `word` (ASCII), ignoring the case of ASCII letters.
 pub(super) fn contains_ignoring_case(text: &str, word: &str) -> bool {
+    find_ignoring_case(text, word).is_some()
+}
+
+/// Where `word` (ASCII) is in `text`, ignoring the case of ASCII letters.
+pub(super) fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
     text.as_bytes()
         .windows(word.len())
-        .any(|window| window.eq_ignore_ascii_case(word.as_bytes()))
+        .position(|window| window.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Bytes as text: by a byte order mark where there is one, else UTF-8, else Latin-1, in which every byte is something.

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use serde::Deserialize as _;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
 
 use super::body::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, plain_name};
 use crate::secret::Secret;
@@ -48,20 +51,16 @@ struct Collector<'a> {
 }
 
 impl Collector<'_> {
-    fn keep<E: Error>(self, text: &str, is_text: bool) -> Result<Top, E> {
+    fn keep<E: Error>(self, text: Secret, is_text: bool) -> Result<Top, E> {
         if self.depth == 0 {
-            return Ok(if is_text {
-                Top::Text(Secret::new(text))
-            } else {
-                Top::Other
-            });
+            return Ok(if is_text { Top::Text(text) } else { Top::Other });
         }
         if self.fields.0.len() >= MAX_FIELDS {
             return Err(E::custom("too many values"));
         }
         self.fields.0.push(Field {
             name: self.name.to_owned(),
-            text: Secret::new(text),
+            text,
             direct: self.depth == 1,
             is_text,
         });
@@ -80,9 +79,55 @@ impl Collector<'_> {
 impl<'de> DeserializeSeed<'de> for Collector<'_> {
     type Value = Top;
 
+    /// Takes a value as it is written: `serde_json` would undo the escapes of a text in a buffer that nobody
+    /// zeroises.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Top, D::Error> {
-        deserializer.deserialize_any(self)
+        let written = <&RawValue>::deserialize(deserializer)?.get();
+        match written.as_bytes() {
+            [b'{' | b'[', ..] => {
+                let mut inner = serde_json::Deserializer::from_str(written);
+                inner.deserialize_any(self).map_err(D::Error::custom)
+            }
+            [b'"', ..] => match unescaped(written) {
+                Some(text) => self.keep(text, true),
+                None => Err(D::Error::custom("half a character")),
+            },
+            b"null" => Ok(Top::Other),
+            _ => self.keep(Secret::new(written), false),
+        }
     }
+}
+
+/// A well-formed JSON string without quotation marks and escapes; `None` when an escape is half of a surrogate pair.
+fn unescaped(quoted: &str) -> Option<Secret> {
+    let mut rest = quoted.strip_prefix('"')?.strip_suffix('"')?;
+    // No escape is shorter than what it stands for.
+    let mut text = Zeroizing::new(String::with_capacity(rest.len()));
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let escape = &rest[at..];
+        let unit = |at: usize| {
+            let digits = escape.get(at..)?.strip_prefix("\\u")?.get(..4)?;
+            u16::from_str_radix(digits, 16).ok()
+        };
+        let (c, length) = match *escape.as_bytes().get(1)? {
+            b'b' => ('\u{8}', 2),
+            b'f' => ('\u{c}', 2),
+            b'n' => ('\n', 2),
+            b'r' => ('\r', 2),
+            b't' => ('\t', 2),
+            b'u' => {
+                let units = [unit(0), unit(6)].into_iter().map_while(|unit| unit);
+                let c = char::decode_utf16(units).next()?.ok()?;
+                (c, 6 * c.len_utf16())
+            }
+            other => (char::from(other), 2),
+        };
+        text.push(c);
+        rest = &escape[length..];
+    }
+    text.push_str(rest);
+    Some(Secret::new(std::mem::take(&mut *text)))
 }
 
 impl<'de> Visitor<'de> for Collector<'_> {
@@ -90,30 +135,6 @@ impl<'de> Visitor<'de> for Collector<'_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Top, E> {
-        Ok(Top::Other)
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<Top, E> {
-        self.keep(if value { "true" } else { "false" }, false)
-    }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<Top, E> {
-        self.keep(&value.to_string(), false)
-    }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<Top, E> {
-        self.keep(&value.to_string(), false)
-    }
-
-    fn visit_f64<E: Error>(self, value: f64) -> Result<Top, E> {
-        self.keep(&value.to_string(), false)
-    }
-
-    fn visit_str<E: Error>(self, value: &str) -> Result<Top, E> {
-        self.keep(value, true)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Top, A::Error> {
@@ -144,5 +165,36 @@ impl<'de> Visitor<'de> for Collector<'_> {
         } else {
             Top::Other
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn escapes_are_undone() {
+        for (quoted, text) in [
+            (r#""""#, Some("")),
+            (r#""plain ä""#, Some("plain ä")),
+            (r#""\"\\\/\b\f\n\r\t""#, Some("\"\\/\u{8}\u{c}\n\r\t")),
+            (r#""\u00e4\u0041\uD83D\ude00x""#, Some("äA😀x")),
+            (r#""\ud83d""#, None),
+            (r#""\ud83dx""#, None),
+            (r#""\ud83d\u0041""#, None),
+            (r#""\ude00\ud83d""#, None),
+        ] {
+            let read = unescaped(quoted);
+            assert_eq!(read.as_ref().map(Secret::expose), text, "{quoted}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_serde_json_writes_is_read(text in "(\\PC|[\\x00-\\x1f\"\\\\/]){0,40}") {
+            let quoted = serde_json::to_string(&text).expect("JSON");
+            prop_assert_eq!(unescaped(&quoted), Some(Secret::new(text)));
+        }
     }
 }

@@ -50,7 +50,7 @@ impl Verdict {
         match self {
             Verdict::Retry => "Get a token again and send the call once more.",
             Verdict::Permission => {
-                "Grant the permission: for a user, tick User Maintenance → Application Security → Allow OData API Service and give the user's role the Dataservice Permission; for a consumer key, extend its API scope in SOA Admin. A new token would be refused the same way."
+                "Grant the permission: for a user, tick User Maintenance → Application Security → Allow OData API Service and give the user's role the Dataservice Permission; for a consumer key, which most often gets a 403, check its API scope in SOA Admin. A new token would be refused the same way."
             }
             Verdict::HeaderLost => {
                 "The Authorization header did not reach P21: end the URL's path as the server expects (a missing slash causes a redirect, on which HTTP clients drop the header) and check proxies on the way. A new token would not help."
@@ -69,8 +69,10 @@ pub enum Rejection {
     TokenDead,
     /// A 401 that says nothing known: like a dead token, but at most once per token.
     Unknown401,
-    /// The user, role or consumer key lacks a permission.
+    /// The user, role or consumer key lacks a permission, in so many words.
     Permission,
+    /// Any other 403: most often outside the consumer key's API scope.
+    Scope,
     /// The `Authorization` header got lost on the way.
     HeaderLost,
     /// Not about authorisation.
@@ -83,9 +85,20 @@ impl Rejection {
     pub const fn verdict(self) -> Verdict {
         match self {
             Rejection::TokenDead | Rejection::Unknown401 => Verdict::Retry,
-            Rejection::Permission => Verdict::Permission,
+            Rejection::Permission | Rejection::Scope => Verdict::Permission,
             Rejection::HeaderLost => Verdict::HeaderLost,
             Rejection::Other => Verdict::GiveUp,
+        }
+    }
+
+    /// The next thing to do; more exact than the verdict's, which must do for every permission.
+    #[must_use]
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Rejection::Scope => {
+                "Check the consumer key's API scope in SOA Admin (API Console); without a consumer key, whether the user may use this API. A firewall before the server can answer 403 as well. A new token would be refused the same way."
+            }
+            other => other.verdict().hint(),
         }
     }
 }
@@ -106,7 +119,7 @@ pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
     } else if says("Authorization header was not present") {
         Rejection::HeaderLost
     } else if http_status == 403 {
-        Rejection::Permission
+        Rejection::Scope
     } else if says("TokenError") {
         Rejection::TokenDead
     } else {
@@ -169,9 +182,9 @@ mod tests {
             ),
             (401, utf16(NOT_AUTHORIZED), Rejection::Permission),
             (403, NOT_AUTHORIZED.into(), Rejection::Permission),
-            (403, Vec::new(), Rejection::Permission),
-            (403, dead.into(), Rejection::Permission),
-            (403, vec![0xff, 0xfe, 0x00], Rejection::Permission),
+            (403, Vec::new(), Rejection::Scope),
+            (403, dead.into(), Rejection::Scope),
+            (403, vec![0xff, 0xfe, 0x00], Rejection::Scope),
             (401, Vec::new(), Rejection::Unknown401),
             (
                 401,
@@ -209,6 +222,7 @@ mod tests {
                 2,
                 "User Maintenance → Application Security → Allow OData API Service",
             ),
+            (Rejection::Scope, Verdict::Permission, 2, "API scope"),
             (Rejection::HeaderLost, Verdict::HeaderLost, 3, "redirect"),
             (
                 Rejection::Other,
@@ -221,7 +235,11 @@ mod tests {
             assert_eq!(verdict.number(), number);
             assert_eq!(Verdict::from_number(number), Some(verdict));
             assert!(verdict.hint().contains(hint), "{verdict:?}");
+            assert!(rejection.hint().contains(hint), "{rejection:?}");
         }
+        let scope = Rejection::Scope.hint();
+        assert!(scope.starts_with("Check the consumer key's API scope in SOA Admin"));
+        assert!(!scope.contains("OData"), "{scope}");
         assert_eq!(Verdict::from_number(0), None);
         assert_eq!(Verdict::from_number(5), None);
     }

@@ -12,7 +12,7 @@ use crate::token::{into_text, is_header_token, push_quoted, quoted_len};
 /// Where V2 token requests go, below the base URL.
 pub(super) const TOKEN_V2: &str = "/api/security/token/v2";
 /// Where V1 token requests go.
-const TOKEN_V1: &str = "/api/security/token";
+pub(super) const TOKEN_V1: &str = "/api/security/token";
 /// With the slash before `?`: without it the server answers 307, and clients that drop `Authorization` on a redirect
 /// then meet a 401.
 pub(super) const UI_ROUTER: &str = "/api/ui/router/v1/?urlType=external";
@@ -100,6 +100,15 @@ pub fn token_request(settings: &Settings, secret: &Secret) -> Result<Request> {
 ///
 /// `InvalidArgument` when `token` cannot stand in a header.
 pub fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request> {
+    api_request(settings, settings.base_url.join(UI_ROUTER)?, token)
+}
+
+/// The request that reads `url`, of this server or its UI server, with `token`.
+///
+/// # Errors
+///
+/// As [`ui_router_request`].
+pub(crate) fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
     if !is_header_token(token.expose()) {
         return Err(Error::new(
             Code::InvalidArgument,
@@ -113,14 +122,14 @@ pub fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request>
     headers.push(("Authorization", Secret::new(std::mem::take(&mut *value))));
     Ok(Request {
         method: Method::Get,
-        url: settings.base_url.join(UI_ROUTER)?,
+        url,
         headers,
         body: None,
     })
 }
 
-/// Clients that forget `Accept` get XML.
-fn common_headers(settings: &Settings) -> Vec<(&'static str, Secret)> {
+/// What every request carries. Clients that forget `Accept` get XML.
+pub(crate) fn common_headers(settings: &Settings) -> Vec<(&'static str, Secret)> {
     vec![
         ("Accept", Secret::new("application/json")),
         ("User-Agent", Secret::new(settings.user_agent.as_str())),

@@ -4,10 +4,9 @@ use url::Url;
 
 use super::Response;
 use super::body::Body;
-use super::rejection::{Rejection, classify_rejection};
 use super::request::UI_ROUTER;
 use super::response::{BASE_URL_HINT, with_words};
-use super::status::failed;
+use super::status::api_failure;
 use crate::error::{Code, Error, Result};
 use crate::options::BaseUrl;
 use crate::secret::Scrubber;
@@ -19,7 +18,7 @@ use crate::secret::Scrubber;
 ///
 /// `NoUrl` when the reply holds none, or one that is not http(s), goes down from https to http, or has a user in it;
 /// `Parse` when the reply could not be understood; a status that is no success as for tokens, a 401 or 403 by
-/// [`classify_rejection`].
+/// [`super::classify_rejection`].
 pub fn ui_url_reply(
     base: &BaseUrl,
     response: &Response,
@@ -49,23 +48,11 @@ pub fn ui_url_reply(
             with_words("the router's reply is a page or plain text", &body, scrub),
         )
         .with_hint(BASE_URL_HINT)),
-        (401 | 403, _) => {
-            let rejection = classify_rejection(status, &response.body);
-            let (code, what) = match rejection {
-                Rejection::Permission => (Code::Forbidden, "the router forbids it"),
-                _ => (Code::Unauthorized, "the router does not accept the token"),
-            };
-            Err(Error::new(code, with_words(what, &body, scrub))
-                .with_hint(rejection.verdict().hint()))
-        }
         _ => {
             let (path, _) = UI_ROUTER.split_once('?').unwrap_or((UI_ROUTER, ""));
-            return Err(failed(
-                &format!("{base}{path}"),
-                response,
-                &body,
-                scrub,
-                now_unix,
+            let url = format!("{base}{path}");
+            return Err(api_failure(
+                "router", &url, response, &body, scrub, now_unix,
             ));
         }
     };
@@ -199,7 +186,7 @@ mod tests {
                 401,
                 "",
                 Code::Unauthorized,
-                "does not accept the token",
+                "does not accept the token (HTTP 401)",
                 "Get a token again",
             ),
             (
@@ -216,7 +203,13 @@ mod tests {
                 "not present",
                 "did not reach P21",
             ),
-            (403, "", Code::Forbidden, "forbids", "API scope"),
+            (
+                403,
+                "",
+                Code::Forbidden,
+                "forbids it (HTTP 403)",
+                "Check the consumer key's API scope",
+            ),
             (
                 404,
                 "",

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::body::{Body, contains_ignoring_case};
+use super::rejection::{Rejection, classify_rejection};
 use super::request::TOKEN_V2;
 use super::response::{BASE_URL_HINT, reply_of, with_words};
 use super::{Request, Response};
@@ -31,17 +32,19 @@ pub fn token_reply(
     let error = if (200..300).contains(&status) {
         match reply_of(&body, scrub) {
             Ok(reply) => return Ok(reply),
-            Err(error) if error.code() == Code::Unauthorized => bad_credentials(mode, &body, scrub),
+            Err(error) if error.code() == Code::Unauthorized => {
+                bad_credentials(mode, status, &body, scrub)
+            }
             Err(error) => error.while_doing(&request.shown_url()),
         }
     } else if status == 401 || (status >= 400 && status != 407 && body.is_bad_credentials()) {
-        bad_credentials(mode, &body, scrub)
+        bad_credentials(mode, status, &body, scrub)
     } else if status == 500 && body.is_null_reference() {
         wrong_dialect(request, mode, &body, scrub)
     } else if status == 403 {
         Error::new(
             Code::Forbidden,
-            with_words("the server forbids asking for a token", &body, scrub),
+            with_words("the server forbids asking for a token (HTTP 403)", &body, scrub),
         )
         .with_hint(if mode.uses_consumer_key() {
             "Check the consumer key's API scope in SOA Admin (API Console)."
@@ -155,6 +158,34 @@ pub(super) fn failed(
     finish(error, response, now_unix)
 }
 
+/// The error of an API's answer that is no success.
+pub(super) fn api_failure(
+    name: &str,
+    url: &str,
+    response: &Response,
+    body: &Body,
+    scrub: &Scrubber,
+    now_unix: i64,
+) -> Error {
+    if !matches!(response.status, 401 | 403) {
+        return failed(url, response, body, scrub, now_unix);
+    }
+    let rejection = classify_rejection(response.status, &response.body);
+    let (code, what) = match rejection {
+        Rejection::Permission | Rejection::Scope => {
+            (Code::Forbidden, format!("the {name} forbids it"))
+        }
+        _ => (
+            Code::Unauthorized,
+            format!("the {name} does not accept the token"),
+        ),
+    };
+    let what = format!("{what} (HTTP {})", response.status);
+    Error::new(code, with_words(&what, body, scrub))
+        .with_hint(rejection.hint())
+        .with_http_status(response.status)
+}
+
 fn finish(error: Error, response: &Response, now_unix: i64) -> Error {
     let error = error.with_http_status(response.status);
     match retry_after(response, now_unix) {
@@ -163,7 +194,7 @@ fn finish(error: Error, response: &Response, now_unix: i64) -> Error {
     }
 }
 
-fn bad_credentials(mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
+fn bad_credentials(mode: AuthMode, status: u16, body: &Body, scrub: &Scrubber) -> Error {
     let (what, hint) = if mode.uses_consumer_key() {
         (
             "the server refuses the consumer key",
@@ -175,7 +206,9 @@ fn bad_credentials(mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
             "Check username and password by logging in to P21 with them; the user must be enabled and not locked (User Maintenance).",
         )
     };
-    Error::new(Code::Unauthorized, with_words(what, body, scrub)).with_hint(hint)
+    // With the number, as people search for "401".
+    let what = format!("{what} (HTTP {status})");
+    Error::new(Code::Unauthorized, with_words(&what, body, scrub)).with_hint(hint)
 }
 
 /// A server that gets V1 credentials without their headers may answer in any of these ways.
@@ -204,9 +237,9 @@ fn meets_tls(body: &Body, scrub: &Scrubber) -> bool {
 
 fn wrong_dialect(request: &Request, mode: AuthMode, body: &Body, scrub: &Scrubber) -> Error {
     let what = if request.url.path().ends_with(TOKEN_V2) {
-        "the server failed with a NullReferenceException, as it does when credentials come in the wrong dialect"
+        "the server failed with a NullReferenceException (HTTP 500), as it does when credentials come in the wrong dialect"
     } else {
-        "the server failed with a NullReferenceException"
+        "the server failed with a NullReferenceException (HTTP 500)"
     };
     let hint = match mode {
         AuthMode::V2Consumer => {

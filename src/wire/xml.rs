@@ -5,7 +5,7 @@ use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 use zeroize::Zeroizing;
 
-use super::body::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, plain_name};
+use super::body::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, find_ignoring_case, plain_name};
 use crate::secret::Secret;
 
 /// Reads a body that begins with `<`.
@@ -166,14 +166,12 @@ impl Document {
 }
 
 /// The title of a web page, or an empty text.
-fn html_title(page: &str) -> String {
-    // Lower-casing ASCII keeps every byte in its place.
-    let lower = page.to_ascii_lowercase();
-    let title = lower.find("<title").and_then(|at| {
-        let start = at + lower[at..].find('>')? + 1;
-        let end = start + lower[start..].find("</title")?;
+fn html_title(page: &str) -> Secret {
+    let title = find_ignoring_case(page, "<title").and_then(|at| {
+        let start = at + page[at..].find('>')? + 1;
+        let end = start + find_ignoring_case(&page[start..], "</title")?;
         Some(&page[start..end])
     });
     let title = title.unwrap_or_default();
-    unescape(title).map_or_else(|_| String::new(), |text| text.trim().to_owned())
+    unescape(title).map_or_else(|_| Secret::default(), |text| Secret::new(text.into_owned()))
 }

@@ -11,6 +11,7 @@ mod common;
 mod flow;
 #[cfg(unix)]
 mod fork;
+mod integers;
 mod misuse;
 mod support;
 mod waiting;

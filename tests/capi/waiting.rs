@@ -74,7 +74,7 @@ fn those_who_wait_on_a_client_that_is_freed_return_at_once() {
     control.hold();
     let client = Client::demo(&emulator);
     let sent = Sent(client.0);
-    let waiting: Vec<_> = (0..4)
+    let waiting: Vec<_> = (0..50)
         .map(|_| std::thread::spawn(move || sent.get(0, 3_600_000)))
         .collect();
     assert!(control.wait_for("held", 1, PATIENCE));

@@ -9,6 +9,9 @@ use p21auth::{Code, Error, Result, TokenOptions};
 use crate::common::together;
 use crate::scripted::{Inline, Server, Standing, most, open, runtime, token};
 
+/// Whoever is not woken waits this long, and the test with it: far longer than a test may take.
+const PATIENT: (&str, &str) = ("timeout_ms", "3600000");
+
 /// Holds flights until somebody opens it.
 #[derive(Default)]
 struct Door(Mutex<bool>, Condvar);
@@ -35,7 +38,7 @@ fn a_panic_inside_the_flight_is_everybodys_error_and_the_next_call_works() {
         Ok(token("good", Some(3600)))
     });
     // A thread of its own: a panic on the caller's would prove nothing.
-    let client = open(&runtime(&clock, ThreadSpawner, most, &server), &[]);
+    let client = open(&runtime(&clock, ThreadSpawner, most, &server), &[PATIENT]);
     let asking = client.clone();
     let errors = together(20, move |_| asking.token().expect_err("it panicked"));
     for error in &errors {
@@ -58,7 +61,7 @@ fn a_panic_keeps_the_token_that_there_is() {
         assert!(number == 1, "planted");
         Ok(token("good", Some(3600)))
     });
-    let client = open(&runtime(&clock, ThreadSpawner, most, &server), &[]);
+    let client = open(&runtime(&clock, ThreadSpawner, most, &server), &[PATIENT]);
     client.token().expect("a token");
     clock.advance(3_599_000);
     assert_eq!(client.token().expect("the old one").value(), "good");
@@ -94,7 +97,7 @@ fn a_thread_that_cannot_be_had_is_an_error_and_the_next_call_works() {
     let server = Server::new(|number, _| Ok(token(&format!("token-{number}"), Some(3600))));
     let client = open(
         &runtime(&clock, Refusing(Arc::clone(&refuse)), most, &server),
-        &[],
+        &[PATIENT],
     );
     let asking = client.clone();
     for error in together(20, move |_| asking.token().expect_err("no thread")) {
@@ -131,7 +134,7 @@ fn a_thread_that_dies_before_it_begins_leaves_nobody_waiting() {
         Standing::new(),
         Server::new(|_, _| Ok(token("none", Some(3600)))),
     );
-    let client = open(&runtime(&clock, Stillborn, most, &server), &[]);
+    let client = open(&runtime(&clock, Stillborn, most, &server), &[PATIENT]);
     for error in together(20, move |_| client.token().expect_err("no flight")) {
         assert_eq!(error.code(), Code::NoMemory);
     }
@@ -149,7 +152,7 @@ fn a_flight_that_outlives_its_client_lands_in_the_slot() {
         })
     };
     let runtime = runtime(&clock, ThreadSpawner, most, &server);
-    let first = open(&runtime, &[]);
+    let first = open(&runtime, &[PATIENT]);
     let no_wait = TokenOptions {
         no_wait: true,
         ..TokenOptions::default()
@@ -160,7 +163,7 @@ fn a_flight_that_outlives_its_client_lands_in_the_slot() {
     );
     drop(first);
     // The next client of the identity rides the same flight.
-    let second = open(&runtime, &[]);
+    let second = open(&runtime, &[PATIENT]);
     let waiting = std::thread::spawn(move || second.token().map(|token| token.value().to_owned()));
     door.open();
     assert_eq!(

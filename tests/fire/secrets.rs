@@ -1,7 +1,13 @@
 //! Planted secrets, echoed by the server in every way it can, through everything that leaves the library: none is found.
+#![allow(clippy::format_collect, reason = "these texts are short")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use p21auth::clock::Clock;
 use p21auth::http::{Transport, transport_for};
 use p21auth::mock::{Action, Emulator, Fault, Options, Settings};
@@ -9,7 +15,8 @@ use p21auth::secret::Secret;
 use p21auth::wire::{self, Request};
 use p21auth::{Client, Config, Error, Runtime, TokenOptions};
 
-use crate::scripted::{Inline, clock, most};
+use crate::child::in_child;
+use crate::scripted::{Inline, Server, clock, even, most, open, response, runtime, token};
 
 /// Letters that JSON, XML, HTML and URLs each write differently.
 const PASSWORD: &str = "Zq7\"Kä/w<9>&Yt+4'Lm 8%Xv";
@@ -19,29 +26,29 @@ const KEY: &str = "8d0c57a1-3fb2-4e96-9c4a-61d2e07f5b38";
 const REFRESH: &str = "rT6\"uPs/k<1>&Gf+7'Mw=9%Zx";
 const OWN_TOKEN: &str = "oWn.7hQz-4kVb_9sXd~2/mJ+Lp=";
 const PROXY_PASSWORD: &str = "pXy8vN3qLw6tRb1z";
+const STORE_PASSWORD: &str = "sTr5\"cJw/q<7>&Hn+3=Dz";
+const STORE_KEY: &str = "kEy4rVm8xTq2wLp6zNs1";
 
-/// Every way a server may write a text back.
+/// Every way a server may write a text back. The numbered ones are used by their place below.
 fn forms(secret: &str) -> Vec<String> {
     let json = serde_json::to_string(secret).expect("JSON");
     let json = json[1..json.len() - 1].to_owned();
-    let unicode: String = secret
-        .encode_utf16()
-        .map(|unit| match u8::try_from(unit) {
-            Ok(byte) if byte.is_ascii_alphanumeric() || byte == b' ' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("\\u{unit:04X}"),
-        })
-        .collect();
-    let percent: String = secret
-        .bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                char::from(byte).to_string()
-            }
-            _ => format!("%{byte:02X}"),
-        })
-        .collect();
+    let each = |keep: fn(char) -> bool, write: &dyn Fn(char) -> String| -> String {
+        let piece = |c: char| if keep(c) { c.to_string() } else { write(c) };
+        secret.chars().map(piece).collect()
+    };
+    let none = |_| false;
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
+    let units = |c: char| {
+        let mut units = [0; 2];
+        let units = c.encode_utf16(&mut units).iter();
+        units.map(|unit| format!("\\u{unit:04X}")).collect()
+    };
+    let bytes = |c: char| {
+        let bytes = c.to_string().into_bytes().into_iter();
+        bytes.map(|byte| format!("%{byte:02X}")).collect()
+    };
+    let percent = each(plain, &bytes);
     let xml = secret
         .replace('&', "&amp;")
         .replace('<', "&lt;")
@@ -50,10 +57,21 @@ fn forms(secret: &str) -> Vec<String> {
         secret.to_owned(),
         json.replace('/', "\\/"),
         json,
-        unicode,
+        each(plain, &units),
         percent.to_ascii_lowercase(),
         percent.replace("%20", "+"),
-        percent,
+        percent.clone(),
+        each(none, &units),
+        each(none, &units).to_ascii_lowercase(),
+        each(none, &bytes),
+        each(none, &bytes).to_ascii_lowercase(),
+        percent.replace('%', "%25"),
+        each(none, &|c| format!("&#{};", u32::from(c))),
+        each(none, &|c| format!("&#x{:X};", u32::from(c))),
+        each(plain, &units).replace('\\', "\\\\"),
+        BASE64_STANDARD.encode(secret),
+        BASE64_STANDARD.encode(format!("u:{secret}")),
+        BASE64_STANDARD.encode(format!("{{\"password\":\"{secret}\"}}")),
         xml.replace('"', "&quot;").replace('\'', "&apos;"),
         xml.replace('"', "&quot;").replace('\'', "&#39;"),
         xml,
@@ -67,8 +85,10 @@ impl Needles {
     fn of(secrets: &[&str]) -> Needles {
         let mut needles: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
         for secret in secrets {
-            let letters: Vec<char> = secret.chars().collect();
-            needles.extend(letters.windows(10).map(|part| part.iter().collect()));
+            for form in [secret, BASE64_STANDARD.encode(secret).as_str()] {
+                let letters: Vec<char> = form.chars().collect();
+                needles.extend(letters.windows(10).map(|part| part.iter().collect()));
+            }
         }
         Needles(needles)
     }
@@ -108,7 +128,12 @@ fn echoes(text: &str) -> Vec<Action> {
         quoted(text),
         format!("\"{}\"", all[1]),
         format!("\"{}\"", all[3]),
+        format!("\"{}\"", all[7]),
         quoted(&all[6]),
+        quoted(&all[6]).replace('%', "\\u0025"),
+        quoted(&all[10]),
+        quoted(&all[12]),
+        quoted(&all[16]),
     ];
     for value in inner {
         bodies.push(format!(
@@ -186,9 +211,9 @@ fn config(emulator: &Emulator, options: &[(&str, &str)]) -> Config {
     config
 }
 
-fn log() -> String {
-    let mut cursor = 0;
-    p21auth::log::read(&mut cursor, 5).unwrap_or_default()
+/// The log since the last time, or from its start.
+fn log(cursor: &mut u64) -> String {
+    p21auth::log::read(cursor, 5).unwrap_or_default()
 }
 
 /// Debug output and stats of everything that a client consists of.
@@ -248,7 +273,7 @@ fn no_credential_is_in_anything_that_a_refused_request_leaves_behind() {
             mode,
             &format!("{request:?} {}", Request::shown_url(&request)),
         );
-        needles.check(mode, &log());
+        needles.check(mode, &log(&mut 0));
     }
 }
 
@@ -290,6 +315,7 @@ fn no_token_is_in_anything_that_a_later_failure_leaves_behind() {
         force_refresh: true,
         ..TokenOptions::default()
     };
+    let mut cursor = 0;
     for path in ["/api/ui/router", "/api/security/token"] {
         for refresh in [false, true] {
             for number in 0..echoes("count").len() {
@@ -314,7 +340,7 @@ fn no_token_is_in_anything_that_a_later_failure_leaves_behind() {
                 check_outputs(&needles, &place, &client, &config);
                 needles.check(
                     &place,
-                    &format!("{token:?} {:?} {}", token.to_reply(), log()),
+                    &format!("{token:?} {:?} {}", token.to_reply(), log(&mut cursor)),
                 );
                 emulator.control().clear_faults();
                 clock.advance(3_600_000);
@@ -326,54 +352,247 @@ fn no_token_is_in_anything_that_a_later_failure_leaves_behind() {
 #[test]
 fn no_token_of_the_callers_own_is_in_anything() {
     let emulator = Emulator::start(Options::default()).expect("the emulator starts");
-    let config = config(&emulator, &[("access_token", OWN_TOKEN)]);
-    let client = Client::open(&config).expect("a client");
     let needles = Needles::of(&[OWN_TOKEN]);
-    for action in echoes(OWN_TOKEN) {
-        let place = format!("{action:?}");
-        emulator
-            .control()
-            .fault(Fault::on("/api/ui/router", action));
-        if let Err(error) = client.ui_url() {
-            needles.check_error(&place, &error);
-        }
-        client.invalidate(None).expect("open");
-        check_outputs(&needles, &place, &client, &config);
-        emulator.control().clear_faults();
-    }
-    needles.check("the log", &log());
-}
-
-#[test]
-fn no_proxy_password_is_in_anything() {
-    let emulator = Emulator::start(Options::default()).expect("the emulator starts");
-    let needles = Needles::of(&[PROXY_PASSWORD, PASSWORD]);
-    let address = emulator.address();
-    let proxy = format!("http://proxy-user:{PROXY_PASSWORD}@{address}");
-    for base_url in ["http://127.0.0.1:9/", "https://p21.example.com/"] {
-        let mut config = Config::new();
-        for (name, value) in [
-            ("base_url", base_url),
-            ("username", "u"),
-            ("password", PASSWORD),
-            ("proxy", &proxy),
-            ("no_proxy", ""),
-            ("max_retries", "0"),
-        ] {
-            config.set(name, Some(value)).expect("valid");
-        }
+    // However it was pasted, a server repeats the token alone.
+    for pasted in [OWN_TOKEN.to_owned(), format!("Bearer {OWN_TOKEN}")] {
+        let config = config(&emulator, &[("access_token", &pasted)]);
         let client = Client::open(&config).expect("a client");
-        for action in echoes(PROXY_PASSWORD) {
-            let place = format!("{base_url}, {action:?}");
-            emulator.control().fault(Fault::on("", action));
-            let error = client.token().expect_err(&place);
-            needles.check_error(&place, &error);
+        for action in echoes(OWN_TOKEN) {
+            let place = format!("{action:?}");
+            emulator
+                .control()
+                .fault(Fault::on("/api/ui/router", action));
+            if let Err(error) = client.ui_url() {
+                needles.check_error(&place, &error);
+            }
             client.invalidate(None).expect("open");
             check_outputs(&needles, &place, &client, &config);
             emulator.control().clear_faults();
         }
     }
-    needles.check("the log", &log());
+    needles.check("the log", &log(&mut 0));
+}
+
+/// Whatever a proxy writes, to plain http (its pages look like the server's) and to a tunnel.
+fn check_proxy(proxy: Option<&str>, emulator: &Emulator) {
+    let needles = Needles::of(&[PROXY_PASSWORD, PASSWORD]);
+    for base_url in ["http://p21.invalid:9/", "https://p21.example.com/"] {
+        let mut config = Config::new();
+        for (name, value) in [
+            ("base_url", base_url),
+            ("username", "u"),
+            ("password", PASSWORD),
+            ("max_retries", "0"),
+            ("allow_http", "1"),
+        ] {
+            config.set(name, Some(value)).expect("valid");
+        }
+        config.set("proxy", proxy).expect("valid");
+        let client = Client::open(&config).expect("a client");
+        let login = BASE64_STANDARD.encode(format!("proxy-user:{PROXY_PASSWORD}"));
+        let basic = Action::answer(403, &format!("Proxy-Authorization: Basic {login}"));
+        let mut answers = 0;
+        for action in echoes(PROXY_PASSWORD).into_iter().chain([basic]) {
+            let place = format!("{base_url}, {action:?}");
+            emulator.control().fault(Fault::on("", action));
+            let error = client.token().expect_err(&place);
+            answers += u32::from(error.message().contains("redacted"));
+            needles.check_error(&place, &error);
+            client.invalidate(None).expect("open");
+            check_outputs(&needles, &place, &client, &config);
+            emulator.control().clear_faults();
+        }
+        // Through a tunnel nobody hears what the proxy writes.
+        assert_eq!(answers > 10, base_url.starts_with("http:"), "{answers}");
+    }
+    needles.check("the log", &log(&mut 0));
+}
+
+#[test]
+fn no_proxy_password_is_in_anything() {
+    let emulator = Emulator::start(Options::default()).expect("the emulator starts");
+    let address = emulator.address();
+    let proxy = format!("http://proxy-user:{PROXY_PASSWORD}@{address}");
+    check_proxy(Some(&proxy), &emulator);
+}
+
+#[test]
+fn no_proxy_password_from_the_environment_is_in_anything() {
+    let test = "secrets::no_proxy_password_from_the_environment_is_in_anything";
+    if in_child(test, &[]) {
+        let emulator = Emulator::start(Options::default()).expect("the emulator starts");
+        let proxy = format!("http://proxy-user:{PROXY_PASSWORD}@{}", emulator.address());
+        for name in ["HTTPS_PROXY", "http_proxy"] {
+            // SAFETY: this process runs this test alone, and the emulator's threads read no variables.
+            unsafe { std::env::set_var(name, &proxy) };
+        }
+        check_proxy(None, &emulator);
+    }
+}
+
+/// Tokens that came long ago, or to another client of the identity.
+#[test]
+fn no_earlier_token_is_in_anything() {
+    let clock = clock();
+    let server = Server::new(|number, request| {
+        if request.url.path().contains("router") {
+            let page = format!("no: earlier-{} or refresh-{}", number - 3, number - 3);
+            Ok(response(500, &page))
+        } else if number % 5 == 4 {
+            let echo = format!(
+                "earlier-{}, refresh-{}, earlier-{}",
+                number - 1,
+                number - 2,
+                number - 3
+            );
+            Ok(response(418, &echo))
+        } else {
+            let body = format!(
+                r#"{{"AccessToken":"earlier-{number}","RefreshToken":"refresh-{number}","ExpiresInSeconds":3600}}"#
+            );
+            Ok(response(200, &body))
+        }
+    });
+    let runtime = runtime(&clock, Inline, even, &server);
+    let force = TokenOptions {
+        force_refresh: true,
+        ..TokenOptions::default()
+    };
+    for _ in 0..20 {
+        let mut texts = Vec::new();
+        for _ in 0..3 {
+            // Each by a client of its own.
+            let token = open(&runtime, &[]).token_with(&force).expect("a token");
+            assert!(token.value().starts_with("earlier-"));
+            clock.advance(5_000);
+        }
+        let last = open(&runtime, &[]);
+        let error = last.token_with(&force).expect_err("418");
+        assert!(error.message().contains("redacted"), "{error}");
+        texts.push(format!("{error} {error:?}"));
+        texts.push(format!("{}", last.ui_url().expect_err("500")));
+        texts.push(last.stats().expect("open"));
+        for text in texts {
+            assert!(
+                !text.contains("earlier-") && !text.contains("refresh-"),
+                "{text}"
+            );
+        }
+        clock.advance(3_600_000);
+    }
+}
+
+/// A router may write a token into the URL that it states. The caller gets that URL; the stats don't show it.
+#[test]
+fn no_token_in_the_ui_url_is_in_the_stats() {
+    let clock = clock();
+    let server = Server::new(|_, request| {
+        Ok(if request.url.path().contains("router") {
+            response(
+                200,
+                r#"{"Url":"https://p21.example.com/ui/tok%65n-in-url?t=token-in-url"}"#,
+            )
+        } else {
+            token("token-in-url", Some(3600))
+        })
+    });
+    let client = open(&runtime(&clock, Inline, even, &server), &[]);
+    assert!(client.ui_url().expect("a URL").ends_with("token-in-url"));
+    let stats = client.stats().expect("open");
+    assert!(!stats.contains("in-url"), "{stats}");
+    assert!(stats.contains("https://p21.example.com/ui/"), "{stats}");
+}
+
+/// A Redis server that does not know a command repeats its arguments.
+#[test]
+fn no_redis_password_is_in_what_its_server_says() {
+    let needles = Needles::of(&[STORE_PASSWORD, STORE_KEY]);
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound");
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("accepted");
+            let mut asked = [0; 4096];
+            while stream.read(&mut asked).is_ok_and(|got| got > 0) {
+                let echo = format!(
+                    "-ERR unknown command 'AUTH', with args beginning with: 'u' '{STORE_PASSWORD}' {}\r\n",
+                    forms(STORE_PASSWORD)[10]
+                );
+                if stream.write_all(echo.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        }
+    });
+    let emulator = Emulator::start(Options::default()).expect("the emulator starts");
+    let escaped = &forms(STORE_PASSWORD)[6];
+    for required in ["0", "1"] {
+        let config = config(
+            &emulator,
+            &[
+                ("username", "demo"),
+                ("password", "demo-password"),
+                ("store", &format!("redis://u:{escaped}@{address}")),
+                ("store_key", STORE_KEY),
+                ("store_required", required),
+            ],
+        );
+        let client = Client::open(&config).expect("a client");
+        match client.token() {
+            Ok(_) => assert_eq!(required, "0"),
+            Err(error) => needles.check_error("store", &error),
+        }
+        check_outputs(&needles, "store", &client, &config);
+        let stats = client.stats().expect("open");
+        assert!(stats.contains("unknown command"), "it was asked: {stats}");
+    }
+    needles.check("the log", &log(&mut 0));
+}
+
+/// The command line tool, whatever it is told: nothing of it on standard output or standard error.
+#[test]
+fn the_command_line_tool_prints_no_credential() {
+    let emulator = Emulator::start(Options::default()).expect("the emulator starts");
+    let needles = Needles::of(&[PASSWORD]);
+    let run = |arguments: &[&str], place: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_p21auth"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("P21_") {
+                command.env_remove(name);
+            }
+        }
+        let output = command
+            .args(arguments)
+            .env("P21_BASE_URL", emulator.base_url())
+            .env("P21_USERNAME", "u")
+            .env("P21_PASSWORD", PASSWORD)
+            .env("P21_PROXY", "direct")
+            .env("P21_MAX_RETRIES", "0")
+            .output()
+            .expect("it starts");
+        assert!(!output.status.success(), "{place}");
+        let place = format!("{place} {arguments:?}");
+        needles.check(&place, &String::from_utf8_lossy(&output.stdout));
+        needles.check(&place, &String::from_utf8_lossy(&output.stderr));
+    };
+    // A process for each: some of each kind.
+    for action in echoes(PASSWORD).into_iter().step_by(9) {
+        let place = format!("{action:?}");
+        emulator.control().fault(Fault::on("", action).times(2));
+        run(&["token"], &place);
+        run(&["ui-url"], &place);
+        emulator.control().clear_faults();
+    }
+    for arguments in [
+        &["token", "--password", PASSWORD][..],
+        &["token", PASSWORD],
+        &["token", "--json", "--auth-mode", PASSWORD],
+        &["token", "--store", PASSWORD],
+        &["token", "--timeout-ms", PASSWORD],
+        &["store", PASSWORD],
+    ] {
+        run(arguments, "a mistake");
+    }
 }
 
 #[test]

@@ -98,7 +98,10 @@ pub(crate) struct Ca {
 
 impl Ca {
     pub(crate) fn new() -> Ca {
-        let key = KeyPair::generate().expect("key");
+        Ca::with(KeyPair::generate().expect("key"))
+    }
+
+    pub(crate) fn with(key: KeyPair) -> Ca {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params

@@ -88,15 +88,40 @@ fn a_self_signed_certificate_is_told_and_can_be_trusted_by_either_option() {
 
 #[test]
 fn an_authority_renewed_under_its_old_name_is_told() {
-    let (old, new) = (Ca::new(), Ca::new());
-    let identity = Identity::new(&["127.0.0.1"], |_| (), Some(&new));
+    let identity = Identity::new(&["127.0.0.1"], |_| (), Some(&Ca::new()));
     let server = Server::tls(identity.config());
-    fails(
-        send(&trusting(&old.pem).0, &server.url("https")),
-        Code::Tls,
-        &["not signed by the authority of its issuer's name"],
-        &["renewed", "CN=Company Root", "ca_file", &identity.sha256()],
-    );
+    // With a key of the same kind, and of another.
+    let other_kind = KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("key");
+    for old in [Ca::new(), Ca::with(other_kind)] {
+        fails(
+            send(&trusting(&old.pem).0, &server.url("https")),
+            Code::Tls,
+            &["not signed by the authority of its issuer's name"],
+            &["renewed", "CN=Company Root", "ca_file", &identity.sha256()],
+        );
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_with_the_name_of_an_authority_is_told_as_what_it_is() {
+    let rename = |params: &mut CertificateParams| {
+        params
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "Company Root");
+    };
+    let identity = Identity::new(&["127.0.0.1"], rename, None);
+    let server = Server::tls(identity.config());
+    for ca in [
+        Ca::new(),
+        Ca::with(KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("key")),
+    ] {
+        fails(
+            send(&trusting(&ca.pem).0, &server.url("https")),
+            Code::Tls,
+            &["is self-signed", &identity.sha256()],
+            &["tls_pin_sha256=", "ca_file"],
+        );
+    }
 }
 
 #[test]

@@ -240,6 +240,14 @@ pub fn serve() {
                 "started".to_owned()
             }
             "force" => force(&client),
+            // New tokens without end, until the process is killed.
+            "churn" => loop {
+                force(&client);
+            },
+            "uncached" => match client.request_uncached() {
+                Ok(json) => format!("ok {}", json.as_str()),
+                Err(error) => failed(&error),
+            },
             "cached" => got(client.token_with(&TokenOptions {
                 cached_only: true,
                 ..TokenOptions::default()
@@ -288,16 +296,15 @@ fn force(client: &Client) -> String {
 fn got(result: p21auth::Result<Arc<p21auth::token::Token>>) -> String {
     match result {
         Ok(token) => format!("ok {}", token.value()),
-        Err(error) => format!(
-            "err {} {} ms {}",
-            error.code().name(),
-            error
-                .retry_after()
-                .map_or(-1, |wait| i64::try_from(wait.as_millis())
-                    .unwrap_or(i64::MAX)),
-            error.message()
-        ),
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &p21auth::Error) -> String {
+    let wait = error.retry_after().map_or(-1, |wait| {
+        i64::try_from(wait.as_millis()).unwrap_or(i64::MAX)
+    });
+    format!("err {} {wait} ms {}", error.code().name(), error.message())
 }
 
 fn spin(client: &Client, old: &str) -> String {
@@ -325,18 +332,22 @@ fn spin(client: &Client, old: &str) -> String {
     }
 }
 
-/// Leaves a forked child behind that does nothing; answers its pid.
+/// Leaves a forked child behind that does nothing any more; answers its pid.
 #[cfg(unix)]
 #[allow(unsafe_code, reason = "fork has no safe form")]
 fn fork_one_that_sleeps() -> String {
-    // SAFETY: the child only sleeps, until it is killed.
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    // SAFETY: the child only says that it is there, and sleeps until it is killed.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork");
     if pid == 0 {
+        let _ = writer.write_all(b"!");
         loop {
             std::thread::sleep(Duration::from_hours(1));
         }
     }
+    // The library's own work in the child is done before it comes to that.
+    std::io::Read::read_exact(&mut reader, &mut [0]).expect("the child is there");
     pid.to_string()
 }
 

@@ -1,4 +1,5 @@
 //! A real Redis server for a test, on a port of its own, and a wire tap before it.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -60,6 +61,31 @@ impl RedisServer {
     /// Starts it again, empty, on the same port.
     pub fn restart(&mut self) {
         self.child = launch(self.port, self.folder.path(), &self.options).expect("it starts again");
+    }
+
+    /// Stops it: it still takes connections and says no word.
+    pub fn hang(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    /// Lets it go on after [`RedisServer::hang`].
+    pub fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id()).expect("a pid");
+        let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("signalled");
+    }
+
+    /// A figure of its `INFO`.
+    pub fn info(&self, name: &str) -> u64 {
+        let info: String = self.query(&redis::cmd("INFO"));
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .and_then(|value| value.trim().parse().ok())
+            .unwrap_or_else(|| panic!("no {name} in {info}"))
     }
 
     /// Asks it something.
@@ -136,6 +162,11 @@ pub struct Tap {
 
 impl Tap {
     pub fn before(server: &RedisServer) -> Tap {
+        Tap::slow(server, Duration::ZERO)
+    }
+
+    /// Each answer takes so much longer.
+    pub fn slow(server: &RedisServer, delay: Duration) -> Tap {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("redis://{}", listener.local_addr().expect("an address"));
         let (seen, port) = (Arc::new(Mutex::new(Vec::new())), server.port());
@@ -150,8 +181,8 @@ impl Tap {
                     server.try_clone().expect("a copy"),
                 );
                 let (there, back) = (Arc::clone(&kept), Arc::clone(&kept));
-                std::thread::spawn(move || copy(from, to, &there));
-                std::thread::spawn(move || copy(server, client, &back));
+                std::thread::spawn(move || copy(from, to, &there, Duration::ZERO));
+                std::thread::spawn(move || copy(server, client, &back, delay));
             }
         });
         Tap { url, seen }
@@ -162,12 +193,13 @@ impl Tap {
     }
 }
 
-fn copy(mut from: TcpStream, mut to: TcpStream, kept: &Mutex<Vec<u8>>) {
+fn copy(mut from: TcpStream, mut to: TcpStream, kept: &Mutex<Vec<u8>>, delay: Duration) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
         kept.lock()
             .expect("unpoisoned")
             .extend_from_slice(&buffer[..length]);
+        std::thread::sleep(delay);
         if to.write_all(&buffer[..length]).is_err() {
             break;
         }

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Licences, sources and duplicates of everything that is linked, by deny.toml. Needs cargo-deny (4 minutes to install).
+# Licences, sources and duplicates of everything that is linked, by deny.toml. Installs cargo-deny.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
 "$cargo" deny --version >/dev/null 2>&1 || {
-    echo "== cargo-deny is missing: cargo install cargo-deny --locked" >&2
-    exit 1
+    echo "== installing cargo-deny (4 minutes)"
+    "$cargo" install --quiet --locked cargo-deny
 }
 echo "== licences, sources, duplicates"
 "$cargo" deny --offline check licenses bans sources

@@ -256,6 +256,8 @@ def test_the_environment_is_pythons(emulator: Emulator, monkeypatch: pytest.Monk
         assert manager.username == "someone"
     with pytest.raises(p21auth.ConfigError, match="P21_BASE_URL"):
         Client.from_env()
+    with pytest.raises(p21auth.ConfigError, match="variable: P21_TEST_BASE_URL, P21_TEST_USERNAME"):
+        Client.from_env("P21_TEST_")
 
 
 def test_a_file_configures_a_client(emulator: Emulator, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The README: its examples run, its messages are what users read, its table is the library's."""
+"""The README and the pages of docs: examples run, messages are what users read, the table is the library's."""
 
 from __future__ import annotations
 
@@ -9,17 +9,45 @@ from typing import Any
 import pytest
 
 import p21auth
-from p21auth import _options
+from p21auth import _default, _options
 from p21auth.testing import Emulator
 
+ROOT = Path(__file__).parents[3]
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page, flags=re.DOTALL | re.MULTILINE)
+
+
+# Pages for users of every language; those without Python have nothing to run.
+PAGES = [
+    path
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if blocks("python", path.read_text(encoding="utf-8"))
+]
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_examples_of_other_pages_run(path: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_default, "_default", None)
+    for name, value in emulator.options().items():
+        monkeypatch.setenv(f"P21_{name.upper()}", value)
+    names: dict[str, Any] = {"__name__": path.stem}
+    for number, block in enumerate(blocks("python", path.read_text(encoding="utf-8")), 1):
+        exec(compile(block, f"{path.name} example {number}", "exec"), names)
+    assert names["response"].status_code == 200
+    if "http" in names:
+        names["http"].close()
+    names["client"].close()
+
+
+def test_the_pages_were_found() -> None:
+    assert {"README.md", "python.md", "migrating.md"} <= {path.name for path in PAGES}
 
 
 def test_the_examples_run(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(_default, "_default", None)
     for name, value in emulator.options().items():
         monkeypatch.setenv(f"P21_{name.upper()}", value)
     # One page is read from top to bottom: what an example makes, the next may use.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Flying;
+use crate::cache::commit::{Pace, cool_down_ms};
 use crate::cache::slot::Fetch;
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result};
@@ -10,12 +10,12 @@ use crate::fork;
 use crate::log::{self, Level};
 use crate::store::record::{Record, token_hash};
 use crate::store::seal::{Keys, Salt, Which};
-use crate::store::{Attempt, Change, Fault, Keep, Loaded, Place, Sealed};
+use crate::store::{Attempt, Change, Fault, Keep, Lease, Loaded, Place, Published, Sealed};
 use crate::token::{Life, Reply};
 
 /// A refusal is remembered for so long after its cool-down, so that the next one in a row waits longer, also in a process
 /// that was not there for the first.
-pub(super) const REMEMBER_DENIAL_MS: i64 = 24 * 3_600_000;
+const REMEMBER_DENIAL_MS: i64 = 24 * 3_600_000;
 
 /// A token from the store.
 #[derive(Clone, Debug)]
@@ -153,14 +153,19 @@ impl Link {
     }
 
     /// What the store holds now; should its salt be another one than ours, ours are not its keys any more.
-    pub(super) fn look(&self, keys: &mut Arc<Keys>, flying: &Flying<'_>) -> Result<Seen, Fault> {
+    pub(super) fn look(
+        &self,
+        keys: &mut Arc<Keys>,
+        fetch: &dyn Fetch,
+        clock: &dyn Clock,
+    ) -> Result<Seen, Fault> {
         let mut loaded = self.place.store.load(keys.name())?;
         let known = self.known().map(|(salt, _)| salt);
         if loaded.salt.is_none() || loaded.salt != known {
-            *keys = self.derive_anew(flying.fetch)?;
+            *keys = self.derive_anew(fetch)?;
             loaded = self.place.store.load(keys.name())?;
         }
-        Ok(read(keys, &loaded, flying.clock.now()))
+        Ok(read(keys, &loaded, clock.now()))
     }
 }
 
@@ -221,4 +226,27 @@ pub(super) fn seal(
         )
         .map_err(|error| Fault::new(error.message()))?;
     Ok(Fresh { bytes, keep_ms })
+}
+
+/// Publishes a refusal, so many in a row coming before it.
+pub(super) fn refuse(
+    keys: &Keys,
+    lease: &dyn Lease,
+    error: &Error,
+    denials: u32,
+    pace: Pace,
+    now: Now,
+) -> Result<Published, Fault> {
+    let left_ms = cool_down_ms(denials, pace);
+    let record = Record::Denied {
+        error: error.clone(),
+        left_ms,
+        denials: denials.saturating_add(1),
+    };
+    let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
+    let sealed = seal(keys, Which::Denial, &record, keep, now)?;
+    lease.publish(&Change {
+        token: None,
+        denial: Some(Some(sealed.keep())),
+    })
 }

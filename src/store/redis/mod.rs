@@ -20,7 +20,7 @@ use crate::error::{Code, Error, Result};
 use crate::fork;
 use crate::http;
 use crate::options::{StoreChoice, TlsTrust};
-use crate::secret::{Secret, hex};
+use crate::secret::{Scrubber, Secret, hex};
 use connection::{Connection, Target};
 
 const PREFIX: &str = "p21auth:1:";
@@ -50,12 +50,13 @@ redis.call('SET', KEYS[2], text, 'PX', ARGV[3])
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return text";
 
-/// KEYS lease, fence. ARGV owner, lease ms, fence, fence ms. A server that has lost everything is told again who holds the
-/// lease; where only the lease is missing, it was given back or ran out.
+/// KEYS lease, fence, token. ARGV owner, lease ms, fence, fence ms. A server that has lost everything is told again who holds
+/// the lease; where only the lease is missing, it was given back or ran out, and where a token is there and the fence is not,
+/// the fence was evicted and the token may be a later holder's.
 const RENEW_LEASE: &str = "
 local holder = redis.call('GET', KEYS[1])
 if holder ~= ARGV[1] then
-  if holder or redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+  if holder or redis.call('EXISTS', KEYS[2], KEYS[3]) > 0 then return 0 end
   redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
@@ -67,10 +68,12 @@ if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1";
 
 /// KEYS lease, fence, token, denied. ARGV owner, fence, token, its ms, denied, its ms; an entry without text stays as it
-/// is, one with 0 ms goes. Writes all of it, unless a later lease was given out, and gives the lease back.
+/// is, one with 0 ms goes. Writes all of it, unless a later lease was given out or, the fence and the lease being evicted, may
+/// have been; and gives the lease back.
 const PUBLISH: &str = "
 local last = redis.call('GET', KEYS[2])
 if last and tonumber(last) > tonumber(ARGV[2]) then return 0 end
+if not last and redis.call('GET', KEYS[1]) ~= ARGV[1] and redis.call('EXISTS', KEYS[3]) == 1 then return 0 end
 for i = 3, 5, 2 do
   local key = KEYS[(i + 3) / 2]
   if ARGV[i + 1] == '0' then redis.call('DEL', key)
@@ -239,7 +242,14 @@ impl Server {
         Fault::new(if timed_out {
             format!("{shown}: no answer within {} ms", self.timeout.as_millis())
         } else {
-            format!("{shown}: {error}")
+            // A server that does not know a command repeats its arguments, those of AUTH too.
+            let mut scrubber = Scrubber::default();
+            if let Ok((target, _)) = self.parse()
+                && let Some(password) = target.password
+            {
+                scrubber.add_login(&target.username.unwrap_or_default(), &password);
+            }
+            format!("{shown}: {}", scrubber.scrub(&error.to_string()))
         })
     }
 }
@@ -390,7 +400,7 @@ impl Lease for RedisLease {
         crate::sys::pin_library();
         let (stop, stopped) = mpsc::channel();
         let server = Arc::clone(&self.server);
-        let keys = ["lease", "fence"].map(|kind| key(&self.name, kind));
+        let keys = ["lease", "fence", "token"].map(|kind| key(&self.name, kind));
         let (owner, fence) = (self.owner.clone(), self.fence.clone());
         let (lease_ms, fence_ms) = (LEASE_MS.to_string(), FENCE_MS.to_string());
         let renew = move || {

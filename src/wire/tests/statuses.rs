@@ -50,7 +50,7 @@ fn every_row_of_the_error_table() {
             "",
             Code::Unauthorized,
             false,
-            "refuses the username or password",
+            "refuses the username or password (HTTP 401)",
         ),
         (
             401,
@@ -220,6 +220,12 @@ fn every_row_of_the_error_table() {
         assert_eq!(error.is_retryable(), retryable, "{status} {body}: {error}");
         assert_eq!(is_transient(&response), retryable, "{status} {body}");
         assert!(error.message().contains(says), "{status} {body}: {error}");
+        // People search for "401".
+        let number = format!("(HTTP {status})");
+        assert!(
+            status == 200 || error.message().contains(&number),
+            "{error}"
+        );
         assert!(
             !error.hint().is_empty() || matches!(status, 408),
             "{status} {body}"

@@ -37,7 +37,7 @@ namespace LibP21Auth
         Tls = 102,
         /// <summary>The time for the call ran out.</summary>
         Timeout = 103,
-        /// <summary>The connection broke, or a file could not be read.</summary>
+        /// <summary>The connection broke.</summary>
         Io = 104,
         /// <summary>The forward proxy refused or failed.</summary>
         Proxy = 105,
@@ -67,7 +67,7 @@ namespace LibP21Auth
         TooLarge = 203,
         /// <summary>The library failed inside; the next call works.</summary>
         Panic = 250,
-        /// <summary>Memory ran out.</summary>
+        /// <summary>Memory, threads or handles ran out.</summary>
         NoMemory = 251,
         /// <summary>An inner rule was broken; please report it.</summary>
         Internal = 252,

@@ -34,6 +34,8 @@ namespace LibP21Auth
     {
         private static readonly string[] ModeNames = { "v2_password", "v2_consumer", "v1_password", "v1_consumer", "v1_query", "token" };
         private readonly Dictionary<string, string> values;
+        /// <summary>That of the variables which were read, for hints that name a variable.</summary>
+        private string prefix = "P21_";
 
         /// <summary>Every option at its default.</summary>
         public P21Options()
@@ -48,6 +50,7 @@ namespace LibP21Auth
             values = other == null
                 ? new Dictionary<string, string>(StringComparer.Ordinal)
                 : new Dictionary<string, string>(other.values, StringComparer.Ordinal);
+            prefix = other?.prefix ?? prefix;
         }
 
         /// <summary>Address of the P21 middleware, such as <c>https://p21.example.com</c> or <c>https://play.example.com:3443</c>. Without a
@@ -192,7 +195,7 @@ namespace LibP21Auth
             // The variables are read here and not by the library: on Unix a variable that .NET code set never reaches native code.
             string? Read(string name) => Environment.GetEnvironmentVariable(prefix + name) is { Length: > 0 } value ? value : null;
 
-            var options = new P21Options();
+            var options = new P21Options { prefix = prefix };
             foreach (var name in Native.OptionNames)
             {
                 options.Set(name, Read(name.ToUpperInvariant()));
@@ -207,6 +210,13 @@ namespace LibP21Auth
                 options.Username = username;
             }
             return options;
+        }
+
+        /// <summary>A failure of these options whose hint names the variables that were read.</summary>
+        internal P21Failure InTheirWords(P21Failure failure)
+        {
+            failure.Hint = prefix == "P21_" ? failure.Hint : failure.Hint.Replace("P21_", prefix);
+            return failure;
         }
 
         /// <summary>The names of the options that are set, with the values of those that tell whose they are. A secret is never shown, even

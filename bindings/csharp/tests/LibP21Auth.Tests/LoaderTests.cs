@@ -122,6 +122,26 @@ namespace LibP21Auth.Tests
             }
         }
 
+        [Test]
+        public void ProcessesThatShareAStoreSendOneRequest()
+        {
+            using (var p21 = new Emulator())
+            {
+                string arguments = "token " + p21.BaseUrl + " file://" + Path.Combine(folder, "store");
+                p21.Hold();
+                using (var one = Start(Files.Library, arguments))
+                using (var other = Start(Files.Library, arguments))
+                {
+                    p21.WaitFor("held", 1);
+                    p21.Release();
+                    string token = one.StandardOutput.ReadToEnd();
+                    Assert.That(token.Trim(), Is.Not.Empty);
+                    Assert.That(other.StandardOutput.ReadToEnd(), Is.EqualTo(token));
+                }
+                Assert.That(p21.TokenRequests, Is.EqualTo(1));
+            }
+        }
+
 #if NET
         [Test]
         public void TheAssemblyForNetStandardLoadsItToo()

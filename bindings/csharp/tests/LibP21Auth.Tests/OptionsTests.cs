@@ -106,6 +106,13 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
+        public void WhatIsMissingIsNamedUnderThePrefixInUse()
+        {
+            var error = Assert.Throws<P21ConfigException>(() => TokenManager.FromEnvironment("P21_NOWHERE_"));
+            Assert.That(error.Hint, Does.Contain("P21_NOWHERE_BASE_URL").And.Not.Contain(" P21_BASE_URL"));
+        }
+
+        [Test]
         public void NoSecretIsShown()
         {
             var options = new P21Options

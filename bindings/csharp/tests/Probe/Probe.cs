@@ -25,6 +25,9 @@ public static class Probe
                     return 0;
                 case "exit":
                     return Exit(args[1]);
+                case "token":
+                    Console.WriteLine(Token(args[1], args[2]));
+                    return 0;
 #if NETFRAMEWORK
                 case "shadow":
                     return Shadow(args[1]);
@@ -55,6 +58,13 @@ public static class Probe
         var waiting = Task.Run(() => manager.GetToken());
         Console.In.ReadLine();
         return awaiting.IsCompleted || waiting.IsCompleted ? 3 : 0;
+    }
+
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static string Token(string baseUrl, string store)
+    {
+        var options = new P21Options { BaseUrl = baseUrl, Username = "demo", Password = "demo-password", Store = store };
+        return new TokenManager(options).GetToken();
     }
 
 #if NETFRAMEWORK

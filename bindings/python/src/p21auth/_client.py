@@ -81,7 +81,7 @@ class Client(NotPicklable):
         try:
             handle = _handle.open_client(configuration)
         except P21Error as error:
-            raise self._translated(error) from None
+            raise self._translated(options.in_their_words(error)) from None
         finally:
             lib.p21_config_free(configuration)
         self._options = options

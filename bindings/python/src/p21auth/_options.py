@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 
 from . import _handle
-from ._errors import ConfigError
+from ._errors import ConfigError, P21Error, make
 from ._native import lib
 
 TYPE_CHECKING = False  # typing would be a tenth of the start
@@ -29,11 +29,12 @@ def table() -> list[dict[str, Any]]:
 class Options:
     """Options as text. It may hold secrets, so it shows only names."""
 
-    __slots__ = ("file", "values")
+    __slots__ = ("file", "prefix", "values")
 
-    def __init__(self, values: dict[str, bytes], file: Optional[bytes] = None) -> None:
+    def __init__(self, values: dict[str, bytes], file: Optional[bytes] = None, prefix: str = "P21_") -> None:
         self.values = values
         self.file = file
+        self.prefix = prefix
 
     def __repr__(self) -> str:
         return f"Options({', '.join(sorted(self.values))})"
@@ -46,11 +47,18 @@ class Options:
                 values.pop(name, None)
             else:
                 values[name] = value
-        return Options(values, self.file)
+        return Options(values, self.file, self.prefix)
 
     def config(self) -> _handle.Pointer:
         """A configuration handle, to be freed."""
         return _handle.config(self.values, self.file)
+
+    def in_their_words(self, error: P21Error) -> P21Error:
+        """An error of these options whose hint names the variables that were read."""
+        if self.prefix == "P21_":
+            return error
+        hint = error.hint.replace("P21_", self.prefix)
+        return make(error.code, error.http_status, error.message, hint, error.retry_after, error.retryable)
 
     def get(self, name: str) -> Optional[str]:
         """The text of an option that was set by name."""
@@ -84,7 +92,7 @@ def from_environment(prefix: str) -> Options:
     if consumer_username and _uses_consumer_key(values):
         variable = f"the environment variable {prefix}CONSUMER_USERNAME"
         values["username"] = _handle.text(variable, consumer_username)
-    return Options(values)
+    return Options(values, prefix=prefix)
 
 
 def _uses_consumer_key(values: Mapping[str, bytes]) -> bool:

@@ -16,18 +16,24 @@ namespace LibP21Auth.Interop
         {
             using (var config = options.ToConfig())
             {
-                handle = Open(config);
+                handle = Open(config, options);
             }
             word = WordOf(handle);
             timeoutMs = TimeoutOf(options);
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
-        private static ClientHandle Open(ConfigHandle config)
+        private static ClientHandle Open(ConfigHandle config, P21Options options)
         {
             int status = NativeMethods.p21_client_new(config, out var handle, out var error);
             P21Log.Drain();
-            P21Failure.Check(status, error);
+            using (error)
+            {
+                if (status != 0)
+                {
+                    throw options.InTheirWords(P21Failure.Read(status, error)).ToException();
+                }
+            }
             return handle;
         }
 

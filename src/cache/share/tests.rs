@@ -1,0 +1,286 @@
+//! Flights against a store that changes between their steps, which real ones do only now and then.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::*;
+use crate::cache::slot::Routed;
+use crate::clock::ManualClock;
+use crate::secret::Secret;
+use crate::store::seal::Salt;
+use crate::store::{Loaded, Sealed, Store};
+use crate::token::{Reply, Token};
+
+const SALT: Salt = [7; 16];
+const DAY_MS: i64 = 86_400_000;
+
+fn clock() -> ManualClock {
+    ManualClock::new(Now {
+        mono: 0,
+        wall: 1_800_000_000_000,
+    })
+}
+
+/// What happened, in order.
+type Log = Arc<Mutex<Vec<&'static str>>>;
+
+fn note(log: &Log, what: &'static str) {
+    log.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(what);
+}
+
+/// Each look finds the next of these, then the last one for good.
+struct Scripted {
+    loads: Mutex<Vec<Loaded>>,
+    publishes: Result<Published, Fault>,
+    log: Log,
+}
+
+impl Store for Scripted {
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn shown(&self) -> String {
+        "scripted".to_owned()
+    }
+
+    fn salt(&self, _: &Salt) -> Result<Salt, Fault> {
+        Ok(SALT)
+    }
+
+    fn load(&self, _: &str) -> Result<Loaded, Fault> {
+        note(&self.log, "look");
+        let mut loads = self.loads.lock().expect("unpoisoned");
+        let next = if loads.len() > 1 {
+            loads.remove(0)
+        } else {
+            loads[0].clone()
+        };
+        Ok(Loaded {
+            salt: Some(SALT),
+            ..next
+        })
+    }
+
+    fn try_lease(&self, _: &str) -> Result<Attempt, Fault> {
+        note(&self.log, "lease");
+        Ok(Attempt::Got(Box::new(Right {
+            publishes: self.publishes.clone(),
+            log: Arc::clone(&self.log),
+        })))
+    }
+
+    fn patience(&self) -> (Duration, Duration) {
+        (Duration::from_millis(1), Duration::from_millis(1))
+    }
+
+    fn list(&self) -> Result<Vec<(String, &'static str, Sealed)>, Fault> {
+        Ok(Vec::new())
+    }
+
+    fn clear(&self) -> Result<usize, Fault> {
+        Ok(0)
+    }
+}
+
+struct Right {
+    publishes: Result<Published, Fault>,
+    log: Log,
+}
+
+impl Lease for Right {
+    fn keep(&mut self) {
+        note(&self.log, "keep");
+    }
+
+    fn publish(&self, change: &Change<'_>) -> Result<Published, Fault> {
+        note(
+            &self.log,
+            match (change.token, change.denial) {
+                (Some(_), _) => "publish token",
+                (None, Some(Some(_))) => "publish refusal",
+                _ => "publish nothing",
+            },
+        );
+        self.publishes.clone()
+    }
+}
+
+impl Drop for Right {
+    fn drop(&mut self) {
+        note(&self.log, "give back");
+    }
+}
+
+/// A server that issues `issues`, or refuses.
+struct Server {
+    issues: Option<&'static str>,
+    clock: Arc<ManualClock>,
+    log: Log,
+}
+
+fn reply(token: &str) -> Reply {
+    Reply {
+        access_token: Secret::new(token),
+        ..Reply::default()
+    }
+}
+
+impl Fetch for Server {
+    fn token(&self, _: Duration, _: &dyn Fn()) -> Result<Fetched> {
+        note(&self.log, "ask");
+        let token = self.issues.ok_or_else(refusal)?;
+        Ok(Fetched {
+            reply: reply(token),
+            life: Life {
+                sent: self.clock.now(),
+                lifetime_ms: DAY_MS,
+            },
+            skew_s: 0,
+        })
+    }
+
+    fn ui_url(&self, _: &Token, _: Duration, _: &dyn Fn()) -> Result<Routed> {
+        Err(Error::new(Code::Internal, "nobody asks"))
+    }
+
+    fn store_keys(&self, salt: &Salt) -> Result<Keys> {
+        let key = Secret::new("00000000-0000-4000-8000-000000000001");
+        Keys::derive(salt, "identity", &key, &Secret::default())
+    }
+}
+
+fn refusal() -> Error {
+    Error::new(Code::Unauthorized, "no")
+}
+
+/// What a look finds when another process has published this record.
+fn found(record: &Record) -> Loaded {
+    let server = Server {
+        issues: None,
+        clock: Arc::new(clock()),
+        log: Log::default(),
+    };
+    let which = match record {
+        Record::Denied { .. } => Which::Denial,
+        _ => Which::Token,
+    };
+    let keys = server.store_keys(&SALT).expect("keys");
+    let fresh = seal(&keys, which, record, DAY_MS, clock().now()).expect("sealed");
+    let sealed = Some(Sealed {
+        bytes: fresh.keep().bytes.to_vec(),
+        left_ms: Some(DAY_MS),
+    });
+    match which {
+        Which::Token => Loaded {
+            token: sealed,
+            ..Loaded::default()
+        },
+        Which::Denial => Loaded {
+            denial: sealed,
+            ..Loaded::default()
+        },
+    }
+}
+
+fn token_of_another() -> Loaded {
+    let life = Life {
+        sent: clock().now(),
+        lifetime_ms: DAY_MS,
+    };
+    found(&Record::Token(reply("theirs"), life))
+}
+
+/// A flight; answers the token or the error, and what happened.
+fn fly(
+    loads: Vec<Loaded>,
+    publishes: Result<Published, Fault>,
+    issues: Option<&'static str>,
+) -> (String, Vec<&'static str>) {
+    let (clock, log) = (Arc::new(clock()), Log::default());
+    let store = Scripted {
+        loads: Mutex::new(loads),
+        publishes,
+        log: Arc::clone(&log),
+    };
+    let server = Server {
+        issues,
+        clock: Arc::clone(&clock),
+        log: Arc::clone(&log),
+    };
+    let share = Share::new(vec![Place::new(Box::new(store))], false).expect("a share");
+    let ended = share.fly(&Flying {
+        fetch: &server,
+        clock: &*clock,
+        random: |_| 0,
+        limit: Duration::from_secs(30),
+        adoptable: &|_, _| true,
+        denials: 0,
+        lifted: false,
+        pace: Pace {
+            cooldown_ms: 60_000,
+        },
+        min_interval_ms: 5_000,
+        on_try: &|| {},
+    });
+    let what = match ended.result {
+        Ok(Landed::Fetched(fetched)) => fetched.reply.access_token.expose().to_owned(),
+        Ok(Landed::Adopted(found)) => found.reply.access_token.expose().to_owned(),
+        Ok(Landed::Refused { left_ms, .. }) => format!("refused for {left_ms} ms"),
+        Err(error) => error.code().name().to_owned(),
+    };
+    let log = log.lock().expect("unpoisoned").clone();
+    (what, log)
+}
+
+const STORED: Result<Published, Fault> = Ok(Published::Stored);
+
+#[test]
+fn what_came_is_published_before_the_right_is_given_back() {
+    let (what, log) = fly(vec![Loaded::default()], STORED, Some("ours"));
+    assert_eq!(what, "ours");
+    let right = ["look", "lease", "look", "keep", "ask"];
+    assert_eq!(log, [&right[..], &["publish token", "give back"]].concat());
+    let (what, log) = fly(vec![Loaded::default()], STORED, None);
+    assert_eq!(what, "P21_E_UNAUTHORIZED");
+    assert_eq!(
+        log,
+        [&right[..], &["publish refusal", "give back"]].concat()
+    );
+}
+
+#[test]
+fn what_was_published_between_look_and_lease_is_taken_over() {
+    let loads = vec![Loaded::default(), token_of_another()];
+    let (what, log) = fly(loads, STORED, Some("ours"));
+    assert_eq!(what, "theirs");
+    assert_eq!(log, ["look", "lease", "look", "give back"]);
+    let denied = found(&Record::Denied {
+        error: refusal(),
+        left_ms: 60_000,
+        denials: 1,
+    });
+    let (what, log) = fly(vec![Loaded::default(), denied], STORED, Some("ours"));
+    assert_eq!(what, "refused for 60000 ms");
+    assert_eq!(log, ["look", "lease", "look", "give back"]);
+}
+
+#[test]
+fn who_is_fenced_off_takes_the_newer_token() {
+    let loads = vec![Loaded::default(), Loaded::default(), token_of_another()];
+    let (what, _) = fly(loads, Ok(Published::Fenced), Some("ours"));
+    assert_eq!(what, "theirs");
+    // Evicted meanwhile: one's own is as good as any.
+    let (what, _) = fly(vec![Loaded::default()], Ok(Published::Fenced), Some("ours"));
+    assert_eq!(what, "ours");
+}
+
+#[test]
+fn a_store_that_cannot_take_the_token_costs_nobody_the_token() {
+    let full = || Err(Fault::new("full"));
+    let (what, _) = fly(vec![Loaded::default()], full(), Some("ours"));
+    assert_eq!(what, "ours");
+    let (what, _) = fly(vec![Loaded::default()], full(), None);
+    assert_eq!(what, "P21_E_UNAUTHORIZED");
+}

@@ -1,0 +1,157 @@
+/* A panic inside each exported function stops at the boundary: a status function answers P21_E_PANIC, a value function
+ * something neutral, and the next call works. Needs a library with the feature panic-injection. Asks no server. Prints the
+ * name of each function that it has tested.
+ */
+#include <string.h>
+
+#include "check.h"
+#include "p21auth.h"
+
+/* Not in the header: only builds for tests have it. */
+void p21_test_panic(const char *function);
+
+static p21_config *config;
+static p21_client *client;
+static p21_token *snapshot;
+static p21_error *failure;
+
+static void tested(const char *name)
+{
+    puts(name);
+}
+
+/* Panics, then does what it is for: `status`, or any but a panic. */
+#define STATUS(status, function, arguments) \
+    do { \
+        p21_test_panic(#function); \
+        CHECK(function arguments == P21_E_PANIC); \
+        CHECK(function arguments == (status)); \
+        tested(#function); \
+    } while (0)
+
+/* Answers `neutral` when it panics, then something that meets `good`. */
+#define VALUE(type, function, arguments, neutral, good) \
+    do { \
+        type answer; \
+        p21_test_panic(#function); \
+        answer = function arguments; \
+        CHECK(answer == (neutral)); \
+        answer = function arguments; \
+        CHECK(good); \
+        tested(#function); \
+    } while (0)
+
+/* Frees nothing when it panics, and the object the next time. */
+#define FREE(function, object) \
+    do { \
+        const uint64_t live = p21_live_objects(); \
+        p21_test_panic(#function); \
+        function(object); \
+        CHECK(p21_live_objects() == live); \
+        function(object); \
+        CHECK(p21_live_objects() == live - 1); \
+        tested(#function); \
+    } while (0)
+
+static void statuses(void)
+{
+    static const uint8_t body[] = "{\"AccessToken\":\"abc\"}";
+    char buffer[64];
+    char *text;
+    p21_client *other;
+    p21_config *another;
+    p21_error *err;
+    const uint64_t *word;
+    uint64_t cursor = 0;
+    size_t length;
+    int32_t verdict;
+
+    /* A panic leaves NULL, so only the second call has made one. */
+    STATUS(P21_OK, p21_config_new, (&another));
+    STATUS(P21_OK, p21_config_set, (config, "timeout_ms", "1000"));
+    STATUS(P21_OK, p21_config_load_env, (config, "P21_TEST_NOTHING_HERE_"));
+    STATUS(P21_E_CONFIG, p21_config_load_file, (another, "/no/such/file"));
+    p21_config_free(another);
+    STATUS(P21_OK, p21_client_new, (config, &other, NULL));
+    STATUS(P21_OK, p21_client_update, (other, config, NULL));
+    p21_client_free(other);
+    STATUS(P21_OK, p21_client_stats, (client, &text));
+    p21_free(text);
+    STATUS(P21_OK, p21_client_generation, (client, &word));
+    STATUS(P21_OK, p21_token_get, (client, 0, 0, &text, NULL));
+    p21_free(text);
+    STATUS(P21_OK, p21_token_copy, (client, 0, 0, buffer, sizeof buffer, &length, NULL));
+    STATUS(P21_OK, p21_token_snapshot, (client, 0, 0, 0, &snapshot, NULL));
+    STATUS(P21_OK, p21_token_report, (client, "abc", 500, NULL, 0, &verdict, NULL));
+    STATUS(P21_OK, p21_token_invalidate, (client, "abc"));
+    STATUS(P21_E_NO_CACHED_TOKEN, p21_ui_url, (client, P21_CACHED_ONLY, 0, &text, NULL));
+    STATUS(P21_OK, p21_token_request, (config, &text, NULL));
+    p21_free(text);
+    STATUS(P21_OK, p21_parse_token_response, (body, sizeof body - 1, &text, NULL));
+    p21_free(text);
+    STATUS(P21_OK, p21_token_json, (snapshot, &text));
+    p21_free(text);
+    STATUS(P21_OK, p21_log_read, (&cursor, 5, &text));
+    p21_free(text);
+
+    /* Told with its place, and without what was said. */
+    p21_test_panic("p21_token_get");
+    CHECK(p21_token_get(client, 0, 0, &text, &err) == P21_E_PANIC && text == NULL);
+    CHECK(p21_error_code(err) == P21_E_PANIC && strstr(p21_error_message(err), "p21_token_get") != NULL);
+    CHECK(strstr(p21_error_message(err), "guard.rs:") != NULL && strstr(p21_error_message(err), "injected") == NULL);
+    p21_error_free(err);
+}
+
+static void values(void)
+{
+    char *text;
+
+    CHECK(p21_token_get(client, 0x80000000U, 0, &text, &failure) == P21_E_INVALID_ARGUMENT);
+    VALUE(const char *, p21_options_json, (), NULL, strstr(answer, "base_url") != NULL);
+    VALUE(uint64_t, p21_live_objects, (), 0, answer > 3);
+    VALUE(const char *, p21_token_value, (snapshot), NULL, strcmp(answer, "abc") == 0);
+    VALUE(const char *, p21_token_field, (snapshot, "TokenType"), NULL, strcmp(answer, "Bearer") == 0);
+    VALUE(int64_t, p21_token_reuse_ms, (snapshot), 0, answer > 0);
+    VALUE(int64_t, p21_token_expires_in, (snapshot), -1, answer > 0);
+    VALUE(int64_t, p21_token_expires_at, (snapshot), -1, answer > 0);
+    VALUE(uint64_t, p21_token_generation, (snapshot), 0, answer == p21_token_generation(snapshot));
+    VALUE(p21_status, p21_error_code, (failure), P21_OK, answer == P21_E_INVALID_ARGUMENT);
+    VALUE(int32_t, p21_error_http_status, (failure), 0, answer == 0);
+    VALUE(const char *, p21_error_message, (failure), NULL, strlen(answer) > 0);
+    VALUE(const char *, p21_error_hint, (failure), NULL, answer != NULL);
+    VALUE(int64_t, p21_error_retry_after_ms, (failure), -1, answer == -1);
+    VALUE(int32_t, p21_error_is_retryable, (failure), 0, answer == 0);
+    p21_test_panic("p21_status_name");
+    CHECK(strcmp(p21_status_name(P21_OK), "P21_E_UNKNOWN") == 0);
+    CHECK(strcmp(p21_status_name(P21_OK), "P21_OK") == 0);
+    tested("p21_status_name");
+    p21_test_panic("p21_verdict_hint");
+    CHECK(strcmp(p21_verdict_hint(P21_VERDICT_RETRY), "") == 0);
+    CHECK(strcmp(p21_verdict_hint(P21_VERDICT_RETRY), "") != 0);
+    tested("p21_verdict_hint");
+    /* Nothing in these two could panic. */
+    CHECK(p21_abi_version() == P21_ABI_VERSION && strlen(p21_version()) > 0);
+    tested("p21_abi_version");
+    tested("p21_version");
+}
+
+int main(void)
+{
+    const uint64_t before = p21_live_objects();
+    char *text;
+
+    CHECK(p21_config_new(&config) == P21_OK);
+    CHECK(p21_config_set(config, "base_url", "http://127.0.0.1:9") == P21_OK);
+    CHECK(p21_config_set(config, "access_token", "abc") == P21_OK);
+    CHECK(p21_client_new(config, &client, NULL) == P21_OK);
+    statuses();
+    values();
+    CHECK(p21_token_get(client, 0, 0, &text, NULL) == P21_OK);
+    FREE(p21_free, text);
+    FREE(p21_error_free, failure);
+    FREE(p21_token_free, snapshot);
+    FREE(p21_client_free, client);
+    FREE(p21_config_free, config);
+    CHECK(p21_live_objects() == before);
+    return 0;
+}

@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# The Rust tests under AddressSanitizer, which the compiler takes only in its experimental mode. About 8 minutes. The C and
+# C++ programs run under it, and under UBSan, in every test run: tests/c_programs.rs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+target=$(rustc -vV | sed -n 's/^host: //p')
+export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
+# Memory that lives as long as the process by design (HTTP clients, generation words) is no leak.
+export ASAN_OPTIONS=detect_leaks=0
+# What loads or links the shared library from a program without the sanitizer, and the test with an allocator of its own,
+# can't run so. Nothing is lost: they run in every ordinary test run.
+without=(c_programs docs freed)
+tests=()
+for test in tests/*.rs tests/*/main.rs; do
+    name=$(basename "${test%/main.rs}" .rs)
+    [[ " ${without[*]} " == *" $name "* ]] || tests+=(--test "$name")
+done
+echo "== Rust tests under AddressSanitizer, with a build of their own (without ${without[*]})"
+"${CARGO:-cargo}" test --quiet --no-fail-fast --target "$target" --target-dir target/asan --features cli --lib \
+    "${tests[@]}" "$@"

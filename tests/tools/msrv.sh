@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Builds the crate, its tool and its tests with the oldest Rust that Cargo.toml promises (rust-version). Two minutes.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+promised=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+export RUSTUP_TOOLCHAIN=
+for toolchain in "$promised.0" "$promised" stable; do
+    if [[ "$(RUSTUP_TOOLCHAIN=$toolchain rustc --version 2>/dev/null)" == "rustc $promised."* ]]; then
+        RUSTUP_TOOLCHAIN=$toolchain
+        break
+    fi
+done
+[ -n "$RUSTUP_TOOLCHAIN" ] || {
+    echo "== NOT TESTED: rustc $promised is needed: rustup toolchain install $promised" >&2
+    exit 1
+}
+echo "== rustc $promised builds it ($(rustc --version))"
+"${CARGO:-cargo}" check --quiet --locked --all-targets --features cli --target-dir target/msrv
+"${CARGO:-cargo}" check --quiet --locked --no-default-features --target-dir target/msrv
