@@ -54,7 +54,7 @@ says() { # TEXT COMMAND…
     echo "$said"
     case $said in *"$text"*) ;; *) return 1 ;; esac
 }
-not_tested() { echo "!! NOT TESTED: $*"; }
+not_tested() { echo "== NOT TESTED: $*"; }
 clean() {
     env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$work" LANG=C.UTF-8 P21_BASE_URL="$base" P21_CA_FILE="$work/ca.pem" \
         P21_USERNAME=demo P21_PASSWORD=demo-password "$@"
