@@ -8,7 +8,7 @@ TESTS := $(patsubst bindings/%/test.sh,test-%,$(wildcard bindings/*/test.sh))
 DEMOS := $(patsubst bindings/%/demo.sh,demo-%,$(wildcard bindings/*/demo.sh))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rust test test-rust test-deep soak lib bench fmt lint doc clean setup
+.PHONY: help demo demo-rust test test-rust test-deep soak lib dist install bench fmt lint doc clean setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ lib: ## The release library, target/release/libp21auth.so, built alone so that L
 	$(CARGO) rustc --release --lib --crate-type cdylib
 	@# The name that linked programs look for.
 	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.0
+
+dist: ## The release: tarball, Python wheels and NuGet package in dist/ (15 min the first time)
+	@tools/dist/package.sh
+
+PREFIX ?= /usr/local
+install: ## Installs what `make dist` built into PREFIX (/usr/local), below DESTDIR if that is set
+	@tools/dist/install.sh '$(PREFIX)' '$(DESTDIR)'
 
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
 	$(CARGO) run --quiet --release $(FEATURES) --example soak -- $(or $(MINUTES),2)

@@ -2,7 +2,8 @@
 
 Packagers who have them already name them in ``P21AUTH_BUILD_LIBRARY`` and ``P21AUTH_BUILD_CLI``; then cargo isn't needed.
 ``P21AUTH_BUILD_PLATFORM`` replaces the wheel's platform tag, such as ``manylinux2014_x86_64`` for a library that was built
-for that.
+for that, or ``win_amd64`` for one that was built for another system than this one. ``P21AUTH_BUILD_LICENSES`` names a folder
+with the licences of what is linked into them.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import sysconfig
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,15 @@ HERE = Path(__file__).resolve().parent
 CRATE = HERE / "rust" if (HERE / "rust").is_dir() else HERE.parent.parent
 #: What of the crate an sdist needs.
 SOURCES = ("Cargo.toml", "Cargo.lock", "build.rs", "cbindgen.toml", "src", "include", "LICENSE-MIT", "LICENSE-APACHE")
-LIBRARY = {"win32": "p21auth.dll", "darwin": "libp21auth.dylib"}.get(sys.platform, "libp21auth.so")
-CLI = "p21auth.exe" if sys.platform == "win32" else "p21auth"
+#: The platform that the wheel is for.
+PLATFORM = re.sub(r"[-.]", "_", os.environ.get("P21AUTH_BUILD_PLATFORM") or sysconfig.get_platform())
+
+
+def names(platform: str) -> tuple[str, str]:
+    """What the library and the tool are called there."""
+    if platform.startswith(("win", "mingw")):
+        return "p21auth.dll", "p21auth.exe"
+    return "libp21auth.dylib" if platform.startswith("macosx") else "libp21auth.so", "p21auth"
 
 
 def version() -> str:
@@ -49,16 +56,22 @@ def cargo(*arguments: str) -> Path:
 def built() -> dict[str, Path]:
     """The library and the tool, by their names in the package."""
     library, cli = os.environ.get("P21AUTH_BUILD_LIBRARY"), os.environ.get("P21AUTH_BUILD_CLI")
+    library_name, cli_name = names(PLATFORM)
+    if not (library and cli) and names(PLATFORM) != names(sysconfig.get_platform()):
+        raise RuntimeError(
+            f"cargo builds for this machine, not for {PLATFORM}: name a library and a tool that were built for that in "
+            "P21AUTH_BUILD_LIBRARY and P21AUTH_BUILD_CLI"
+        )
     files = {}
     if cli:
-        files[CLI] = Path(cli).resolve()
+        files[cli_name] = Path(cli).resolve()
     else:
         # Before the library: this build leaves another one behind, without link-time optimisation.
-        files[CLI] = cargo("build", "--release", "--features", "cli", "--bin", "p21auth") / CLI
+        files[cli_name] = cargo("build", "--release", "--features", "cli", "--bin", "p21auth") / cli_name
     if library:
-        files[LIBRARY] = Path(library).resolve()
+        files[library_name] = Path(library).resolve()
     else:
-        files[LIBRARY] = cargo("rustc", "--release", "--lib", "--crate-type", "cdylib") / LIBRARY
+        files[library_name] = cargo("rustc", "--release", "--lib", "--crate-type", "cdylib") / library_name
     for file in files.values():
         if not file.is_file():
             raise RuntimeError(f"{file} is missing")
@@ -76,9 +89,8 @@ class Hook(BuildHookInterface[Any]):
                 if (CRATE / name).exists():
                     build_data["force_include"][str(CRATE / name)] = f"rust/{name}"
             return
-        platform = os.environ.get("P21AUTH_BUILD_PLATFORM") or sysconfig.get_platform()
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{re.sub(r'[-.]', '_', platform)}"
+        build_data["tag"] = f"py3-none-{PLATFORM}"
         files = built()
         if version == "editable":
             # The package is used where it lies, so the files must lie there too.
@@ -90,3 +102,6 @@ class Hook(BuildHookInterface[Any]):
             return
         for name, file in files.items():
             build_data["force_include"][str(file)] = f"p21auth/_bundled/{name}"
+        licenses = os.environ.get("P21AUTH_BUILD_LICENSES")
+        if licenses:
+            build_data["force_include"][str(Path(licenses).resolve())] = "p21auth/_bundled/licenses"

@@ -92,6 +92,41 @@ def test_sdist_and_wheel(prebuilt: dict[str, str], tmp_path: Path, empty_python:
     assert run_in(empty_python, SCRIPT).startswith("True 1 ")
 
 
+def test_a_wheel_for_another_system(prebuilt: dict[str, str], tmp_path: Path) -> None:
+    for name in ("library", "tool", "licenses/NOTICES.md"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    env = {
+        **prebuilt,
+        "P21AUTH_BUILD_LIBRARY": str(tmp_path / "library"),
+        "P21AUTH_BUILD_CLI": str(tmp_path / "tool"),
+        "P21AUTH_BUILD_LICENSES": str(tmp_path / "licenses"),
+    }
+    for platform, names in (
+        ("win_amd64", {"p21auth.dll": "library", "p21auth.exe": "tool"}),
+        ("macosx_11_0_arm64", {"libp21auth.dylib": "library", "p21auth": "tool"}),
+        ("manylinux2014_aarch64", {"libp21auth.so": "library", "p21auth": "tool"}),
+    ):
+        wheel = build(PROJECT, tmp_path / platform, {**env, "P21AUTH_BUILD_PLATFORM": platform}, "--wheel")
+        assert wheel.name.endswith(f"-py3-none-{platform}.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            bundled = {name: archive.read(name).decode() for name in archive.namelist() if "_bundled/" in name}
+        names["licenses/NOTICES.md"] = "licenses/NOTICES.md"
+        assert bundled == {f"p21auth/_bundled/{name}": content for name, content in names.items()}
+    # cargo cannot build what such a wheel needs.
+    del env["P21AUTH_BUILD_CLI"]
+    script = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=PROJECT,
+        env={**env, "P21AUTH_BUILD_PLATFORM": "win_amd64"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "not for win_amd64" in done.stderr
+
+
 def test_editable(prebuilt: dict[str, str], tmp_path: Path, empty_python: Path) -> None:
     # A copy: an editable install puts the library beside the sources.
     copy = tmp_path / "repository" / "bindings" / "python"

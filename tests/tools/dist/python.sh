@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC2154
+# Sourced by tests/tools/dist.sh: a Python script by the wheel.
+
+step "Python, from the wheel"
+wheel=$(echo dist/p21auth-"$version"-py3-none-*"_$machine.whl")
+# Name and SHA-256 of each file of a zip file below a folder.
+bundled() { # ARCHIVE FOLDER
+    python3 - "$@" <<'END'
+import hashlib, sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as archive:
+    for name in sorted(archive.namelist()):
+        if name.startswith(sys.argv[2]) and not name.endswith("/"):
+            print(hashlib.sha256(archive.read(name)).hexdigest(), name[len(sys.argv[2]):])
+END
+}
+hash_of() { sha256sum <"$1" | cut -d' ' -f1; }
+holds() { # ARCHIVE FOLDER NAME FILE: the archive's FOLDER/NAME is that file
+    bundled "$1" "$2/" | grep -Fx "$(hash_of "$4") $3"
+}
+in_wheel=p21auth/_bundled
+check "it holds the tarball's library" holds "$project/$wheel" $in_wheel libp21auth.so p21auth/lib/libp21auth.so
+check "it holds the tarball's tool" holds "$project/$wheel" $in_wheel p21auth p21auth/bin/p21auth
+check "it holds the licences" holds "$project/$wheel" $in_wheel licenses/THIRD-PARTY-NOTICES.md p21auth/share/doc/libp21auth/THIRD-PARTY-NOTICES.md
+case $tarball in
+    *-glibc*) check "its tag promises no floor" test "${wheel%-linux_"$machine".whl}" != "$wheel" ;;
+    *) check "its tag is manylinux2014" test "${wheel%-manylinux2014_"$machine".whl}" != "$wheel" ;;
+esac
+"$(python3 -c 'import sys; print(sys.executable)')" -m venv "$work/venv"
+python=$work/venv/bin/python
+check "pip installs it, with nothing else" clean "$python" -m pip install -q --no-index --disable-pip-version-check "$project/$wheel"
+cat >"$work/source/token.py" <<'END'
+import os
+
+import p21auth
+import p21auth.testing
+
+with p21auth.Client.from_env() as client:
+    print("Authorization:", client.get_headers()["Authorization"][:12])
+    print("from", client.url("/"))
+reply = p21auth.get_token_v2(os.environ["P21_BASE_URL"], "demo", "demo-password", ca_file=os.environ["P21_CA_FILE"])
+print(reply["TokenType"], reply["ExpiresInSeconds"])
+with p21auth.testing.Emulator() as emulator, emulator.client() as client:
+    print(len(client.get_token()) > 20, "from an emulator of its own")
+END
+mv "$work/source/token.py" "$work/with_p21auth.py"
+check "a script gets tokens" says "Authorization: Bearer" clean "$python" with_p21auth.py
+check "python -m p21auth is the tool" says "p21auth $version" clean "$python" -m p21auth --version
+
+windows_wheel=dist/p21auth-$version-py3-none-win_amd64.whl
+if [ -f "$windows_wheel" ]; then
+    check "the wheel for Windows holds p21auth.dll" holds "$project/$windows_wheel" $in_wheel p21auth.dll "$project/target/windows/x86_64/p21auth.dll"
+    check "the wheel for Windows holds p21auth.exe" holds "$project/$windows_wheel" $in_wheel p21auth.exe "$project/target/windows/x86_64/p21auth.exe"
+    other_files() { bundled "$project/$windows_wheel" $in_wheel/ | grep -vE ' (p21auth\.(dll|exe)|licenses/.*)$'; }
+    check "the wheel for Windows holds no other binary" eval '! other_files'
+    not_tested "the wheel on Windows: there is no Python for it here"
+else
+    not_tested "a wheel for Windows: tools/windows/build.sh had not built the library"
+fi
