@@ -14,6 +14,29 @@ for arch in x86_64 i686; do
 done
 unset arch gcc upper
 
+# 32-bit programs begin and end with an object each that registers where their unwinding tables are. They come with rustup's
+# libraries, which are not used here; the linker is shown to them.
+start=$PWD/target/windows/start
+if [ ! -x "$start/linker" ]; then
+    mkdir -p "$start"
+    for object in rsbegin rsend; do
+        "$RUSTC" --target i686-pc-windows-gnu --emit=obj -o "$start/$object.o" \
+            "/usr/lib/rustlib/src/rust/library/rtstartup/$object.rs"
+    done
+    cat >"$start/linker" <<'END'
+#!/bin/sh
+for argument; do
+    shift
+    case $argument in rsbegin.o | rsend.o) argument=${0%/*}/$argument ;; esac
+    set -- "$@" "$argument"
+done
+exec i686-w64-mingw32-gcc-win32 "$@"
+END
+    chmod +x "$start/linker"
+fi
+export CARGO_TARGET_I686_PC_WINDOWS_GNU_LINKER=$start/linker
+unset start object
+
 # cargo COMMAND for an architecture, with the standard library.
 windows_cargo() { # ARCH COMMAND ARGUMENT...
     local arch=$1 command=$2

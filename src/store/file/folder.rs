@@ -3,6 +3,7 @@
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::options::file_url;
 use crate::store::Fault;
@@ -76,7 +77,7 @@ fn cache_folder(variable: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result
 
 #[cfg(unix)]
 mod imp {
-    use super::{Fault, File, Metadata, OpenOptions, Path, io};
+    use super::{Duration, Fault, File, Metadata, OpenOptions, Path, io};
     use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 
     /// Bits that let others write.
@@ -101,7 +102,10 @@ mod imp {
     }
 
     /// What is open can be replaced here.
-    pub(in super::super) fn settled<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    pub(in super::super) fn settled<T>(
+        _: Duration,
+        mut work: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
         work()
     }
 
@@ -130,9 +134,9 @@ mod imp {
 
 #[cfg(windows)]
 mod imp {
-    use super::{Fault, File, Metadata, OpenOptions, Path, io};
+    use super::{Duration, Fault, File, Metadata, OpenOptions, Path, io};
     use std::os::windows::fs::OpenOptionsExt as _;
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use windows_sys::Win32::Foundation::{
         ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_STOPPED_ON_SYMLINK,
@@ -166,9 +170,12 @@ mod imp {
     }
 
     /// A file that a reader, a virus scanner or the indexer has open can resist being replaced, and be out of reach while it
-    /// is. That passes.
-    pub(in super::super) fn settled<T>(mut work: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        let end = Instant::now() + Duration::from_millis(250);
+    /// is. That passes; it is waited for no longer than `limit`.
+    pub(in super::super) fn settled<T>(
+        limit: Duration,
+        mut work: impl FnMut() -> io::Result<T>,
+    ) -> io::Result<T> {
+        let end = Instant::now() + limit;
         loop {
             match work() {
                 Err(error) if may_pass(&error) && Instant::now() < end => {

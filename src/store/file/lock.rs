@@ -9,6 +9,7 @@ use std::fs::TryLockError;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
+use std::time::Duration;
 
 use super::folder;
 use crate::fork;
@@ -24,14 +25,14 @@ pub(super) enum Taken {
 }
 
 impl Lock {
-    /// Tries once to get the lock on the file at `path`, which is made if need be and never removed.
+    /// Tries once to get the lock on the file at `path`, which is made if need be and never removed. `limit`: for opening it.
     ///
     /// # Errors
     ///
     /// That of opening or writing; `Unsupported` where the file system has no locks.
-    pub(super) fn take(path: &Path) -> io::Result<Taken> {
+    pub(super) fn take(path: &Path, limit: Duration) -> io::Result<Taken> {
         loop {
-            let open = Open::new(path)?;
+            let open = Open::new(path, limit)?;
             let mut file = open.file();
             if !lock(file).map_err(without_locks)? {
                 return Ok(Taken::Others(read_pid(file)));
@@ -142,12 +143,12 @@ struct Open(Option<File>);
 
 impl Open {
     /// Opened inside a section, so that no child is born between the opening and the noting of it.
-    fn new(path: &Path) -> io::Result<Open> {
+    fn new(path: &Path, limit: Duration) -> io::Result<Open> {
         fork::section(|| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             let options = keep_in_place(&mut options);
-            let file = folder::settled(|| folder::open(path, options))?;
+            let file = folder::settled(limit, || folder::open(path, options))?;
             inherited::note(&file);
             Ok(Open(Some(file)))
         })
