@@ -109,6 +109,11 @@ mod imp {
         work()
     }
 
+    /// Puts a file in the place of another.
+    pub(in super::super) fn put(from: &Path, to: &Path, _: Duration) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
     pub(super) fn check(path: &Path, about: &Metadata) -> Result<(), Fault> {
         let what = if about.file_type().is_symlink() {
             "is a symbolic link"
@@ -186,6 +191,22 @@ mod imp {
         }
     }
 
+    /// Puts a file in the place of another, as [`settled`]. One that somebody reads cannot be replaced on every version and
+    /// file system, but moved aside on all; whoever looks in that moment sees none, which says nothing.
+    pub(in super::super) fn put(from: &Path, to: &Path, limit: Duration) -> io::Result<()> {
+        let mut aside = to.as_os_str().to_owned();
+        aside.push(".old");
+        settled(limit, || match std::fs::rename(from, to) {
+            Err(error) if may_pass(&error) => {
+                std::fs::rename(to, &aside)?;
+                let done = std::fs::rename(from, to);
+                let _ = std::fs::remove_file(&aside);
+                done
+            }
+            done => done,
+        })
+    }
+
     fn may_pass(error: &io::Error) -> bool {
         matches!(
             error.raw_os_error().map(i32::cast_unsigned),
@@ -230,7 +251,7 @@ mod imp {
 }
 
 use imp::{check, make};
-pub(super) use imp::{is_link, is_private, open, settled};
+pub(super) use imp::{is_link, is_private, open, put, settled};
 
 #[cfg(test)]
 mod tests {

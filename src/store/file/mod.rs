@@ -246,7 +246,7 @@ fn replace(path: &Path, bytes: &[u8], limit: Duration) -> Result<(), Fault> {
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);
-        settled(limit, || fs::rename(&temporary, path))
+        folder::put(&temporary, path, limit)
     };
     write().map_err(|error| {
         let _ = fs::remove_file(&temporary);

@@ -28,8 +28,7 @@ fn token(bytes: &[u8]) -> Change<'_> {
 fn a_thousand_replaces_under_four_readers_are_never_missed_or_torn() {
     let home = tempfile::tempdir().expect("a folder");
     let folder = home.path().join("store");
-    // Long: where a file that is open resists being replaced (Wine), the writer needs luck against four readers.
-    let store = FileStore::new(Some(&folder), Duration::from_mins(1));
+    let store = store(&folder);
     let entry =
         |number: usize| vec![u8::try_from(number % 251).expect("small"); 4_000 + number % 7];
     lease(&store).publish(&token(&entry(0))).expect("written");
@@ -40,19 +39,15 @@ fn a_thousand_replaces_under_four_readers_are_never_missed_or_torn() {
                 scope.spawn(|| {
                     let mut reads = 0;
                     while !over.load(Ordering::Relaxed) {
-                        let found = store
-                            .load(NAME)
-                            .expect("usable")
-                            .token
-                            .expect("an entry")
-                            .bytes;
+                        let Some(found) = store.load(NAME).expect("usable").token else {
+                            // Where a file that is read can only be moved aside, there is none for a moment.
+                            assert!(cfg!(windows), "missed");
+                            continue;
+                        };
+                        let found = found.bytes;
                         assert!(found.len() >= 4_000, "{} bytes", found.len());
                         assert!(found.iter().all(|byte| *byte == found[0]), "torn");
                         reads += 1;
-                        // And none at all against readers who never pause.
-                        if cfg!(windows) {
-                            std::thread::sleep(Duration::from_millis(5));
-                        }
                     }
                     reads
                 })
