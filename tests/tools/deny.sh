@@ -8,4 +8,6 @@ cargo=${CARGO:-cargo}
     "$cargo" install --quiet --locked cargo-deny
 }
 echo "== licences, sources, duplicates"
+# Of every platform: what is not built here is judged too.
+"$cargo" fetch --quiet --locked
 "$cargo" deny --offline check licenses bans sources
