@@ -32,8 +32,10 @@ install_wheel() {
 }
 
 say "making a virtual environment (up to 1 minute the first time)"
-if ! "${PYTHON:-python3}" -c 'import ensurepip' 2>/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    "${PYTHON:-python3}" -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
+    # Another interpreter with other rules for when an object goes. Where it can't be had, the last line says so.
+    command -v pypy3 >/dev/null || apt-get install -y -qq --no-install-recommends pypy3 pypy3-venv >/dev/null || true
 fi
 environment "$work/main" "${PYTHON:-python3}" || {
     echo "python3 (3.10 or later) with its venv module is needed" >&2
