@@ -119,6 +119,10 @@ compile() { # OUTPUT SOURCE ARGUMENT...
 mingw=(-L"$out" -l:libp21auth.dll.a)
 compile api tests/c/api.c "${mingw[@]}"
 compile api-msvc tests/c/api.c "$out/p21auth.lib"
+for library in libp21auth.dll.a p21auth.lib; do
+    i686-w64-mingw32-gcc-win32 -std=c99 "${warnings[@]}" -Iinclude -o "$work/programs/api-32.exe" tests/c/api.c \
+        "target/windows/i686/$library"
+done
 compile threads tests/c/threads.c "${mingw[@]}" -static -lpthread
 compile unload tests/c/unload.c "${mingw[@]}" -static -lpthread
 compile quick_start examples/c/quick_start.c "${mingw[@]}"
