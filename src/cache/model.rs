@@ -27,6 +27,7 @@ use crate::clock::{Clock, Now};
 use crate::error::{Code, Error, Result};
 use crate::options::AuthMode;
 use crate::secret::Secret;
+use crate::store::seal::{Keys, Salt};
 use crate::token::{Life, Reply, Token};
 
 /// Orders tried by each of the two schedulers.
@@ -139,6 +140,10 @@ impl Fetch for Server {
         })
     }
 
+    fn store_keys(&self, _: &Salt) -> Result<Keys> {
+        unreachable!("nothing is shared here")
+    }
+
     fn ui_url(&self, token: &Token, _: Duration, on_try: &dyn Fn()) -> Result<Routed> {
         on_try();
         self.routed.fetch_add(1, Ordering::Relaxed);
@@ -166,9 +171,8 @@ fn slot(spawn: impl Spawn + 'static, interval_ms: i64) -> Arc<Slot> {
         auth_mode: AuthMode::V2Password,
         fingerprint: String::new(),
     };
-    Slot::new(options, info, Arc::new(Still), Arc::new(spawn), |below| {
-        below - 1
-    })
+    let (clock, spawn) = (Arc::new(Still), Arc::new(spawn));
+    Slot::new(options, info, None, clock, spawn, |below| below - 1)
 }
 
 /// Calls `work` with a caller of `server` that may wait a minute.

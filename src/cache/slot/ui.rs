@@ -61,7 +61,8 @@ impl Slot {
             let cached = ui
                 .url
                 .as_ref()
-                .filter(|(generation, _)| *generation == token.generation)
+                // A newer one's will do: somebody's flight replaced the token since this caller got it.
+                .filter(|(generation, _)| *generation >= token.generation)
                 .map(|(_, url)| Arc::clone(url));
             let recent = ui
                 .asked
