@@ -192,7 +192,23 @@ RUSTC_WORKSPACE_WRAPPER=/usr/bin/clippy-driver \
 
 step "the Rust tests"
 export CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER=$wine
-windows_cargo x86_64 test --quiet --features cli --lib --bins --test store_file
+skipped=(
+    # Names of variables differ by more than case, and authorities come from SSL_CERT_FILE, on Unix alone.
+    the_environment_decides_where_no_option_does
+    a_bundle_that_is_in_use_is_not_mentioned
+    without_authorities_on_the_machine_only_https_by_issuer_fails
+    # Wine's verdict on a certificate without a known issuer is not that of Windows.
+    a_private_authority_is_refused_with_the_way_to_trust_it
+    an_emulator_in_one_process_and_a_token_in_another
+    # Wine shows a connection's reset as its end, and does not wake who writes to one that is shut down.
+    connections_break_on_request
+    a_stop_ends_everything
+)
+printf '== Windows: NOT TESTED: %s\n' "${skipped[@]}"
+tests=(store_file capi capi_default capi_panics cli concurrency emulator http scenarios)
+# --no-fail-fast: each is a program of its own, and one need not hide another's failure.
+windows_cargo x86_64 test --quiet --no-fail-fast --features cli --lib --bins "${tests[@]/#/--test=}" -- \
+    "${skipped[@]/#/--skip=}"
 
 cat <<'END'
 == Windows: NOT TESTED, for want of the thing itself: real Windows, NTFS and its access lists, the MSVC compiler and linker,
