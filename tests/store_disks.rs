@@ -7,26 +7,26 @@ mod stores;
 use std::path::{Path, PathBuf};
 
 use common::emulator;
-use stores::{Process, token_in};
+use stores::{Process, home, requests, token_in};
 
 const FILE: (&str, &str) = ("store", "file");
 
-#[test]
-#[ignore = "the other tests run it, as a process of its own"]
-fn child() {
-    stores::serve();
-}
-
-fn home() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
-
-/// What the stats say of the store, and the token.
-fn degraded(process: &mut Process) -> (String, String) {
+/// What the stats say of the store once the token is there: which is active, and why not the one that was asked for.
+fn health(process: &mut Process) -> (String, String) {
     process.token();
     let store = process.stats()["store"].clone();
     let text = |name: &str| store[name].as_str().unwrap_or_default().to_owned();
     (text("active"), text("reason"))
+}
+
+/// It gets its token without the store, and its stats tell why.
+#[track_caller]
+fn degrades(process: &mut Process, why: &str) {
+    let (active, reason) = health(process);
+    assert!(
+        active == "memory" && reason.contains(why),
+        "{active}: {reason}"
+    );
 }
 
 #[test]
@@ -35,46 +35,28 @@ fn a_store_that_cannot_be_used_degrades_and_says_why() {
     let emulator = emulator();
     let none = home();
     let mut homeless = Process::start_with(&emulator, &[], &[FILE]);
-    let (active, reason) = degraded(&mut homeless);
-    assert!(
-        active == "memory" && reason.contains("HOME"),
-        "{active}: {reason}"
-    );
+    degrades(&mut homeless, "HOME");
 
     // /proc takes no folders, whoever asks.
     let mut nowhere = Process::start(&emulator, none.path(), &[("store", "file:///proc/p21auth")]);
-    let (active, reason) = degraded(&mut nowhere);
-    assert!(
-        active == "memory" && reason.contains("/proc/p21auth"),
-        "{active}: {reason}"
-    );
+    degrades(&mut nowhere, "/proc/p21auth");
 
     let open = none.path().join("open");
     std::fs::create_dir(&open).expect("made");
     std::fs::set_permissions(&open, std::fs::Permissions::from_mode(0o777)).expect("opened");
     let url = format!("file://{}", open.display());
-    let (active, reason) = degraded(&mut Process::start(
-        &emulator,
-        none.path(),
-        &[("store", &url)],
-    ));
-    assert!(
-        active == "memory" && reason.contains("written by others"),
-        "{active}: {reason}"
+    degrades(
+        &mut Process::start(&emulator, none.path(), &[("store", &url)]),
+        "written by others",
     );
 
     let (target, link) = (none.path().join("target"), none.path().join("link"));
     std::fs::create_dir(&target).expect("made");
     std::os::unix::fs::symlink(&target, &link).expect("linked");
     let url = format!("file://{}", link.display());
-    let (active, reason) = degraded(&mut Process::start(
-        &emulator,
-        none.path(),
-        &[("store", &url)],
-    ));
-    assert!(
-        active == "memory" && reason.contains("symbolic link"),
-        "{active}: {reason}"
+    degrades(
+        &mut Process::start(&emulator, none.path(), &[("store", &url)]),
+        "symbolic link",
     );
 
     // Nor is a link followed that somebody put in a lock's place.
@@ -83,14 +65,9 @@ fn a_store_that_cannot_be_used_degrades_and_says_why() {
     std::fs::write(&victim, "precious").expect("written");
     std::os::unix::fs::symlink(&victim, folder.join("salt.lock")).expect("linked");
     let url = format!("file://{}", folder.display());
-    let (active, reason) = degraded(&mut Process::start(
-        &emulator,
-        none.path(),
-        &[("store", &url)],
-    ));
-    assert!(
-        active == "memory" && reason.contains("symbolic link"),
-        "{active}: {reason}"
+    degrades(
+        &mut Process::start(&emulator, none.path(), &[("store", &url)]),
+        "symbolic link",
     );
     assert_eq!(std::fs::read(&victim).expect("there"), b"precious");
 }
@@ -101,7 +78,7 @@ fn a_required_store_that_cannot_be_used_is_an_error_before_any_request() {
     let options = [("store", "file:///proc/p21auth"), ("store_required", "1")];
     let answer = Process::start(&emulator, home.path(), &options).ask("token");
     assert!(answer.starts_with("err P21_E_STORE"), "{answer}");
-    assert_eq!(emulator.control().counter("token.requests"), 0);
+    assert_eq!(requests(&emulator), 0);
 }
 
 #[test]
@@ -109,11 +86,7 @@ fn a_full_disk_degrades_and_harms_no_entry() {
     let (emulator, home) = (emulator(), home());
     let options = [FILE, ("min_refresh_interval_s", "0")];
     let mut cold = Process::start_on_full_disk(&emulator, home.path(), 0, &options);
-    let (active, reason) = degraded(&mut cold);
-    assert!(
-        active == "memory" && reason.contains("too large"),
-        "{active}: {reason}"
-    );
+    degrades(&mut cold, "too large");
 
     // Here there is room for the lock, and none for the token.
     let mut settings = emulator.control().settings();
@@ -138,7 +111,7 @@ fn a_full_disk_degrades_and_harms_no_entry() {
         good,
         "the old entry is whole"
     );
-    assert_eq!(emulator.control().counter("token.requests"), 3);
+    assert_eq!(requests(&emulator), 3);
 }
 
 /// Runs `binary` as a user for whom permissions count: root may write everywhere.
@@ -185,14 +158,10 @@ fn a_read_only_folder_is_read_and_beyond_that_degrades() {
         token,
         "what is there can be had"
     );
-    assert_eq!(emulator.control().counter("token.requests"), 1);
+    assert_eq!(requests(&emulator), 1);
     let user = p21auth::mock::User::new("demo", "another-password");
     emulator.control().set_user(user);
-    let (active, reason) = degraded(&mut process("another-password"));
-    assert!(
-        active == "memory" && reason.contains("denied"),
-        "{active}: {reason}"
-    );
+    degrades(&mut process("another-password"), "denied");
     mode(0o700);
 }
 
@@ -238,11 +207,7 @@ mod without_locks {
         let shim = shim(home.path());
         for errno in [libc::ENOLCK, libc::EOPNOTSUPP, libc::ENOSYS] {
             let mut lockless = process(&emulator, home.path(), &shim, errno, &[FILE]);
-            let (active, reason) = degraded(&mut lockless);
-            assert!(
-                active == "memory" && reason.contains("this file system has no locks"),
-                "{errno}: {active}: {reason}"
-            );
+            degrades(&mut lockless, "this file system has no locks");
             let entry = home.path().join(".cache/p21auth/salt");
             assert!(!entry.exists(), "nothing is written without a lock");
         }
@@ -257,7 +222,7 @@ mod without_locks {
             Process::start(&emulator, home.path(), &[FILE]).token(),
             good
         );
-        assert_eq!(emulator.control().counter("token.requests"), 5);
+        assert_eq!(requests(&emulator), 5);
     }
 
     #[test]
@@ -270,7 +235,7 @@ mod without_locks {
             answer.starts_with("err P21_E_STORE") && answer.contains("has no locks"),
             "{answer}"
         );
-        assert_eq!(emulator.control().counter("token.requests"), 0);
+        assert_eq!(requests(&emulator), 0);
     }
 }
 
@@ -330,11 +295,7 @@ mod mounted {
 
         let second = token_in(&process.ask("force"));
         assert_ne!(second, first);
-        let (active, reason) = degraded(&mut process);
-        assert!(
-            active == "memory" && reason.contains("No space left"),
-            "{active}: {reason}"
-        );
+        degrades(&mut process, "No space left");
         assert_eq!(fs::read(&entry).expect("readable"), before, "whole");
         let left_behind = fs::read_dir(&inside)
             .expect("the folder")
@@ -371,7 +332,7 @@ mod mounted {
             );
             let options = [("store", url.as_str())];
             let mut process = Process::start_as(behind(&mount), &emulator, &[], &options);
-            let (active, reason) = degraded(&mut process);
+            let (active, reason) = health(&mut process);
             assert!(
                 (active == "file") == reason.is_empty()
                     && (active == "memory") != reason.is_empty(),
@@ -410,13 +371,9 @@ mod mounted {
         };
         let mut reader = behind(&[FILE, ("min_refresh_interval_s", "0")]);
         assert_eq!(reader.token(), shared, "what is there can be had");
-        assert_eq!(emulator.control().counter("token.requests"), 1);
+        assert_eq!(requests(&emulator), 1);
         assert_ne!(token_in(&reader.ask("force")), shared);
-        let (active, reason) = degraded(&mut reader);
-        assert!(
-            active == "memory" && reason.contains("Read-only"),
-            "{active}: {reason}"
-        );
+        degrades(&mut reader, "Read-only");
         let required = [
             FILE,
             ("store_required", "1"),
@@ -427,6 +384,6 @@ mod mounted {
             answer.starts_with("err P21_E_STORE") && answer.contains("Read-only"),
             "{answer}"
         );
-        assert_eq!(emulator.control().counter("token.requests"), 2);
+        assert_eq!(requests(&emulator), 2);
     }
 }

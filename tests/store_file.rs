@@ -7,19 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, emulator};
-use stores::{Process, ask_all, tell_all, token_in};
+use stores::{Process, ask_all, home, requests, tell_all, token_in};
 
 const FILE: (&str, &str) = ("store", "file");
-
-#[test]
-#[ignore = "the other tests run it, as a process of its own"]
-fn child() {
-    stores::serve();
-}
-
-fn home() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
 
 fn start(emulator: &p21auth::mock::Emulator, home: &Path, count: usize) -> Vec<Process> {
     (0..count)
@@ -83,7 +73,7 @@ fn a_process_that_starts_later_takes_what_is_there() {
     let first = start(&emulator, home.path(), 1)[0].token();
     let mut late = Process::start(&emulator, home.path(), &[FILE]);
     assert_eq!(late.token(), first);
-    assert_eq!(emulator.control().counter("token.requests"), 1);
+    assert_eq!(requests(&emulator), 1);
     assert_eq!(late.stats()["counters"]["adoptions"], 1);
 }
 
@@ -232,7 +222,7 @@ fn an_invalidation_reaches_a_hitting_process() {
     assert!(answer.ends_with(" none"), "{answer}");
     let other = one_token(&ask_all(&mut pair, "token"));
     assert_ne!(other, token);
-    assert_eq!(emulator.control().counter("token.requests"), 2);
+    assert_eq!(requests(&emulator), 2);
 }
 
 #[test]
@@ -253,7 +243,7 @@ fn a_refresh_elsewhere_reaches_a_hitting_process() {
     let answer = pair[1].answer();
     let (_ms, seen) = answer.split_once(' ').expect("two words");
     assert_eq!(seen, fresh);
-    assert_eq!(emulator.control().counter("token.requests"), 2);
+    assert_eq!(requests(&emulator), 2);
 }
 
 #[test]

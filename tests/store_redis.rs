@@ -13,17 +13,7 @@ use common::{PATIENCE, emulator};
 use p21auth::mock::Emulator;
 use redis::cmd;
 use server::{RedisServer, Tap, certificates, silent_server};
-use stores::{Process, ask_all, tell_all, token_in};
-
-#[test]
-#[ignore = "the other tests run it, as a process of its own"]
-fn child() {
-    stores::serve();
-}
-
-fn home() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use stores::{Process, ask_all, home, requests, tell_all, token_in};
 
 fn start(emulator: &Emulator, home: &Path, url: &str) -> Process {
     start_with(emulator, home, url, &[])
@@ -43,10 +33,6 @@ fn one_token(answers: &[String]) -> String {
         "different tokens: {tokens:?}"
     );
     tokens[0].clone()
-}
-
-fn requests(emulator: &Emulator) -> u64 {
-    emulator.control().counter("token.requests")
 }
 
 #[test]

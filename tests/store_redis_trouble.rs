@@ -14,17 +14,7 @@ use common::{PATIENCE, emulator};
 use p21auth::mock::Emulator;
 use redis::cmd;
 use server::{RedisServer, Tap};
-use stores::{Process, ask_all, tell_all, token_in};
-
-#[test]
-#[ignore = "the other tests run it, as a process of its own"]
-fn child() {
-    stores::serve();
-}
-
-fn home() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use stores::{Process, ask_all, home, requests, tell_all, token_in};
 
 /// A debug build on a busy machine is given more time for a command than the default.
 fn start(emulator: &Emulator, home: &Path, url: &str) -> Process {
@@ -34,10 +24,6 @@ fn start(emulator: &Emulator, home: &Path, url: &str) -> Process {
         ("min_refresh_interval_s", "0"),
     ];
     Process::start(emulator, home, &options)
-}
-
-fn requests(emulator: &Emulator) -> u64 {
-    emulator.control().counter("token.requests")
 }
 
 /// The one key of this kind, if it is there.

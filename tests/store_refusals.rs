@@ -12,17 +12,7 @@ use common::{PATIENCE, emulator};
 use p21auth::mock::{Emulator, User};
 use redis::cmd;
 use server::RedisServer;
-use stores::{Process, tell_all, token_in};
-
-#[test]
-#[ignore = "the other tests run it, as a process of its own"]
-fn child() {
-    stores::serve();
-}
-
-fn home() -> tempfile::TempDir {
-    tempfile::tempdir().expect("a folder")
-}
+use stores::{Process, home, requests, tell_all, token_in};
 
 /// A process with a wrong password.
 fn start(emulator: &Emulator, home: &Path, store: &str) -> Process {
@@ -32,10 +22,6 @@ fn start(emulator: &Emulator, home: &Path, store: &str) -> Process {
         ("password", "wrong-password"),
     ];
     Process::start(emulator, home, &options)
-}
-
-fn requests(emulator: &Emulator) -> u64 {
-    emulator.control().counter("token.requests")
 }
 
 /// The refusal and the milliseconds that it still holds.

@@ -4,7 +4,7 @@ pub mod classify;
 pub mod commit;
 mod flight;
 mod issued;
-#[cfg(all(test, shuttle))]
+#[cfg(test)]
 mod model;
 mod registry;
 mod share;

@@ -1,7 +1,7 @@
 //! Model checks of the gate: flight, slot and pulse under every order of events that a scheduler of shuttle thinks of.
 //!
 //! `tests/tools/model.sh` runs them in a build of their own (`--cfg shuttle`), in which the locks of `crate::sync` are
-//! shuttle's. There a wait with a timeout never times out, so a wake-up that is lost is a deadlock, which shuttle reports
+//! shuttle's; ordinary tests run them too, a few times each, on real threads in whatever order these come. With shuttle a wait with a timeout never times out, so a wake-up that is lost is a deadlock, which shuttle reports
 //! with the order that led to it. Time stands still: nothing here comes right because somebody waited long enough.
 //!
 //! That the checks find faults was seen by planting these, one at a time; each made at least one check fail:
@@ -14,9 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use shuttle::scheduler::{PctScheduler, RandomScheduler};
-use shuttle::sync::{Condvar, Mutex};
-use shuttle::{Config, Runner, thread};
+use order::{Condvar, Mutex, explore, thread};
 
 use super::classify::{Ask, Windows};
 use super::flight::Spawn;
@@ -30,19 +28,41 @@ use crate::secret::Secret;
 use crate::store::seal::{Keys, Salt};
 use crate::token::{Life, Reply, Token};
 
-/// Orders tried by each of the two schedulers.
-const ORDERS: usize = 2_000;
+#[cfg(shuttle)]
+mod order {
+    pub use shuttle::sync::{Condvar, Mutex};
+    pub use shuttle::thread;
 
-/// Runs a scenario under many orders of events: random ones, and ones with few but cruel switches.
-fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
-    let config = || {
-        let mut config = Config::new();
-        // Messages are formatted on these stacks.
-        config.stack_size = 256 * 1024;
-        config
-    };
-    Runner::new(RandomScheduler::new(ORDERS), config()).run(scenario.clone());
-    Runner::new(PctScheduler::new(3, ORDERS), config()).run(scenario);
+    use shuttle::scheduler::{PctScheduler, RandomScheduler};
+    use shuttle::{Config, Runner};
+
+    /// Orders tried by each of the two schedulers.
+    const ORDERS: usize = 2_000;
+
+    /// Runs a scenario under many orders of events: random ones, and ones with few but cruel switches.
+    pub fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+        let config = || {
+            let mut config = Config::new();
+            // Messages are formatted on these stacks.
+            config.stack_size = 256 * 1024;
+            config
+        };
+        Runner::new(RandomScheduler::new(ORDERS), config()).run(scenario.clone());
+        Runner::new(PctScheduler::new(3, ORDERS), config()).run(scenario);
+    }
+}
+
+#[cfg(not(shuttle))]
+mod order {
+    pub use std::sync::{Condvar, Mutex};
+    pub use std::thread;
+
+    /// Runs a scenario a few times, on threads that the system switches.
+    pub fn explore(scenario: impl Fn() + Send + Sync + Clone + 'static) {
+        for _ in 0..20 {
+            scenario();
+        }
+    }
 }
 
 /// Time stands still.
@@ -175,6 +195,11 @@ fn slot(spawn: impl Spawn + 'static, interval_ms: i64) -> Arc<Slot> {
     Slot::new(options, info, None, clock, spawn, |below| below - 1)
 }
 
+const WINDOWS: Windows = Windows {
+    refresh_margin_ms: 300_000,
+    max_token_age_ms: 86_400_000,
+};
+
 /// Calls `work` with a caller of `server` that may wait a minute.
 fn call<T>(
     server: &Arc<Server>,
@@ -184,10 +209,7 @@ fn call<T>(
 ) -> Result<T> {
     let fetch = |_: Need| Ok(Some(Arc::clone(server) as Arc<dyn Fetch>));
     let caller = Caller {
-        windows: Windows {
-            refresh_margin_ms: 300_000,
-            max_token_age_ms: 86_400_000,
-        },
+        windows: WINDOWS,
         wait: Duration::from_mins(1),
         no_wait,
         presence,
@@ -465,4 +487,40 @@ fn the_ui_url_is_one_request_and_one_repair_however_many_ask() {
             assert_eq!(server.routed.load(Ordering::Relaxed), dead + 1);
         });
     }
+}
+
+#[test]
+fn who_comes_with_an_older_token_takes_the_ui_url_that_is_there() {
+    explore(|| {
+        let (slot, server) = (slot(Threads, 0), Server::good());
+        let url = || {
+            call(&server, &|| Presence::Here, false, |caller| {
+                slot.ui_url(&Ask::default(), caller)
+            })
+        };
+        // Between this caller's token and its question somebody reports that token and asks with the next.
+        let fetch = |need: Need| {
+            if matches!(need, Need::UiUrl) {
+                slot.reject("token-1");
+                url().expect("a URL");
+            }
+            Ok(Some(Arc::clone(&server) as Arc<dyn Fetch>))
+        };
+        let late = slot.ui_url(
+            &Ask::default(),
+            &Caller {
+                windows: WINDOWS,
+                wait: Duration::from_mins(1),
+                no_wait: false,
+                presence: &|| Presence::Here,
+                fetch: &fetch,
+            },
+        );
+        assert!(
+            matches!(&late, Ok(Waited::Got(url)) if url.ends_with("/token-2")),
+            "{:?}",
+            late.err()
+        );
+        assert_eq!(server.routed.load(Ordering::Relaxed), 1);
+    });
 }

@@ -24,6 +24,22 @@ const HOME: &str = if cfg!(windows) {
     "HOME"
 };
 
+#[test]
+#[ignore = "the other tests run it, as a process of its own"]
+fn child() {
+    serve();
+}
+
+/// A folder for a user, empty as yet.
+pub fn home() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a folder")
+}
+
+/// Token requests that reached the server so far.
+pub fn requests(emulator: &Emulator) -> u64 {
+    emulator.control().counter("token.requests")
+}
+
 /// A process with one client. It ends with its owner.
 pub struct Process {
     child: Child,
@@ -73,7 +89,7 @@ impl Process {
         command
             .args([
                 "--exact",
-                "child",
+                "stores::child",
                 "--ignored",
                 "--nocapture",
                 "--test-threads=1",
