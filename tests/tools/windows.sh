@@ -109,6 +109,35 @@ control reset -d '{"only": "counters"}' >/dev/null
 run "$tool" demo >"$work/demo" 2>&1 || fail "demo: $(cat "$work/demo")"
 tail -3 "$work/demo"
 
+step "Windows reads the version from both files"
+cat >"$work/version.c" <<'CODE'
+#include <stdio.h>
+#include <windows.h>
+
+int main(int count, char **arguments)
+{
+    static char about[65536];
+    VS_FIXEDFILEINFO *numbers;
+    char *name;
+    UINT length;
+    if (count != 2 || !GetFileVersionInfoA(arguments[1], 0, sizeof about, about) ||
+        !VerQueryValueA(about, "\\", (void **)&numbers, &length) ||
+        !VerQueryValueA(about, "\\StringFileInfo\\040904b0\\OriginalFilename", (void **)&name, &length))
+        return 1;
+    printf("%s %lu.%lu.%lu\n", name, numbers->dwFileVersionMS >> 16, numbers->dwFileVersionMS & 0xffff,
+           numbers->dwFileVersionLS >> 16);
+    return 0;
+}
+CODE
+x86_64-w64-mingw32-gcc-win32 -o "$work/version.exe" "$work/version.c" -lversion
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+for arch in x86_64 i686; do
+    for file in p21auth.dll p21auth.exe; do
+        seen=$(run "$work/version.exe" "$(named "$PWD/target/windows/$arch/$file")" | tr -d '\r')
+        [ "$seen" = "$file ${version%%[-+]*}" ] || fail "$arch/$file says it is '$seen'"
+    done
+done
+
 step "C and C++ programs, linked by the import libraries of MinGW and MSVC"
 warnings=(-Wall -Wextra -Wpedantic -Wshadow -Werror)
 mkdir "$work/programs"

@@ -4,6 +4,8 @@ use std::fs;
 
 /// Numbers of one moment.
 pub struct Sample {
+    /// What is allocated and not freed, without what the allocator keeps for later.
+    heap_kib: u64,
     rss_kib: u64,
     threads: u64,
     descriptors: u64,
@@ -11,12 +13,7 @@ pub struct Sample {
 
 impl Sample {
     pub fn take() -> Sample {
-        // What was freed and only kept by the allocator is no leak: the emulators' memory of thousands of tokens, above all.
-        #[cfg(target_env = "gnu")]
-        // SAFETY: it may be called at any time.
-        unsafe {
-            libc::malloc_trim(0);
-        }
+        let heap_kib = heap() / 1024;
         let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
         let field = |name: &str| -> u64 {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -24,6 +21,7 @@ impl Sample {
             number.and_then(|n| n.parse().ok()).expect("a number")
         };
         Sample {
+            heap_kib,
             rss_kib: field("VmRSS:"),
             threads: field("Threads:"),
             // The folder itself is open while it is read.
@@ -32,12 +30,31 @@ impl Sample {
     }
 }
 
-/// Prints both and tells whether more was left behind than chance explains: a few threads of allocators and pools, the
-/// allocator's own memory.
+/// Bytes allocated and not freed. What was freed is given back to the system: the emulators' memory of thousands of
+/// tokens, above all.
+#[cfg(target_env = "gnu")]
+fn heap() -> u64 {
+    // SAFETY: both may be called at any time.
+    let info = unsafe {
+        libc::malloc_trim(0);
+        libc::mallinfo2()
+    };
+    (info.uordblks + info.hblkhd) as u64
+}
+
+/// Not to be had.
+#[cfg(not(target_env = "gnu"))]
+fn heap() -> u64 {
+    0
+}
+
+/// Prints both and tells whether more was left behind than chance explains: what is made once and late, a few threads of
+/// pools, and in RSS what the allocator cannot give back because a little of it is in use.
 pub fn compare(start: &Sample, end: &Sample) -> bool {
     println!("{:<12} {:>12} {:>12} {:>12}", "", "start", "end", "allowed");
     let mut leaks = false;
     for (name, start, end, more) in [
+        ("heap KiB", start.heap_kib, end.heap_kib, 1024),
         ("RSS KiB", start.rss_kib, end.rss_kib, 48 * 1024),
         ("threads", start.threads, end.threads, 4),
         ("descriptors", start.descriptors, end.descriptors, 8),

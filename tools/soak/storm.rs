@@ -72,7 +72,10 @@ impl Kind {
     fn explains(self) -> &'static [Code] {
         match self {
             Kind::Reset | Kind::Close | Kind::Cut | Kind::Truncated => &[Code::Io],
-            Kind::Drip | Kind::Held | Kind::Slow => &[Code::Timeout],
+            Kind::Slow => &[Code::Timeout],
+            // A reply can be held back, or drip, for longer than its token lives: nothing lets go while the storm waits for
+            // a forked child's call.
+            Kind::Held | Kind::Drip => &[Code::Timeout, Code::NoAccessToken],
             Kind::Flood => &[Code::TooLarge],
             Kind::Down => &[Code::Server],
             Kind::Throttled => &[Code::RateLimited],
@@ -131,6 +134,12 @@ impl Storm {
     pub fn explains(&self) -> BTreeSet<Code> {
         let codes = self.kinds.iter().flat_map(|kind| kind.explains());
         codes.copied().collect()
+    }
+
+    /// What it is made of.
+    pub fn names(&self) -> String {
+        let names: Vec<&str> = self.kinds.iter().map(|kind| kind.name()).collect();
+        names.join(", ")
     }
 
     /// Some trouble.

@@ -104,6 +104,8 @@ pub struct Weather {
     pub calm: bool,
     /// The codes that are explained, by server.
     pub explained: Vec<BTreeSet<Code>>,
+    /// What the last storm was made of, by server.
+    troubles: Vec<String>,
 }
 
 impl Weather {
@@ -112,9 +114,10 @@ impl Weather {
         if self.explained[identity.server].contains(&code) {
             tally.explained(code.name());
         } else {
-            let season = if self.calm { "calm" } else { "storm" };
+            let season = if self.calm { "after" } else { "during" };
+            let troubles = &self.troubles[identity.server];
             tally.wrong(&format!(
-                "{what} as {} in a {season}: {message}",
+                "{what} as {} {season} a storm of [{troubles}]: {message}",
                 identity.name()
             ));
         }
@@ -146,6 +149,7 @@ pub fn run(time: Duration, dice: &mut Dice, tally: &Tally) {
     let weather = RwLock::new(Weather {
         calm: true,
         explained: vec![BTreeSet::new(); 2],
+        troubles: vec![String::new(); 2],
     });
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -162,6 +166,7 @@ pub fn run(time: Duration, dice: &mut Dice, tally: &Tally) {
                 let mut weather = weather.write().unwrap_or_else(PoisonError::into_inner);
                 weather.calm = false;
                 weather.explained = storms.iter().map(Storm::explains).collect();
+                weather.troubles = storms.iter().map(Storm::names).collect();
                 // Callers report tokens in storms, and a token reported thrice gives up.
                 for codes in &mut weather.explained {
                     codes.insert(Code::Rejected);

@@ -13,6 +13,15 @@ tools/windows/setup.sh
 # shellcheck source=tools/windows/environment.sh
 . tools/windows/environment.sh
 
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)
+# An object for the linker that tells Windows which version a file is.
+version_of() { # ARCH FILE TYPE
+    local object=$PWD/target/windows/$2-$1.o numbers=${version%%[-+]*}
+    "$1-w64-mingw32-windres" -D "FILE_TYPE=$3" -D "FILE_NAME=\\\"$2\\\"" -D "VERSION_TEXT=\\\"$version\\\"" \
+        -D "VERSION_NUMBERS=${numbers//./,},0" tools/windows/version.rc "$object" >&2 &&
+        echo "$object"
+}
+
 [ $# -gt 0 ] || set -- x86_64 i686
 for arch in "$@"; do
     case $arch in
@@ -24,8 +33,10 @@ for arch in "$@"; do
             ;;
     esac
     echo "== Windows $arch (up to 10 minutes the first time)"
+    about_library=$(version_of "$arch" p21auth.dll VFT_DLL)
+    about_tool=$(version_of "$arch" p21auth.exe VFT_APP)
     # Alone, so that link-time optimisation works.
-    windows_cargo "$arch" rustc --quiet --release --lib --crate-type cdylib
+    windows_cargo "$arch" rustc --quiet --release --lib --crate-type cdylib -- -C "link-arg=$about_library"
     built=$CARGO_TARGET_DIR/$arch-pc-windows-gnu/release
     out=target/windows/$arch
     mkdir -p "$out"
@@ -38,7 +49,7 @@ for arch in "$@"; do
     llvm-dlltool -m "$machine" -d "$out/p21auth.def" -l "$out/p21auth.lib"
     "$arch-w64-mingw32-dlltool" -d "$out/p21auth.def" -l "$out/libp21auth.dll.a"
 
-    windows_cargo "$arch" build --quiet --release --features cli --bin p21auth
+    windows_cargo "$arch" rustc --quiet --release --features cli --bin p21auth -- -C "link-arg=$about_tool"
     cp "$built/p21auth.exe" "$out/"
     ls -l "$out"
 done
