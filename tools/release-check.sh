@@ -52,9 +52,16 @@ with_floor() { [ -f "dist/libp21auth-$version-$host.tar.gz" ] && ls dist/p21auth
 with_windows() {
     local names
     names=$(python3 -m zipfile -l "dist/LibP21Auth.$version.nupkg") || return 1
-    [ -f "dist/p21auth-$version-py3-none-win_amd64.whl" ] && [[ $names == *win-x64/native/p21auth.dll* && $names == *win-x86/native/p21auth.dll* ]]
+    [[ $names == *win-x64/native/p21auth.dll* && $names == *win-x86/native/p21auth.dll* ]] || return 1
+    (cd dist && ls p21auth-"$version"-py3-none-win{_amd64,32}.whl libp21auth-"$version"-{x86_64,i686}-windows.zip)
 }
-windows_is_new() { [ -f target/windows/x86_64/p21auth.dll ] && [ -z "$(find src build.rs Cargo.toml Cargo.lock -type f -newer target/windows/x86_64/p21auth.dll)" ]; }
+windows_is_new() {
+    local arch
+    for arch in x86_64 i686; do
+        [ -f target/windows/$arch/p21auth.dll ] || return 1
+        [ -z "$(find src build.rs Cargo.toml Cargo.lock -type f -newer target/windows/$arch/p21auth.dll)" ] || return 1
+    done
+}
 
 echo "== release $version, binary interface $abi, commit $commit"
 done_or "commit or remove what git status shows" "nothing is uncommitted" nothing_uncommitted

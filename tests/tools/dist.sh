@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Proves the release from its built files alone, in an empty folder: programs in C and C++ by pkg-config and CMake, shared and
-# static, from the tarball and from `make install`; a Python script by the wheel; C# programs by the NuGet package's files. Each
-# gets a token over TLS from the emulator in the tarball.
+# static, from the tarball and from `make install`, and for Windows from the zip files; a Python script by the wheel; C# programs
+# by the NuGet package's files. Each gets a token over TLS from the emulator in the tarball.
 #
 #   tests/tools/dist.sh           makes the release first (15 minutes the first time)
 #   tests/tools/dist.sh --built   takes what is in dist/
@@ -17,6 +17,11 @@ project=$PWD
 rm -f "$dist/tested"
 tarball=$(echo dist/libp21auth-"$version"-*.tar.gz)
 cmake=$project/$venv/bin/cmake
+# Those for which tools/windows/build.sh has built.
+windows=()
+for arch in x86_64 i686; do
+    [ ! -f "target/windows/$arch/p21auth.dll" ] || windows+=("$arch")
+done
 
 # A blank in its path, as in C:\Program Files or a home of somebody with two names.
 work=$(mktemp -d)/"with blank"
@@ -107,7 +112,7 @@ base=$(hello base_url)
 case $base in https://*) ;; *) fail "the emulator has not started: $(cat "$work/hello")" ;; esac
 check "the tool gets a token" clean "$unpacked/bin/p21auth" token
 
-for part in c vcpkg python dotnet; do
+for part in c windows vcpkg python dotnet; do
     # shellcheck source=/dev/null
     . "tests/tools/dist/$part.sh"
 done

@@ -32,3 +32,23 @@ holds_floor() { # FILE
 fill() { # TEMPLATE FILE
     sed "s/@VERSION@/$version/g" "$1" >"$2"
 }
+
+# What every package for C and C++ has: headers, how to link, and what is to be read.
+common_files() { # PREFIX
+    local doc=$1/share/doc/libp21auth
+    mkdir -p "$1/include" "$1/lib/pkgconfig" "$1/lib/cmake/p21auth" "$doc"
+    install -m 644 include/p21auth.h include/p21auth.hpp "$1/include/"
+    fill packaging/p21auth.pc.in "$1/lib/pkgconfig/p21auth.pc"
+    install -m 644 packaging/p21auth-config.cmake "$1/lib/cmake/p21auth/"
+    fill packaging/p21auth-config-version.cmake.in "$1/lib/cmake/p21auth/p21auth-config-version.cmake"
+    install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$doc/"
+    cp -R docs "$doc/"
+}
+
+# The commit that a release is made of, with "-dirty" if there is more than is committed.
+commit() { git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown; }
+
+# SHA256SUMS of all files in a folder.
+sums() { # FOLDER
+    (cd "$1" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)
+}

@@ -3,19 +3,18 @@
     nupkg.py --out FOLDER --assemblies FOLDER --licenses FOLDER --native RID=FILE … --tool RID=FILE …
 
 The layout is the one that ``dotnet pack`` makes; what the package says of itself is read from Directory.Build.props and the
-project file. The same input gives the same bytes; SOURCE_DATE_EPOCH is the time of every file in it.
+project file.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import os
-import time
 import xml.etree.ElementTree as ElementTree
-import zipfile
 from pathlib import Path
 from xml.sax.saxutils import escape
+
+import archive
 
 ROOT = Path(__file__).resolve().parents[2]
 CSHARP = ROOT / "bindings" / "csharp"
@@ -153,16 +152,7 @@ def main() -> None:
     parts["[Content_Types].xml"] = content_types(list(parts)).encode()
     parts["_rels/.rels"] = relationships(core).encode()
 
-    # A zip file knows no time before 1980.
-    moment = time.gmtime(max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), 315532800))[:6]
-    out = options.out / f"LibP21Auth.{known['Version']}.nupkg"
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as package:
-        for name in sorted(parts):
-            entry = zipfile.ZipInfo(name, moment)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = (0o755 if name.startswith("tools/") else 0o644) << 16
-            package.writestr(entry, parts[name])
-    print(out)
+    archive.pack(options.out / f"LibP21Auth.{known['Version']}.nupkg", parts, executable="tools/")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Makes the release in dist/: the tarball for C and C++, the Python wheels, the NuGet package, and SHA256SUMS over them.
 #
-# What tools/windows/build.sh left in target/windows goes into the wheel and the package for Windows; without it they are
-# for Linux alone. Takes 15 minutes the first time, one or two after a change.
+# What tools/windows/build.sh left in target/windows goes into zip files, wheels and the package for Windows; without it
+# the release is for Linux alone. Takes 15 minutes the first time, one or two after a change.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tools/dist/common.sh
@@ -15,7 +15,7 @@ export SOURCE_DATE_EPOCH
 stage=$(echo "$dist"/stage/*)
 name=$(basename "$stage")
 doc=$stage/share/doc/libp21auth
-rm -rf dist
+rm -rf dist "$dist/licenses" "$dist/windows"
 mkdir dist
 step "the tarball"
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$dist/stage" -c "$name" |
@@ -23,7 +23,6 @@ tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owne
 
 # The licences of everything, of us and of what is linked, for a system.
 licenses() { # FOLDER
-    rm -rf "$1"
     mkdir -p "$1"
     cp LICENSE-MIT LICENSE-APACHE "$1/"
 }
@@ -31,16 +30,35 @@ licenses "$dist/licenses/linux"
 cp "$doc"/{THIRD-PARTY-NOTICES.md,RUST-STANDARD-LIBRARY.html} "$dist/licenses/linux/"
 [ ! -f "$doc/ZIG-LICENSE" ] || cp "$doc/ZIG-LICENSE" "$dist/licenses/linux/"
 
-windows=target/windows/x86_64
-if [ -f "$windows/p21auth.dll" ] && [ -f "$windows/p21auth.exe" ]; then
-    newer=$(find src build.rs Cargo.toml Cargo.lock -type f -newer "$windows/p21auth.dll" -print -quit)
-    [ -z "$newer" ] || loud "$windows is older than $newer: tools/windows/build.sh builds it anew"
+# Those of the two kinds of Windows that are built.
+windows=()
+for arch in x86_64 i686; do
+    built=target/windows/$arch
+    if [ -f "$built/p21auth.dll" ] && [ -f "$built/p21auth.exe" ]; then
+        windows+=("$arch")
+        newer=$(find src build.rs Cargo.toml Cargo.lock -type f -newer "$built/p21auth.dll" -print -quit)
+        [ -z "$newer" ] || loud "$built is older than $newer: tools/windows/build.sh builds it anew"
+    else
+        loud "WITHOUT WINDOWS $arch: tools/windows/build.sh has not built $built"
+    fi
+done
+if [ ${#windows[@]} != 0 ]; then
+    step "C and C++ on Windows"
     licenses "$dist/licenses/windows"
     "${CARGO:-cargo}" run --quiet --locked --features cli --example notices -- "$dist/licenses/windows" x86_64-pc-windows-gnu
-else
-    windows=
-    loud "WITHOUT WINDOWS: tools/windows/build.sh has not built target/windows; the packages are for Linux alone"
 fi
+for arch in "${windows[@]}"; do
+    built=target/windows/$arch
+    folder=$dist/windows/libp21auth-$version-$arch-windows
+    common_files "$folder"
+    mkdir "$folder/bin"
+    cp "$built"/p21auth.{dll,exe} "$folder/bin/"
+    cp "$built"/{p21auth.lib,libp21auth.dll.a,p21auth.def} "$folder/lib/"
+    cp "$dist"/licenses/windows/* "$folder/share/doc/libp21auth/"
+    printf 'libp21auth %s for Windows, %s\ncommit: %s\n' "$version" "$arch" "$(commit)" >"$folder/share/doc/libp21auth/BUILD"
+    sums "$folder"
+    python3 tools/dist/archive.py "dist/$(basename "$folder").zip" "$folder"
+done
 
 wheel() { # PLATFORM LIBRARY TOOL LICENCES
     P21AUTH_BUILD_PLATFORM=$1 P21AUTH_BUILD_LIBRARY=$2 P21AUTH_BUILD_CLI=$3 P21AUTH_BUILD_LICENSES=$4 \
@@ -59,7 +77,10 @@ case $name in
     *) platform=manylinux2014_$machine ;;
 esac
 wheel "$platform" "$PWD/$stage/lib/libp21auth.so" "$PWD/$stage/bin/p21auth" "$PWD/$dist/licenses/linux"
-[ -z "$windows" ] || wheel win_amd64 "$PWD/$windows/p21auth.dll" "$PWD/$windows/p21auth.exe" "$PWD/$dist/licenses/windows"
+for arch in "${windows[@]}"; do
+    case $arch in x86_64) platform=win_amd64 ;; *) platform=win32 ;; esac
+    wheel "$platform" "$PWD/target/windows/$arch"/p21auth.{dll,exe} "$PWD/$dist/licenses/windows"
+done
 
 step "the NuGet package"
 case $machine in x86_64) rid=linux-x64 ;; aarch64) rid=linux-arm64 ;; *) rid=linux-$machine ;; esac
@@ -69,19 +90,15 @@ bash -euo pipefail -c '. bindings/csharp/tools/compile.sh; prepare || exit 75; c
 if [ "$compiled" = 0 ]; then
     parts=(--native "$rid=$stage/lib/libp21auth.so" --tool "$rid=$stage/bin/p21auth")
     licenses "$dist/licenses/nuget"
-    for system in linux ${windows:+windows}; do
-        for file in "$dist/licenses/$system"/*; do
-            case $file in */LICENSE-*) ;; *) cp "$file" "$dist/licenses/nuget/$system-$(basename "$file")" ;; esac
-        done
+    for file in "$dist"/licenses/{linux,windows}/*; do
+        case $file in */LICENSE-* | *'*') ;; *) cp "$file" "$dist/licenses/nuget/$(basename "${file%/*}")-$(basename "$file")" ;; esac
     done
-    if [ -n "$windows" ]; then
-        parts+=(--native "win-x64=$windows/p21auth.dll" --tool "win-x64=$windows/p21auth.exe")
-        if [ -f target/windows/i686/p21auth.dll ]; then
-            parts+=(--native win-x86=target/windows/i686/p21auth.dll)
-        else
-            loud "WITHOUT 32-BIT WINDOWS: there is no target/windows/i686/p21auth.dll"
-        fi
-    fi
+    for arch in "${windows[@]}"; do
+        case $arch in x86_64) rid=win-x64 ;; *) rid=win-x86 ;; esac
+        parts+=(--native "$rid=target/windows/$arch/p21auth.dll")
+        # Even where the library must be the 32-bit one, the machine runs this.
+        [ "$arch" != x86_64 ] || parts+=(--tool "$rid=target/windows/$arch/p21auth.exe")
+    done
     python3 tools/dist/nupkg.py --out dist --assemblies target/csharp --licenses "$dist/licenses/nuget" "${parts[@]}"
 elif [ "$compiled" = 75 ]; then
     loud "WITHOUT NUGET: the C# compiler cannot be installed"

@@ -59,7 +59,8 @@ name=libp21auth-$version-$target
 rm -rf "$dist/stage"
 stage=$dist/stage/$name
 doc=$stage/share/doc/libp21auth
-mkdir -p "$stage/bin" "$stage/include" "$stage/lib/pkgconfig" "$stage/lib/cmake/p21auth" "$doc"
+common_files "$stage"
+mkdir "$stage/bin"
 real=libp21auth.so.$abi.$version
 install -m 755 "$shared" "$stage/lib/$real"
 ln -s "$real" "$stage/lib/libp21auth.so.$abi"
@@ -68,23 +69,17 @@ install -m 644 "$static" "$stage/lib/"
 # The standard library's debug information is a third of it.
 strip --strip-debug "$stage/lib/libp21auth.a"
 install -m 755 "$tool" "$stage/bin/"
-install -m 644 include/p21auth.h include/p21auth.hpp "$stage/include/"
-fill packaging/p21auth.pc.in "$stage/lib/pkgconfig/p21auth.pc"
 fill packaging/p21auth-static.pc.in "$stage/lib/pkgconfig/p21auth-static.pc"
-install -m 644 packaging/p21auth-config.cmake "$stage/lib/cmake/p21auth/"
-fill packaging/p21auth-config-version.cmake.in "$stage/lib/cmake/p21auth/p21auth-config-version.cmake"
-install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$doc/"
-cp -R docs "$doc/"
 step "the licences of what is in it (up to 3 minutes)"
 "$cargo" run --quiet --locked --features cli --example notices -- "$doc" "$host"
 # Its start-up and unwinding code is in what it links.
 [ "$linker" = "this machine's" ] || install -m 644 "$venv"/lib/python*/site-packages/ziglang/LICENSE "$doc/ZIG-LICENSE"
 cat >"$doc/BUILD" <<END
 libp21auth $version for $target
-commit: $(git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown)
+commit: $(commit)
 $(rustc -V)
 linker: $linker
 glibc: $glibc
 END
-(cd "$stage" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)
+sums "$stage"
 step "staged: $stage"

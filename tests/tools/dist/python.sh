@@ -47,13 +47,13 @@ mv "$work/source/token.py" "$work/with_p21auth.py"
 check "a script gets tokens" says "Authorization: Bearer" clean "$python" with_p21auth.py
 check "python -m p21auth is the tool" says "p21auth $version" clean "$python" -m p21auth --version
 
-windows_wheel=dist/p21auth-$version-py3-none-win_amd64.whl
-if [ -f "$windows_wheel" ]; then
-    check "the wheel for Windows holds p21auth.dll" holds "$project/$windows_wheel" $in_wheel p21auth.dll "$project/target/windows/x86_64/p21auth.dll"
-    check "the wheel for Windows holds p21auth.exe" holds "$project/$windows_wheel" $in_wheel p21auth.exe "$project/target/windows/x86_64/p21auth.exe"
-    other_files() { bundled "$project/$windows_wheel" $in_wheel/ | grep -vE ' (p21auth\.(dll|exe)|licenses/.*)$'; }
-    check "the wheel for Windows holds no other binary" eval '! other_files'
-    not_tested "the wheel on Windows: there is no Python for it here"
-else
-    not_tested "a wheel for Windows: tools/windows/build.sh had not built the library"
-fi
+for arch in "${windows[@]}"; do
+    case $arch in x86_64) platform=win_amd64 ;; *) platform=win32 ;; esac
+    windows_wheel=$project/dist/p21auth-$version-py3-none-$platform.whl
+    for file in p21auth.dll p21auth.exe; do
+        check "the wheel for $platform holds $file" holds "$windows_wheel" $in_wheel "$file" "$project/target/windows/$arch/$file"
+    done
+    other_files() { bundled "$windows_wheel" $in_wheel/ | grep -vE ' (p21auth\.(dll|exe)|licenses/.*)$'; }
+    check "the wheel for $platform holds no other binary" eval '! other_files'
+    not_tested "the wheel for $platform on Windows: there is no Python for it here"
+done
