@@ -1,11 +1,8 @@
 //! A crowd: many users in one process, many threads, and callers inside an asynchronous runtime.
 
-use std::sync::Arc;
+use p21auth::{Client, TokenOptions};
 
-use p21auth::mock::{Emulator, Options, User};
-use p21auth::{Client, Config, TokenOptions};
-
-use crate::common::{client, client_with, emulator, together};
+use crate::common::{client, client_with, emulator};
 use crate::scripted::{Inline, Server, clock, even, open, runtime, token};
 
 /// As many users as `MAX_IDLE` slots are kept.
@@ -92,6 +89,11 @@ fn threads(prefix: &str) -> usize {
 #[cfg(target_os = "linux")]
 #[test]
 fn ten_thousand_users_share_one_http_client() {
+    use crate::common::together;
+    use p21auth::Config;
+    use p21auth::mock::{Emulator, Options, User};
+    use std::sync::Arc;
+
     let users = (0..200).map(|number| User::new(&user(number), "pass-word"));
     let emulator = Emulator::start(Options {
         users: users.collect(),

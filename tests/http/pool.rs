@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use p21auth::http::{Transport as _, transport_for};
+use p21auth::http::transport_for;
 
-use crate::server::{OK, Server};
-use crate::{LONG, MAX_BODY, in_child, request, settings};
+use crate::settings;
 
 #[test]
 fn equal_settings_share_a_transport() {
@@ -37,6 +36,10 @@ fn a_transport_that_cannot_be_made_is_not_kept() {
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_come_with_the_first_request_and_once() {
+    use crate::server::{OK, Server};
+    use crate::{LONG, MAX_BODY, in_child, request};
+    use p21auth::http::Transport as _;
+
     /// The kernel may leave out entries while threads are ending, so it is asked until it says the same twice.
     fn http_threads() -> Vec<String> {
         let all = || -> Vec<String> {

@@ -49,7 +49,9 @@ for arch in "$@"; do
     llvm-dlltool -m "$machine" -d "$out/p21auth.def" -l "$out/p21auth.lib"
     "$arch-w64-mingw32-dlltool" -d "$out/p21auth.def" -l "$out/libp21auth.dll.a"
 
-    windows_cargo "$arch" rustc --quiet --release --features cli --bin p21auth -- -C "link-arg=$about_tool"
-    cp "$built/p21auth.exe" "$out/"
+    # In a folder of its own: its build makes a library too, and in one folder each would undo the other.
+    windows_cargo "$arch" rustc --quiet --release --features cli --bin p21auth --target-dir "$CARGO_TARGET_DIR-tool" \
+        -- -C "link-arg=$about_tool"
+    cp "$CARGO_TARGET_DIR-tool/$arch-pc-windows-gnu/release/p21auth.exe" "$out/"
     ls -l "$out"
 done
