@@ -4,14 +4,16 @@ mod default;
 #[cfg(feature = "cli")]
 mod examine;
 mod fetch;
+mod place;
 mod runtime;
 mod seat;
+mod shared;
 mod stats;
 mod store;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub use default::{update_default, with_default};
@@ -22,18 +24,13 @@ pub use store::{OwnEntry, StoreEntry};
 use zeroize::Zeroizing;
 
 use crate::cache::classify::{Ask, Windows, fresh_for_ms};
-use crate::cache::{
-    Caller, Fetch, Need, Presence, Share, Slot, SlotInfo, SlotKey, SlotOptions, Waited, held,
-};
+use crate::cache::{Slot, held};
 use crate::clock::millis;
 use crate::error::{Code, Error, Result};
-use crate::fork;
-use crate::log::{self, Level};
-use crate::options::{AuthMode, Config, Settings};
-use crate::secret::Secret;
+use crate::options::{Config, Settings};
 use crate::token::{Token, without_scheme};
 use crate::wire::{self, Rejection, Verdict};
-use fetch::ServerFetch;
+use shared::{Shared, own_expired};
 
 /// What one call asks for. The default is a token that is good now, waiting as long as the client's `timeout_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,30 +87,6 @@ impl TokenOptions {
 #[derive(Clone)]
 pub struct Client(Arc<Shared>);
 
-struct Shared {
-    runtime: Arc<Runtime>,
-    seat: &'static Seat,
-    /// Held while the client moves from slot to slot, so that two moves do not cross.
-    moving: Mutex<()>,
-    /// Monotonic milliseconds of the last look at `access_token_file`.
-    looked: AtomicI64,
-}
-
-/// A client's place: its settings, its secret as it was read, and its slot.
-struct Opened {
-    settings: Arc<Settings>,
-    key: SlotKey,
-    slot: Arc<Slot>,
-    windows: Windows,
-    secret: Secret,
-    fetch: OnceLock<Arc<ServerFetch>>,
-    /// `access_token_file` was reported: look at it before the next answer.
-    look_again: AtomicBool,
-}
-
-/// A file is looked at no more often than this.
-const LOOK_MS: i64 = 1_000;
-
 impl Client {
     /// Opens a client. Nothing is sent before the first token is asked for.
     ///
@@ -154,14 +127,7 @@ impl Client {
     pub fn open_in(runtime: &Arc<Runtime>, config: &Config) -> Result<Client> {
         let settings = config.settings()?;
         let secret = settings.credential.read()?;
-        let shared = Shared {
-            runtime: Arc::clone(runtime),
-            seat: runtime.take_seat(),
-            moving: Mutex::new(()),
-            looked: AtomicI64::new(i64::MIN),
-        };
-        let opened = Opened::new(runtime, settings, secret, &shared.seat.word)?;
-        shared.seat.state.store(Some(Arc::new(opened)));
+        let shared = Shared::open(runtime, settings, secret)?;
         Ok(Client(Arc::new(shared)))
     }
 
@@ -423,338 +389,6 @@ impl std::fmt::Debug for Client {
             Err(_) => f.write_str("Client(closed)"),
         }
     }
-}
-
-impl Opened {
-    fn new(
-        runtime: &Arc<Runtime>,
-        mut settings: Settings,
-        secret: Secret,
-        word: &'static AtomicU64,
-    ) -> Result<Opened> {
-        let own = settings.auth_mode == AuthMode::Token;
-        if own {
-            // A token is valid until it expires: no windows.
-            (settings.refresh_margin_ms, settings.max_token_age_ms) = (0, 0);
-        } else {
-            // What can never be sent is better said now than at the first call.
-            wire::token_request(&settings, &secret)?;
-        }
-        (runtime.transports)(&settings.transport)?;
-        if !settings.transport.tls.verify {
-            let message = format!(
-                "{}: tls_verify=0, any certificate is accepted: for development only",
-                settings.base_url
-            );
-            log::record(Level::Warn, "tls.unverified", &message);
-        }
-        let token = if own {
-            Some(Token::own(&secret, runtime.clock.now())?)
-        } else {
-            None
-        };
-        let places = if own {
-            Vec::new()
-        } else {
-            runtime.places.open(&settings)?
-        };
-        let identity = runtime.identity(&settings, &secret);
-        let slot = runtime.registry.open(
-            identity.key,
-            word,
-            Duration::from_millis(settings.timeout_ms),
-            || {
-                let info = SlotInfo {
-                    base_url: settings.base_url.to_string(),
-                    auth_mode: settings.auth_mode,
-                    fingerprint: identity.fingerprint,
-                };
-                Slot::new(
-                    slot_options(&settings),
-                    info,
-                    Share::new(places, settings.store.required),
-                    Arc::clone(&runtime.clock),
-                    Arc::clone(&runtime.spawn),
-                    runtime.random,
-                )
-            },
-        );
-        if let Some(token) = token {
-            slot.hold(token);
-        }
-        Ok(Opened {
-            windows: Windows {
-                refresh_margin_ms: settings.refresh_margin_ms,
-                max_token_age_ms: settings.max_token_age_ms,
-            },
-            settings: Arc::new(settings),
-            key: identity.key,
-            slot,
-            secret,
-            fetch: OnceLock::new(),
-            look_again: AtomicBool::new(false),
-        })
-    }
-
-    fn is_own(&self) -> bool {
-        self.settings.auth_mode == AuthMode::Token
-    }
-
-    /// The way to the server, with what the slot's first opener chose.
-    fn fetch(&self, runtime: &Arc<Runtime>) -> Arc<dyn Fetch> {
-        self.server(runtime)
-    }
-
-    fn server(&self, runtime: &Arc<Runtime>) -> Arc<ServerFetch> {
-        let fetch = self.fetch.get_or_init(|| {
-            let mut settings = Arc::clone(&self.settings);
-            if slot_options(&settings) != self.slot.options {
-                let chosen = &self.slot.options;
-                settings = Arc::new(Settings {
-                    default_lifetime_ms: chosen.default_lifetime_ms,
-                    max_retries: chosen.max_retries,
-                    max_response_bytes: chosen.max_response_bytes,
-                    user_agent: chosen.user_agent.clone(),
-                    ..(*settings).clone()
-                });
-            }
-            Arc::new(ServerFetch {
-                runtime: Arc::clone(runtime),
-                settings,
-                secret: self.secret.clone(),
-                issued: Arc::clone(self.slot.issued()),
-            })
-        });
-        Arc::clone(fetch)
-    }
-
-    fn reuse(&self) -> Reuse {
-        let shared = self.settings.store.choice != crate::options::StoreChoice::Memory;
-        Reuse {
-            slot: Arc::clone(&self.slot),
-            windows: self.windows,
-            most_ms: if shared { 1_000 } else { 60_000 },
-        }
-    }
-}
-
-fn slot_options(settings: &Settings) -> SlotOptions {
-    SlotOptions {
-        min_refresh_interval_ms: settings.min_refresh_interval_ms,
-        cooldown_ms: settings.bad_credentials_cooldown_ms,
-        default_lifetime_ms: settings.default_lifetime_ms,
-        max_retries: settings.max_retries,
-        max_response_bytes: settings.max_response_bytes,
-        user_agent: settings.user_agent.clone(),
-    }
-}
-
-impl Shared {
-    fn opened(&self) -> Result<Arc<Opened>> {
-        self.seat.state.load_full().ok_or_else(closed)
-    }
-
-    #[cold]
-    fn acquire(&self, options: &TokenOptions) -> Result<Arc<Token>> {
-        self.ask(options, |slot, caller| {
-            let mut ask = options.ask();
-            if slot.info.auth_mode == AuthMode::Token {
-                // Nobody issues a newer one: there is only what the caller supplied.
-                (ask.force, ask.min_valid_ms) = (false, 0);
-            }
-            slot.acquire(&ask, caller)
-        })
-    }
-
-    /// Asks the slot on which the client is, and the next one if it moves meanwhile.
-    fn ask<T>(
-        &self,
-        options: &TokenOptions,
-        work: impl Fn(&Arc<Slot>, &Caller<'_>) -> Result<Waited<T>>,
-    ) -> Result<T> {
-        let clock = &self.runtime.clock;
-        let start = clock.now().mono;
-        let mut reread = false;
-        loop {
-            let opened = self.seat.state.load_full().ok_or_else(closed)?;
-            if opened.look_again.load(Ordering::Relaxed) && self.look_at_file(&opened)? {
-                continue;
-            }
-            let whole = options
-                .wait
-                .filter(|wait| !wait.is_zero())
-                .unwrap_or(Duration::from_millis(opened.settings.timeout_ms));
-            let spent = crate::clock::duration(clock.now().mono.saturating_sub(start));
-            let fetch = |need| self.fetch_for(&opened, need);
-            let presence = || self.presence(&opened);
-            let caller = Caller {
-                windows: opened.windows,
-                wait: whole.saturating_sub(spent),
-                no_wait: options.no_wait,
-                presence: &presence,
-                fetch: &fetch,
-            };
-            match work(&opened.slot, &caller) {
-                Ok(Waited::Got(value)) => return Ok(value),
-                Ok(Waited::Moved) => {}
-                // Refused, but perhaps the file holds another secret by now.
-                Err(error)
-                    if error.code() == Code::Unauthorized
-                        && !reread
-                        && opened.settings.credential.is_file() =>
-                {
-                    reread = true;
-                    if !self.reread(&opened).unwrap_or(false) {
-                        return Err(error);
-                    }
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    fn presence(&self, opened: &Arc<Opened>) -> Presence {
-        match self.seat.state.load().as_ref() {
-            None => Presence::Closed,
-            Some(now) if Arc::ptr_eq(now, opened) => Presence::Here,
-            Some(_) => Presence::Moved,
-        }
-    }
-
-    /// How to send what is needed; `None` when a secret file has changed and the client has moved.
-    fn fetch_for(&self, opened: &Arc<Opened>, need: Need) -> Result<Option<Arc<dyn Fetch>>> {
-        if need == Need::Token {
-            if opened.is_own() {
-                return if self.look_at_file(opened)? {
-                    Ok(None)
-                } else {
-                    Err(own_expired(opened))
-                };
-            }
-            if opened.settings.credential.is_file() && self.reread(opened)? {
-                return Ok(None);
-            }
-        }
-        Ok(Some(opened.fetch(&self.runtime)))
-    }
-
-    /// Reads `access_token_file` again, at most once a second. Answers whether the client has moved.
-    fn look_at_file(&self, opened: &Arc<Opened>) -> Result<bool> {
-        let now = self.runtime.clock.now().mono;
-        let last = self.looked.load(Ordering::Relaxed);
-        let due = now.saturating_sub(last) >= LOOK_MS;
-        if !opened.settings.credential.is_file()
-            || !due
-            || self
-                .looked
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
-        {
-            return Ok(false);
-        }
-        match self.reread(opened) {
-            // A file that cannot be read matters only once the token in hand is dead.
-            Err(error)
-                if opened
-                    .slot
-                    .current()
-                    .as_ref()
-                    .is_none_or(|token| token.life.left_ms(self.runtime.clock.now()) <= 0) =>
-            {
-                Err(error)
-            }
-            result => Ok(result.unwrap_or(false)),
-        }
-    }
-
-    /// Reads a secret file; a changed secret is another identity. Answers whether the client has moved.
-    fn reread(&self, opened: &Arc<Opened>) -> Result<bool> {
-        let secret = opened.settings.credential.read()?;
-        if secret == opened.secret {
-            return Ok(false);
-        }
-        self.move_if(Some(opened), (*opened.settings).clone(), secret)?;
-        Ok(true)
-    }
-
-    fn move_to(&self, settings: Settings, secret: Secret) -> Result<()> {
-        self.move_if(None, settings, secret)
-    }
-
-    /// Opens the new place, then leaves the old one; not if somebody else moved the client away from `from` meanwhile.
-    fn move_if(
-        &self,
-        from: Option<&Arc<Opened>>,
-        settings: Settings,
-        secret: Secret,
-    ) -> Result<()> {
-        let new = Opened::new(&self.runtime, settings, secret, &self.seat.word)?;
-        fork::section(|| {
-            let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-            let leave = |place: &Opened| {
-                self.runtime
-                    .registry
-                    .close(&place.key, &place.slot, &self.seat.word);
-            };
-            let Some(old) = self.seat.state.load_full() else {
-                leave(&new);
-                return Err(closed());
-            };
-            if from.is_some_and(|from| !Arc::ptr_eq(from, &old)) {
-                leave(&new);
-                return Ok(());
-            }
-            self.seat.state.store(Some(Arc::new(new)));
-            leave(&old);
-            Ok(())
-        })
-    }
-
-    /// A token of one's own was reported: only its file can bring another.
-    fn look_again(&self, opened: &Opened) {
-        if opened.settings.credential.is_file() {
-            opened.look_again.store(true, Ordering::Relaxed);
-            self.seat
-                .word
-                .store(crate::cache::next_number(), Ordering::Release);
-        }
-    }
-
-    fn close(&self) {
-        fork::section(|| {
-            let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(old) = self.seat.state.swap(None) {
-                self.runtime
-                    .registry
-                    .close(&old.key, &old.slot, &self.seat.word);
-            }
-        });
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.close();
-        // Not sooner: a clone of a closed client must not find another client in it.
-        self.runtime.give_back_seat(self.seat);
-    }
-}
-
-fn closed() -> Error {
-    Error::new(Code::Closed, "the client is closed")
-}
-
-fn own_expired(opened: &Opened) -> Error {
-    let hint = if opened.settings.credential.is_file() {
-        "Put a new token into access_token_file; it is read again by itself."
-    } else {
-        "Supply a new token: update the client (p21_client_update) with another access_token."
-    };
-    Error::new(
-        Code::TokenExpired,
-        "the access token that was supplied has expired",
-    )
-    .with_hint(hint)
 }
 
 /// In a forked child: the process' slots let go of what their threads held.

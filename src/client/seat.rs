@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwapOption;
 
-use super::{Opened, TokenOptions};
+use super::TokenOptions;
+use super::place::Opened;
 use crate::cache::classify::fresh_for_ms;
 use crate::cache::held;
 use crate::clock::millis;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::{Opened, slot_options};
+use super::place::{Opened, slot_options};
 use crate::cache::Health;
 use crate::cache::classify::Hold;
 use crate::http;

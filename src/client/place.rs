@@ -1,0 +1,153 @@
+//! A client's place: under which identity, on which slot, and by which way to the server.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use super::fetch::ServerFetch;
+use super::{Reuse, Runtime};
+use crate::cache::classify::Windows;
+use crate::cache::{Fetch, Share, Slot, SlotInfo, SlotKey, SlotOptions};
+use crate::error::Result;
+use crate::log::{self, Level};
+use crate::options::{AuthMode, Settings, StoreChoice};
+use crate::secret::Secret;
+use crate::token::Token;
+use crate::wire;
+
+/// The settings, its secret as it was read, and its slot.
+pub struct Opened {
+    pub(super) settings: Arc<Settings>,
+    pub(super) key: SlotKey,
+    pub(super) slot: Arc<Slot>,
+    pub(super) windows: Windows,
+    pub(super) secret: Secret,
+    fetch: OnceLock<Arc<ServerFetch>>,
+    /// `access_token_file` was reported: look at it before the next answer.
+    pub(super) look_again: AtomicBool,
+}
+
+impl Opened {
+    pub(super) fn new(
+        runtime: &Arc<Runtime>,
+        mut settings: Settings,
+        secret: Secret,
+        word: &'static AtomicU64,
+    ) -> Result<Opened> {
+        let own = settings.auth_mode == AuthMode::Token;
+        if own {
+            // A token is valid until it expires: no windows.
+            (settings.refresh_margin_ms, settings.max_token_age_ms) = (0, 0);
+        } else {
+            // What can never be sent is better said now than at the first call.
+            wire::token_request(&settings, &secret)?;
+        }
+        (runtime.transports)(&settings.transport)?;
+        if !settings.transport.tls.verify {
+            let message = format!(
+                "{}: tls_verify=0, any certificate is accepted: for development only",
+                settings.base_url
+            );
+            log::record(Level::Warn, "tls.unverified", &message);
+        }
+        let token = if own {
+            Some(Token::own(&secret, runtime.clock.now())?)
+        } else {
+            None
+        };
+        let places = if own {
+            Vec::new()
+        } else {
+            runtime.places.open(&settings)?
+        };
+        let identity = runtime.identity(&settings, &secret);
+        let slot = runtime.registry.open(
+            identity.key,
+            word,
+            Duration::from_millis(settings.timeout_ms),
+            || {
+                let info = SlotInfo {
+                    base_url: settings.base_url.to_string(),
+                    auth_mode: settings.auth_mode,
+                    fingerprint: identity.fingerprint,
+                };
+                Slot::new(
+                    slot_options(&settings),
+                    info,
+                    Share::new(places, settings.store.required),
+                    Arc::clone(&runtime.clock),
+                    Arc::clone(&runtime.spawn),
+                    runtime.random,
+                )
+            },
+        );
+        if let Some(token) = token {
+            slot.hold(token);
+        }
+        Ok(Opened {
+            windows: Windows {
+                refresh_margin_ms: settings.refresh_margin_ms,
+                max_token_age_ms: settings.max_token_age_ms,
+            },
+            settings: Arc::new(settings),
+            key: identity.key,
+            slot,
+            secret,
+            fetch: OnceLock::new(),
+            look_again: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.settings.auth_mode == AuthMode::Token
+    }
+
+    /// The way to the server, with what the slot's first opener chose.
+    pub(super) fn fetch(&self, runtime: &Arc<Runtime>) -> Arc<dyn Fetch> {
+        self.server(runtime)
+    }
+
+    pub(super) fn server(&self, runtime: &Arc<Runtime>) -> Arc<ServerFetch> {
+        let fetch = self.fetch.get_or_init(|| {
+            let mut settings = Arc::clone(&self.settings);
+            if slot_options(&settings) != self.slot.options {
+                let chosen = &self.slot.options;
+                settings = Arc::new(Settings {
+                    default_lifetime_ms: chosen.default_lifetime_ms,
+                    max_retries: chosen.max_retries,
+                    max_response_bytes: chosen.max_response_bytes,
+                    user_agent: chosen.user_agent.clone(),
+                    ..(*settings).clone()
+                });
+            }
+            Arc::new(ServerFetch {
+                runtime: Arc::clone(runtime),
+                settings,
+                secret: self.secret.clone(),
+                issued: Arc::clone(self.slot.issued()),
+            })
+        });
+        Arc::clone(fetch)
+    }
+
+    pub(super) fn reuse(&self) -> Reuse {
+        let shared = self.settings.store.choice != StoreChoice::Memory;
+        Reuse {
+            slot: Arc::clone(&self.slot),
+            windows: self.windows,
+            most_ms: if shared { 1_000 } else { 60_000 },
+        }
+    }
+}
+
+/// What the first opener of a slot decides for all.
+pub fn slot_options(settings: &Settings) -> SlotOptions {
+    SlotOptions {
+        min_refresh_interval_ms: settings.min_refresh_interval_ms,
+        cooldown_ms: settings.bad_credentials_cooldown_ms,
+        default_lifetime_ms: settings.default_lifetime_ms,
+        max_retries: settings.max_retries,
+        max_response_bytes: settings.max_response_bytes,
+        user_agent: settings.user_agent.clone(),
+    }
+}
