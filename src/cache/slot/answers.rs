@@ -4,6 +4,7 @@ use super::Need;
 use crate::cache::classify::Failure;
 use crate::clock::{Now, duration};
 use crate::error::{Code, Error};
+use crate::token::Life;
 
 /// The failure again, with the time that is left.
 pub(super) fn replay(failure: &Failure, left_ms: i64, now: Now) -> Error {
@@ -48,4 +49,25 @@ pub(super) fn timed_out(need: Need) -> Error {
     .with_hint(
         "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
     )
+}
+
+/// A token that nobody can use, for one of two reasons.
+pub(super) fn dead_on_arrival(life: Life, now: Now) -> Error {
+    let (what, hint) = if life.lifetime_ms > 0 {
+        let (lives, took) = (life.lifetime_ms / 1000, (life.age_ms(now) + 500) / 1000);
+        (
+            format!(
+                "the access token expired on its way: it lives {lives} s, and the server took {took} s to answer"
+            ),
+            "Raise the token lifetime of the consumer key in SOA Admin, and find out what keeps the P21 server, or the proxy before it, so long.",
+        )
+    } else {
+        (
+            "the server sent a token that had already expired when it arrived".to_owned(),
+            "Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.",
+        )
+    };
+    Error::new(Code::NoAccessToken, what)
+        .with_hint(hint)
+        .with_retryable(true)
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::answers::dead_on_arrival;
 use super::landing::{Job, Landing, unpanicked};
 use super::sharing::Wanted;
 use super::{Fetch, Gate, Slot, held, next_number};
@@ -120,9 +121,7 @@ impl Slot {
     pub(super) fn new_token(&self, reply: Reply, life: Life, now: Now) -> Result<Arc<Token>> {
         self.issued.remember(&reply);
         if life.left_ms(now) <= 0 {
-            return Err(Error::new(Code::NoAccessToken, "the server sent a token that had already expired when it arrived")
-                .with_hint("Compare the clocks of this machine and of the P21 server, and check the token lifetime of the consumer key in SOA Admin.")
-                .with_retryable(true));
+            return Err(dead_on_arrival(life, now));
         }
         let jitter = u16::try_from((self.random)(101)).unwrap_or(0);
         Ok(Arc::new(Token::new(reply, life, next_number(), jitter)))
