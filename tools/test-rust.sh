@@ -28,6 +28,11 @@ if have clippy; then
     "$cargo" clippy --quiet --all-targets "${features[@]}" -- -D warnings
     "$cargo" clippy --quiet --lib -- -D warnings
 fi
+step "lock files (seconds)"
+# A stale one would be written anew by whoever builds next, a release among them.
+for manifest in Cargo.toml fuzz/Cargo.toml; do
+    "$cargo" update --quiet --workspace --locked --manifest-path "$manifest"
+done
 [ -z "$lint_only" ] || exit 0
 
 without=

@@ -240,8 +240,5 @@ tests=(store_file capi capi_default capi_panics cli concurrency emulator http sc
 windows_cargo x86_64 test --quiet --no-fail-fast --features cli --lib --bins "${tests[@]/#/--test=}" -- \
     "${skipped[@]/#/--skip=}"
 
-cat <<'END'
-== Windows: NOT TESTED, for want of the thing itself: real Windows, NTFS and its access lists, the MSVC compiler and linker,
-== the certificate store and proxy settings of a Windows system, services, IIS and scheduled tasks; i686 programs are built
-== and not run. docs/windows.md says more.
-END
+echo "== Windows: NOT TESTED: what is not here (docs/windows.md): real Windows, NTFS and its access lists, MSVC's compiler and" \
+    "linker, a system's certificate store and proxy settings, services, IIS, scheduled tasks; 32-bit programs, built and not run"
