@@ -37,7 +37,8 @@ test-deep: test ## The above, then sanitizers, model checks, fuzzing, soak, pack
 	@tests/tools/deep.sh
 
 lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
-	$(CARGO) rustc --release --lib --crate-type cdylib
+	@echo "== building the release library; up to 4 minutes the first time"
+	@$(CARGO) rustc --quiet --release --lib --crate-type cdylib
 	@# The name that linked programs look for.
 	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.0
 
