@@ -1,4 +1,4 @@
-//! What std and rustix have nothing for: pinning the library in memory, and what Windows has functions of its own for.
+//! What std and rustix have nothing for: pinning the library in memory, threads that forks don't harm, and what Windows has functions of its own for.
 #![allow(
     unsafe_code,
     reason = "this module and fork.rs are where the system is asked directly"
@@ -74,6 +74,83 @@ pub(crate) fn pin_library() {
             }
         }
     }
+}
+
+/// Starts a thread that nobody waits for, with a stack of so many bytes. `name` has at most 15 characters.
+///
+/// std's threads won't do where the program itself is written in Rust: there each of them enters and leaves a list, whose
+/// lock a fork copies as it is. A child that was forked at such a moment could never start a thread of std's again.
+#[cfg(unix)]
+pub(crate) fn start_thread(
+    name: &'static std::ffi::CStr,
+    stack: usize,
+    job: Box<dyn FnOnce() + Send>,
+) -> std::io::Result<()> {
+    use std::mem::MaybeUninit;
+    struct Start {
+        name: &'static std::ffi::CStr,
+        job: Box<dyn FnOnce() + Send>,
+    }
+    extern "C" fn run(start: *mut libc::c_void) -> *mut libc::c_void {
+        // SAFETY: `start` is the box that was given away below, and each thread has one of its own.
+        let Start { name, job } = *unsafe { Box::from_raw(start.cast::<Start>()) };
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        // SAFETY: the thread names itself; the name ends with a zero.
+        unsafe {
+            libc::pthread_setname_np(libc::pthread_self(), name.as_ptr());
+        }
+        #[cfg(target_vendor = "apple")]
+        // SAFETY: the name ends with a zero.
+        unsafe {
+            libc::pthread_setname_np(name.as_ptr());
+        }
+        let _ = name;
+        // Nothing may unwind into C.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
+        std::ptr::null_mut()
+    }
+    let checked = |status| match status {
+        0 => Ok(()),
+        error => Err(std::io::Error::from_raw_os_error(error)),
+    };
+    let mut attributes = MaybeUninit::uninit();
+    // SAFETY: it makes the attributes.
+    checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
+    // A size that the system does not like leaves its own.
+    // SAFETY: the attributes have been made.
+    let detached = unsafe {
+        libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
+        libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED)
+    };
+    let start = Box::into_raw(Box::new(Start { name, job }));
+    let mut thread = MaybeUninit::uninit();
+    let started = checked(detached).and_then(|()| {
+        // SAFETY: attributes and function are valid; the thread takes over `start`.
+        checked(unsafe {
+            libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast())
+        })
+    });
+    // SAFETY: the attributes have been made and are not used again.
+    unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
+    if started.is_err() {
+        // SAFETY: there is no thread that could have taken it.
+        drop(unsafe { Box::from_raw(start) });
+    }
+    started
+}
+
+/// Starts a thread that nobody waits for, with a stack of so many bytes.
+#[cfg(not(unix))]
+pub(crate) fn start_thread(
+    name: &'static std::ffi::CStr,
+    stack: usize,
+    job: Box<dyn FnOnce() + Send>,
+) -> std::io::Result<()> {
+    std::thread::Builder::new()
+        .name(name.to_string_lossy().into_owned())
+        .stack_size(stack)
+        .spawn(job)
+        .map(drop)
 }
 
 /// In a forked child: closes a descriptor whose owner was a thread of the parent and does not exist here.

@@ -107,18 +107,13 @@ const STACK_BYTES: usize = 512 * 1024;
 impl Spawn for ThreadSpawner {
     fn spawn(&self, job: Box<dyn FnOnce() + Send>) -> Result<()> {
         crate::sys::pin_library();
-        std::thread::Builder::new()
-            .name("p21auth-flight".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(job)
-            .map(drop)
-            .map_err(|error| {
-                Error::new(
-                    Code::NoMemory,
-                    format!("no thread for the token request: {error}"),
-                )
-                .with_hint("The process has reached its limit of threads or memory.")
-            })
+        crate::sys::start_thread(c"p21auth-flight", STACK_BYTES, job).map_err(|error| {
+            Error::new(
+                Code::NoMemory,
+                format!("no thread for the token request: {error}"),
+            )
+            .with_hint("The process has reached its limit of threads or memory.")
+        })
     }
 }
 

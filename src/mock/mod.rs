@@ -254,10 +254,7 @@ fn accept(
                 server::serve(socket, tls, &shared);
             }
         };
-        let thread = thread::Builder::new()
-            .name("p21-emulator".into())
-            .stack_size(STACK);
-        if thread.spawn(job).is_err() {
+        if crate::sys::start_thread(c"p21-emulator", STACK, Box::new(job)).is_err() {
             drop(Listed {
                 id,
                 connections: &connections,

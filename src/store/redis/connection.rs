@@ -232,13 +232,11 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
     }
     crate::sys::pin_library();
     let (answer, answered) = mpsc::channel();
-    std::thread::Builder::new()
-        .name("p21auth-resolve".to_owned())
-        .stack_size(256 * 1024)
-        .spawn(move || {
-            let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-            let _ = answer.send(found);
-        })?;
+    let look_up = Box::new(move || {
+        let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
+        let _ = answer.send(found);
+    });
+    crate::sys::start_thread(c"p21auth-resolve", 256 * 1024, look_up)?;
     answered
         .recv_timeout(deadline.saturating_duration_since(Instant::now()))
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))

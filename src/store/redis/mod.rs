@@ -412,10 +412,7 @@ impl Lease for RedisLease {
             }
         };
         // Without a thread the lease lasts 6 s, which is enough for most requests; the fence guards the rest.
-        let started = std::thread::Builder::new()
-            .name("p21auth-lease".to_owned())
-            .stack_size(256 * 1024)
-            .spawn(renew);
+        let started = crate::sys::start_thread(c"p21auth-lease", 256 * 1024, Box::new(renew));
         self.renewing = started.is_ok().then_some(stop);
     }
 
