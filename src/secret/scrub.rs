@@ -57,6 +57,19 @@ impl Scrubber {
         for reading in [all.first(), all.last()].into_iter().flatten() {
             self.look_for(&reading.folded, false);
         }
+        // Where a writer doubled its backslashes, each undoing turns up something else of it: `\\X%00` ends as a NUL.
+        if plain.contains('\\') {
+            let mut doubled = Zeroizing::new(String::with_capacity(plain.len() * 2));
+            for c in plain.chars() {
+                if c == '\\' {
+                    doubled.push(c);
+                }
+                doubled.push(c);
+            }
+            for reading in readings(&doubled) {
+                self.look_for(&reading.folded, false);
+            }
+        }
         for form in encoded(plain) {
             self.look_for(&Reading::of(&form).folded, true);
         }

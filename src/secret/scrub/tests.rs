@@ -224,3 +224,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_secret_whose_own_escapes_change_as_they_are_undone_is_found() {
+    let scrubber = Scrubber::new([&Secret::new("ß\\X%0000Q")]);
+    for text in ["ß\\X%0000Q", "ß\\\\X%0000Q", "{\"x\":\"ß\\\\X%0000Q\"}"] {
+        let shown = scrubber.scrub(text);
+        assert!(
+            shown.contains("[redacted]") && !shown.contains("00Q"),
+            "{shown}"
+        );
+    }
+}
