@@ -10,14 +10,14 @@ use std::time::Duration;
 use url::Url;
 
 use super::probe::Answer;
-use super::proxy::{Way, host_and_port, place};
+use super::proxy::{ProxyRoute, host_and_port, place};
 use super::tls_failure;
 use crate::error::{Code, Error};
 
 /// What was being done when it failed.
-pub(super) struct Journey<'a> {
+pub(super) struct RequestContext<'a> {
     pub(super) url: &'a Url,
-    pub(super) way: Option<&'a Way>,
+    pub(super) route: Option<&'a ProxyRoute>,
     pub(super) connect_timeout: Duration,
     pub(super) limit: Duration,
 }
@@ -32,14 +32,14 @@ pub(super) enum Failure {
     TunnelRefused,
 }
 
-impl Journey<'_> {
+impl RequestContext<'_> {
     /// Sorts a failure of the HTTP stack.
     pub(super) fn failure(&self, error: &(dyn StdError + 'static)) -> Failure {
         let chain = Chain::of(error);
         let tunnel = chain.tunnel();
         // What happens before a tunnel stands, or with http at all, happens between us and the proxy.
         let near = self
-            .way
+            .route
             .filter(|_| tunnel.is_some() || self.url.scheme() == "http");
         if let Some(tls) = chain.find::<rustls::Error>() {
             return Failure::Known(tls_failure::explain(tls, &self.place(near)));
@@ -106,18 +106,18 @@ impl Journey<'_> {
     }
 
     /// The proxy refused; `answer` is what it says when asked again.
-    pub(super) fn proxy_refusal(&self, way: &Way, answer: &Answer) -> Error {
+    pub(super) fn proxy_refusal(&self, route: &ProxyRoute, answer: &Answer) -> Error {
         let target = place(self.url);
-        let proxy = in_words(way);
-        let known_user = way.basic.is_some();
+        let proxy = in_words(route);
+        let known_user = route.basic.is_some();
         let error = |text: String| Error::new(Code::Proxy, text).with_http_status(answer.status);
         match answer.status {
             407 if answer.schemes.is_empty() || answer.offers("basic") => {
                 if known_user {
                     error(format!("{proxy} refuses the user and password given for it (HTTP 407)"))
-                        .with_hint(format!("Check them in {}; special characters must be percent-encoded.", way.source))
+                        .with_hint(format!("Check them in {}; special characters must be percent-encoded.", route.source))
                 } else {
-                    let (url, scheme) = (place(&way.url), way.url.scheme());
+                    let (url, scheme) = (place(&route.url), route.url.scheme());
                     error(format!("{proxy} asks for a user and password (HTTP 407)"))
                         .with_hint(format!("Set proxy={scheme}://user:password@{url} (special characters percent-encoded)."))
                 }
@@ -156,14 +156,14 @@ impl Journey<'_> {
     /// A name cannot be resolved: the proxy's where there is one, else the server's.
     pub(super) fn dns(&self) -> Error {
         // With a proxy it is the proxy's name that this machine looks up.
-        if let Some(way) = self.way {
+        if let Some(route) = self.route {
             return Error::new(
                 Code::Dns,
-                format!("the host name of {} cannot be resolved", in_words(way)),
+                format!("the host name of {} cannot be resolved", in_words(route)),
             )
             .with_hint(format!(
                 "Check the proxy in {}, or set proxy=direct.",
-                way.source
+                route.source
             ));
         }
         let (host, port) = host_and_port(self.url);
@@ -175,15 +175,15 @@ impl Journey<'_> {
     }
 
     /// Connecting failed with `cause`, or took too long.
-    pub(super) fn no_connection(&self, near: Option<&Way>, cause: Option<&str>) -> Error {
+    pub(super) fn no_connection(&self, near: Option<&ProxyRoute>, cause: Option<&str>) -> Error {
         let what = cause.map_or_else(
             || format!("no answer within {} ms", self.connect_timeout.as_millis()),
             ToOwned::to_owned,
         );
         let message = format!("no connection to {}: {what}", self.place(near));
-        if let Some(way) = near {
+        if let Some(route) = near {
             return Error::new(Code::Proxy, message)
-                .with_hint(format!("Check the proxy in {}, or set proxy=direct (or no_proxy={}) if the server is reached without one.", way.source, host_and_port(self.url).0))
+                .with_hint(format!("Check the proxy in {}, or set proxy=direct (or no_proxy={}) if the server is reached without one.", route.source, host_and_port(self.url).0))
                 .with_retryable(true);
         }
         Error::new(Code::Connect, message).with_hint(match cause {
@@ -239,22 +239,22 @@ impl Journey<'_> {
     }
 
     /// Where it failed, in words; `near`: on the way to this proxy.
-    pub(super) fn place(&self, near: Option<&Way>) -> String {
+    pub(super) fn place(&self, near: Option<&ProxyRoute>) -> String {
         match near {
-            Some(way) => in_words(way),
+            Some(route) => in_words(route),
             None => format!("{}{}", place(self.url), self.through()),
         }
     }
 
     fn through(&self) -> String {
-        self.way
-            .map(|way| format!(" through {}", in_words(way)))
+        self.route
+            .map(|route| format!(" through {}", in_words(route)))
             .unwrap_or_default()
     }
 }
 
-fn in_words(way: &Way) -> String {
-    format!("the proxy {} ({})", way.shown(), way.source)
+fn in_words(route: &ProxyRoute) -> String {
+    format!("the proxy {} ({})", route.shown(), route.source)
 }
 
 fn scheme_names(schemes: &[String]) -> String {

@@ -7,10 +7,10 @@ mod failure;
 mod pool;
 mod probe;
 mod proxy;
+#[cfg(feature = "cli")]
+pub(crate) mod stages;
 mod tls_failure;
 mod trust;
-#[cfg(feature = "cli")]
-pub(crate) mod walk;
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -28,9 +28,9 @@ use crate::options::TransportSettings;
 use crate::secret::Secret;
 use crate::wire::{Method, Request, Response};
 
-use failure::{Failure, Journey};
+use failure::{Failure, RequestContext};
 use probe::Answer;
-use proxy::{Plan, Way};
+use proxy::{ProxyRoute, ProxyRules};
 
 #[cfg(feature = "cli")]
 pub(crate) use certificate::Certificate;
@@ -73,7 +73,7 @@ pub trait Transport: Send + Sync {
 /// a thread that is not inside an asynchronous runtime.
 pub struct HttpTransport {
     settings: TransportSettings,
-    plan: Arc<Plan>,
+    rules: Arc<ProxyRules>,
     clients: Mutex<Clients>,
 }
 
@@ -97,7 +97,7 @@ impl HttpTransport {
         }
         Ok(HttpTransport {
             settings: settings.clone(),
-            plan: Arc::new(Plan::new(settings)),
+            rules: Arc::new(ProxyRules::new(settings)),
             clients: Mutex::new(Clients {
                 epoch: fork::epoch(),
                 by_port: Vec::new(),
@@ -108,7 +108,7 @@ impl HttpTransport {
     /// Which proxy a request to `url` goes through, and who decided it.
     #[must_use]
     pub fn proxy_origin(&self, url: &url::Url) -> ProxyOrigin {
-        self.plan.origin(url)
+        self.rules.origin(url)
     }
 
     fn lock(&self) -> MutexGuard<'_, Clients> {
@@ -154,9 +154,9 @@ impl HttpTransport {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_MAX_IDLE)
             .no_proxy();
-        let plan = Arc::clone(&self.plan);
+        let rules = Arc::clone(&self.rules);
         builder = builder.proxy(reqwest::Proxy::custom(move |url| {
-            plan.way(url).map(|way| way.url)
+            rules.route(url).map(|route| route.url)
         }));
         for resolve in &self.settings.resolve {
             let addresses = overrides(&self.settings, &resolve.host, port);
@@ -183,26 +183,26 @@ impl HttpTransport {
     fn explain(
         &self,
         error: &(dyn std::error::Error + 'static),
-        journey: &Journey<'_>,
+        context: &RequestContext<'_>,
         remaining: Duration,
     ) -> Error {
-        let (with_user, assumed) = match journey.failure(error) {
+        let (with_user, assumed) = match context.failure(error) {
             Failure::Known(error) => return error,
             // Without the user: the schemes are listed all the same, and a wrong password is not counted twice.
             Failure::TunnelUser => (false, 407),
             Failure::TunnelRefused => (true, 0),
         };
-        let Some(way) = journey.way else {
+        let Some(route) = context.route else {
             return Error::new(Code::Proxy, "a proxy refused the connection");
         };
-        let (host, port) = way.address();
-        let tls = (way.url.scheme() == "https")
+        let (host, port) = route.address();
+        let tls = (route.url.scheme() == "https")
             .then(|| trust::client_config(&self.settings.tls).ok().map(Arc::new))
             .flatten();
         let answer = probe::ask(
-            way,
+            route,
             overrides(&self.settings, &host, port),
-            proxy::place(journey.url),
+            proxy::place(context.url),
             with_user,
             tls,
             remaining,
@@ -215,7 +215,7 @@ impl HttpTransport {
                 schemes: Vec::new(),
             },
         };
-        journey.proxy_refusal(way, &answer)
+        context.proxy_refusal(route, &answer)
     }
 }
 
@@ -223,59 +223,59 @@ impl Transport for HttpTransport {
     fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response> {
         let started = Instant::now();
         let remaining = || limit.saturating_sub(started.elapsed());
-        let way = self.plan.way(&request.url);
-        if let Some(way) = &way {
-            proxy::check_usable(way)?;
+        let route = self.rules.route(&request.url);
+        if let Some(route) = &route {
+            proxy::check_usable(route)?;
         }
-        let journey = Journey {
+        let context = RequestContext {
             url: &request.url,
-            way: way.as_ref(),
+            route: route.as_ref(),
             connect_timeout: self.connect_timeout(),
             limit,
         };
-        let target = way
+        let target = route
             .as_ref()
-            .map_or_else(|| proxy::host_and_port(&request.url), Way::address);
+            .map_or_else(|| proxy::host_and_port(&request.url), ProxyRoute::address);
         let client = self.client(target.1)?;
         if remaining().is_zero() {
-            return Err(journey.timeout());
+            return Err(context.timeout());
         }
         let mut reply = outgoing(&client, request)?
             .timeout(remaining())
             .send()
-            .map_err(|error| self.explain(&error, &journey, remaining()))?;
+            .map_err(|error| self.explain(&error, &context, remaining()))?;
         let status = reply.status().as_u16();
         let headers = text_headers(reply.headers());
         // Plain http goes to the proxy itself, so this status is its own.
-        if let (407, Some(way), "http") = (status, &way, request.url.scheme()) {
+        if let (407, Some(route), "http") = (status, &route, request.url.scheme()) {
             let schemes = headers
                 .iter()
                 .filter(|(name, _)| name == "proxy-authenticate")
                 .flat_map(|(_, value)| probe::schemes(value))
                 .collect();
-            return Err(journey.proxy_refusal(way, &Answer { status, schemes }));
+            return Err(context.proxy_refusal(route, &Answer { status, schemes }));
         }
         if reply
             .content_length()
             .is_some_and(|length| length > max_body as u64)
         {
-            return Err(journey.too_large(max_body));
+            return Err(context.too_large(max_body));
         }
         let mut body = Zeroizing::new(Vec::new());
         let mut piece = Zeroizing::new([0; PIECE]);
         loop {
             let got = reply
                 .read(&mut piece[..])
-                .map_err(|error| self.explain(&error, &journey, remaining()))?;
+                .map_err(|error| self.explain(&error, &context, remaining()))?;
             if got == 0 {
                 break;
             }
             if body.len() + got > max_body {
-                return Err(journey.too_large(max_body));
+                return Err(context.too_large(max_body));
             }
             append(&mut body, &piece[..got]);
             if remaining().is_zero() {
-                return Err(journey.timeout());
+                return Err(context.timeout());
             }
         }
         Ok(Response {
@@ -286,7 +286,7 @@ impl Transport for HttpTransport {
     }
 
     fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
-        self.plan.way(url)?.login()
+        self.rules.route(url)?.login()
     }
 }
 

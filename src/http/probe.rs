@@ -13,7 +13,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use zeroize::Zeroizing;
 
-use super::proxy::Way;
+use super::proxy::ProxyRoute;
 
 /// The question is not worth more time than this.
 const MAX_WAIT: Duration = Duration::from_secs(5);
@@ -35,22 +35,22 @@ impl Answer {
     }
 }
 
-/// Asks `way` for a tunnel to `target` (`host:port`), with its user and password only if `with_user`.
+/// Asks `route` for a tunnel to `target` (`host:port`), with its user and password only if `with_user`.
 pub(super) fn ask(
-    way: &Way,
+    route: &ProxyRoute,
     addresses: Vec<SocketAddr>,
     target: String,
     with_user: bool,
     tls: Option<Arc<ClientConfig>>,
     limit: Duration,
 ) -> Option<Answer> {
-    let (way, limit) = (way.clone(), limit.min(MAX_WAIT));
+    let (route, limit) = (route.clone(), limit.min(MAX_WAIT));
     let (sender, receiver) = mpsc::channel();
     // On a thread of its own, because a name look-up knows no deadline.
     std::thread::Builder::new()
         .name("p21auth-proxy".to_owned())
         .spawn(move || {
-            let answer = converse(&way, &addresses, &target, with_user, tls, limit);
+            let answer = converse(&route, &addresses, &target, with_user, tls, limit);
             let _ = sender.send(answer.ok());
         })
         .ok()?;
@@ -58,14 +58,14 @@ pub(super) fn ask(
 }
 
 fn converse(
-    way: &Way,
+    route: &ProxyRoute,
     addresses: &[SocketAddr],
     target: &str,
     with_user: bool,
     tls: Option<Arc<ClientConfig>>,
     limit: Duration,
 ) -> io::Result<Answer> {
-    let (host, port) = way.address();
+    let (host, port) = route.address();
     let address = match addresses.first() {
         Some(address) => *address,
         None => (host.as_str(), port)
@@ -77,8 +77,8 @@ fn converse(
     stream.set_read_timeout(Some(limit))?;
     stream.set_write_timeout(Some(limit))?;
     match tls {
-        None => tunnel(stream, way, target, with_user),
-        Some(config) => tunnel(secured(stream, config, host)?, way, target, with_user),
+        None => tunnel(stream, route, target, with_user),
+        Some(config) => tunnel(secured(stream, config, host)?, route, target, with_user),
     }
 }
 
@@ -96,11 +96,11 @@ pub(super) fn secured<S: Read + Write>(
 /// Asks the proxy at the other end of `stream` for a tunnel to `target`.
 pub(super) fn tunnel(
     mut stream: impl Read + Write,
-    way: &Way,
+    route: &ProxyRoute,
     target: &str,
     with_user: bool,
 ) -> io::Result<Answer> {
-    let user = way
+    let user = route
         .basic
         .as_ref()
         .filter(|_| with_user)

@@ -37,12 +37,12 @@ impl fmt::Display for ProxyOrigin {
 /// Says which proxy a request to `url` goes through and who decided it, by the environment as it is now.
 #[must_use]
 pub fn proxy_origin(settings: &TransportSettings, url: &Url) -> ProxyOrigin {
-    Plan::new(settings).origin(url)
+    ProxyRules::new(settings).origin(url)
 }
 
 /// A proxy that a request goes through.
 #[derive(Clone)]
-pub(super) struct Way {
+pub(super) struct ProxyRoute {
     /// With user and password; not for showing.
     pub(super) url: Url,
     /// The same as the value of `Proxy-Authorization`.
@@ -50,7 +50,7 @@ pub(super) struct Way {
     pub(super) source: &'static str,
 }
 
-impl Way {
+impl ProxyRoute {
     /// Host without brackets, and port.
     pub(super) fn address(&self) -> (String, u16) {
         host_and_port(&self.url)
@@ -68,7 +68,7 @@ impl Way {
 }
 
 /// The proxy rules of one transport, read once so that messages and connections agree.
-pub(super) struct Plan {
+pub(super) struct ProxyRules {
     proxies: Option<Matcher>,
     /// Meets every host that `no_proxy` does not name.
     outside: Matcher,
@@ -76,8 +76,8 @@ pub(super) struct Plan {
     sources: [&'static str; 2],
 }
 
-impl Plan {
-    pub(super) fn new(settings: &TransportSettings) -> Plan {
+impl ProxyRules {
+    pub(super) fn new(settings: &TransportSettings) -> ProxyRules {
         let (proxies, sources) = match &settings.proxy {
             ProxyChoice::Direct => (None, ["option proxy"; 2]),
             ProxyChoice::Url(url) => (
@@ -89,7 +89,7 @@ impl Plan {
                 [environment_source("http"), environment_source("https")],
             ),
         };
-        Plan {
+        ProxyRules {
             proxies,
             outside: Matcher::builder()
                 .all("http://any.invalid".to_owned())
@@ -100,12 +100,12 @@ impl Plan {
     }
 
     /// The proxy for `url`, of whatever scheme; `None` when the server is reached directly.
-    pub(super) fn way(&self, url: &Url) -> Option<Way> {
+    pub(super) fn route(&self, url: &Url) -> Option<ProxyRoute> {
         let proxies = self.proxies.as_ref()?;
         let uri = target(url)?;
         self.outside.intercept(&uri)?;
         let intercept = proxies.intercept(&uri)?;
-        Some(Way {
+        Some(ProxyRoute {
             url: with_userinfo(&intercept)?,
             basic: intercept.basic_auth().cloned(),
             source: self.sources[usize::from(url.scheme() == "https")],
@@ -114,10 +114,10 @@ impl Plan {
 
     /// See [`proxy_origin`].
     pub(super) fn origin(&self, url: &Url) -> ProxyOrigin {
-        if let Some(way) = self.way(url) {
+        if let Some(route) = self.route(url) {
             return ProxyOrigin {
-                source: way.source,
-                proxy: Some(way.shown()),
+                source: route.source,
+                proxy: Some(route.shown()),
             };
         }
         let exempt = target(url).is_some_and(|uri| self.outside.intercept(&uri).is_none());
@@ -137,16 +137,16 @@ impl Plan {
 /// # Errors
 ///
 /// `Proxy` for a SOCKS proxy.
-pub(super) fn check_usable(way: &Way) -> Result<()> {
-    if matches!(way.url.scheme(), "http" | "https") {
+pub(super) fn check_usable(route: &ProxyRoute) -> Result<()> {
+    if matches!(route.url.scheme(), "http" | "https") {
         return Ok(());
     }
     Err(Error::new(
         Code::Proxy,
         format!(
             "the proxy {} ({}) is a SOCKS proxy, which is not supported",
-            way.shown(),
-            way.source
+            route.shown(),
+            route.source
         ),
     )
     .with_hint("Name an http proxy in the option proxy, or set proxy=direct."))
@@ -243,20 +243,20 @@ mod tests {
     #[test]
     fn the_option_decides_and_hides_its_password() {
         let choice = ProxyChoice::Url(Secret::new("http://us%40er:p%3Aw%2F1@proxy.example:3128/"));
-        let plan = Plan::new(&settings(
+        let rules = ProxyRules::new(&settings(
             choice,
             &["direct.example", "10.0.0.0/8", ".corp.example"],
         ));
-        let way = plan
-            .way(&url("https://p21.example/x?password=hunter22"))
+        let route = rules
+            .route(&url("https://p21.example/x?password=hunter22"))
             .expect("proxy");
-        assert_eq!(way.address(), ("proxy.example".to_owned(), 3128));
-        assert!(way.basic.is_some());
+        assert_eq!(route.address(), ("proxy.example".to_owned(), 3128));
+        assert!(route.basic.is_some());
         assert_eq!(
-            way.url.as_str(),
+            route.url.as_str(),
             "http://us%40er:p%3Aw%2F1@proxy.example:3128/"
         );
-        let origin = plan.origin(&url("https://p21.example/"));
+        let origin = rules.origin(&url("https://p21.example/"));
         assert_eq!(
             origin.to_string(),
             "http://proxy.example:3128 (option proxy)"
@@ -266,9 +266,9 @@ mod tests {
             "https://10.1.2.3:3443/",
             "http://a.corp.example/",
         ] {
-            assert!(plan.way(&url(exempt)).is_none(), "{exempt}");
+            assert!(rules.route(&url(exempt)).is_none(), "{exempt}");
             assert_eq!(
-                plan.origin(&url(exempt)).to_string(),
+                rules.origin(&url(exempt)).to_string(),
                 "direct (option no_proxy)"
             );
         }
@@ -291,15 +291,15 @@ mod tests {
 
     #[test]
     fn default_ports_are_shown_and_socks_is_refused() {
-        let way = |text: &str| Way {
+        let route = |text: &str| ProxyRoute {
             url: url(text),
             basic: None,
             source: "option proxy",
         };
-        assert_eq!(way("http://[::1]/").shown(), "http://[::1]:80");
-        assert_eq!(way("https://[::1]/").address(), ("::1".to_owned(), 443));
-        assert!(check_usable(&way("https://p/")).is_ok());
-        let error = check_usable(&way("socks5://u:hunter22@p:1080")).expect_err("SOCKS");
+        assert_eq!(route("http://[::1]/").shown(), "http://[::1]:80");
+        assert_eq!(route("https://[::1]/").address(), ("::1".to_owned(), 443));
+        assert!(check_usable(&route("https://p/")).is_ok());
+        let error = check_usable(&route("socks5://u:hunter22@p:1080")).expect_err("SOCKS");
         assert_eq!(error.code(), Code::Proxy);
         assert!(
             error.message().contains("socks5://p:1080") && !error.to_string().contains("hunter"),

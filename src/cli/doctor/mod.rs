@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use crate::client::{Client, Runtime};
 use crate::clock::{Clock as _, SystemClock};
-use crate::http::walk::Walk;
+use crate::http::stages::Stages;
 use crate::http::{Transport, transport_for};
 use crate::options::{Config, Settings, StoreChoice, TransportSettings};
 use crate::token::Token;
@@ -138,9 +138,9 @@ impl Run<'_> {
     /// Proxy, look-up, connection, TLS. Answers whether the server can be reached.
     fn network(&mut self, settings: &Settings) -> io::Result<bool> {
         let (transport, base) = (&settings.transport, &settings.base_url);
-        let walk = Walk::new(transport, base.url());
+        let stages = Stages::new(transport, base.url());
         let (by_proxy, tls) = (
-            walk.origin().proxy.is_some(),
+            stages.origin().proxy.is_some(),
             base.url().scheme() == "https",
         );
         let rest: &[&'static str] = if by_proxy && tls {
@@ -148,19 +148,19 @@ impl Run<'_> {
         } else {
             &["dns", "tcp", "tls", "server"]
         };
-        if !self.end(network::proxy(&walk.origin(), &walk.check_proxy()))? {
+        if !self.end(network::proxy(&stages.origin(), &stages.check_proxy()))? {
             self.skip(rest, "because proxy failed")?;
             return Ok(false);
         }
         self.begin("dns")?;
-        let found = walk.look_up();
-        self.end(network::dns(&walk.target().0, &found))?;
+        let found = stages.look_up();
+        self.end(network::dns(&stages.target().0, &found))?;
         let Ok(addresses) = found else {
             self.skip(&rest[1..], "because dns failed")?;
             return Ok(false);
         };
         self.begin("tcp")?;
-        let connected = walk.connect(addresses.all());
+        let connected = stages.connect(addresses.all());
         self.end(network::tcp(addresses.all(), by_proxy, &connected))?;
         let Ok(connected) = connected else {
             self.skip(&rest[2..], "because tcp failed")?;
@@ -172,7 +172,7 @@ impl Run<'_> {
         if by_proxy {
             self.begin("tunnel")?;
         }
-        let stream = match walk.tunnel(connected.stream) {
+        let stream = match stages.tunnel(connected.stream) {
             Ok(stream) => stream,
             Err(error) => {
                 self.end(Step::failed("tunnel", &error))?;
@@ -184,7 +184,7 @@ impl Run<'_> {
             self.end(Step::ok("tunnel", "the proxy opens one to the server"))?;
         }
         self.begin("tls")?;
-        let seen = walk.handshake(stream);
+        let seen = stages.handshake(stream);
         let prefix = self.args.connection.prefix();
         let now = SystemClock.now().unix();
         let trusted = self.end(tls::judge(&seen, &transport.tls, prefix, now))?;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::error::{Error, Result};
 use crate::http::ProxyOrigin;
-use crate::http::walk::{Addresses, Connected};
+use crate::http::stages::{Addresses, Connected};
 
 use super::report::Step;
 

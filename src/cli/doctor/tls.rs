@@ -1,7 +1,7 @@
 //! TLS: the certificates that the server shows, what it agreed to, and what an old IIS lacks.
 
 use crate::http::Certificate;
-use crate::http::walk::Handshake;
+use crate::http::stages::Handshake;
 use crate::options::{BaseUrl, TlsTrust};
 use crate::secret::hex;
 

@@ -1,7 +1,7 @@
-//! The way to a server on foot, stage by stage, for a diagnosis: look-up, connection, tunnel, TLS.
+//! The stages of a connection one by one, for a diagnosis: look-up, connection, tunnel, TLS.
 //!
-//! A request takes the same way in one stride, and when it fails only the last thing that went wrong is known. Here each
-//! stage says what it met, also where all is well. Rules, trust and the words of errors are those of the transport.
+//! When a request fails, only the last thing that went wrong is known. Here each stage reports what it saw, also where all
+//! is well. Rules, trust and the words of errors are those of the transport.
 
 mod old_tls;
 
@@ -17,8 +17,8 @@ use rustls::{ClientConnection, DigitallySignedStruct, SignatureScheme};
 use url::Url;
 
 use super::certificate::Certificate;
-use super::failure::Journey;
-use super::proxy::{self, Plan, ProxyOrigin, Way};
+use super::failure::RequestContext;
+use super::proxy::{self, ProxyOrigin, ProxyRoute, ProxyRules};
 use super::trust::{self, Verifier};
 use super::{overrides, probe, tls_failure};
 use crate::error::{Code, Error, Result};
@@ -28,12 +28,12 @@ use crate::options::TransportSettings;
 pub(crate) trait Stream: Read + Write + Send {}
 impl<S: Read + Write + Send> Stream for S {}
 
-/// The way to one URL.
-pub(crate) struct Walk<'a> {
+/// The stages of a connection to one URL.
+pub(crate) struct Stages<'a> {
     settings: &'a TransportSettings,
     url: &'a Url,
-    plan: Plan,
-    way: Option<Way>,
+    rules: ProxyRules,
+    route: Option<ProxyRoute>,
 }
 
 /// Where the addresses of a host come from.
@@ -80,50 +80,50 @@ pub(crate) struct Handshake {
     pub(crate) old: Option<(String, String)>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> Stages<'a> {
     /// Reads the proxy rules; sends nothing.
-    pub(crate) fn new(settings: &'a TransportSettings, url: &'a Url) -> Walk<'a> {
-        let plan = Plan::new(settings);
-        let way = plan.way(url);
-        Walk {
+    pub(crate) fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
+        let rules = ProxyRules::new(settings);
+        let route = rules.route(url);
+        Stages {
             settings,
             url,
-            plan,
-            way,
+            rules,
+            route,
         }
     }
 
     /// Which proxy, and who said so.
     pub(crate) fn origin(&self) -> ProxyOrigin {
-        self.plan.origin(self.url)
+        self.rules.origin(self.url)
     }
 
     /// Refuses a proxy of a kind that is not supported.
     pub(crate) fn check_proxy(&self) -> Result<()> {
-        self.way.as_ref().map_or(Ok(()), proxy::check_usable)
+        self.route.as_ref().map_or(Ok(()), proxy::check_usable)
     }
 
     /// Host and port that this machine connects to: the proxy's where there is one.
     pub(crate) fn target(&self) -> (String, u16) {
-        self.way
+        self.route
             .as_ref()
-            .map_or_else(|| proxy::host_and_port(self.url), Way::address)
+            .map_or_else(|| proxy::host_and_port(self.url), ProxyRoute::address)
     }
 
     fn limit(&self) -> Duration {
         Duration::from_millis(self.settings.connect_timeout_ms)
     }
 
-    fn journey(&self) -> Journey<'_> {
-        Journey {
+    fn context(&self) -> RequestContext<'_> {
+        RequestContext {
             url: self.url,
-            way: self.way.as_ref(),
+            route: self.route.as_ref(),
             connect_timeout: self.limit(),
             limit: self.limit(),
         }
     }
 
-    /// The addresses of [`Walk::target`].
+    /// The addresses of [`Stages::target`].
     pub(crate) fn look_up(&self) -> Result<Addresses> {
         let (host, port) = self.target();
         if let Ok(address) = host.parse::<IpAddr>() {
@@ -146,11 +146,11 @@ impl<'a> Walk<'a> {
             .map_err(|error| Error::new(Code::NoMemory, format!("no thread: {error}")))?;
         match receiver.recv_timeout(self.limit()) {
             Ok(Ok(found)) if !found.is_empty() => Ok(Addresses::Resolved(found)),
-            Ok(Ok(_)) => Err(self.journey().dns()),
-            Ok(Err(error)) => Err(self.journey().dns().with_note(&error.to_string())),
+            Ok(Ok(_)) => Err(self.context().dns()),
+            Ok(Err(error)) => Err(self.context().dns().with_note(&error.to_string())),
             Err(_) => {
                 let note = format!("no answer within {} ms", self.limit().as_millis());
-                Err(self.journey().dns().with_note(&note))
+                Err(self.context().dns().with_note(&note))
             }
         }
     }
@@ -166,7 +166,7 @@ impl<'a> Walk<'a> {
                     let bounded = stream
                         .set_read_timeout(Some(self.limit()))
                         .and_then(|()| stream.set_write_timeout(Some(self.limit())));
-                    bounded.map_err(|error| self.lost(self.way.as_ref(), &error))?;
+                    bounded.map_err(|error| self.lost(self.route.as_ref(), &error))?;
                     return Ok(Connected {
                         stream,
                         address: *address,
@@ -182,42 +182,42 @@ impl<'a> Walk<'a> {
             }
         }
         Err(self
-            .journey()
-            .no_connection(self.way.as_ref(), last.as_deref()))
+            .context()
+            .no_connection(self.route.as_ref(), last.as_deref()))
     }
 
-    /// A tunnel through the proxy, where the way leads through one; else the connection itself.
+    /// A tunnel through the proxy, where the route leads through one; else the connection itself.
     pub(crate) fn tunnel(&self, stream: TcpStream) -> Result<Box<dyn Stream>> {
         let stream = Until {
             stream,
             end: Instant::now() + self.limit(),
         };
-        let Some(way) = &self.way else {
+        let Some(route) = &self.route else {
             return Ok(Box::new(stream));
         };
-        let journey = self.journey();
-        let mut stream: Box<dyn Stream> = if way.url.scheme() == "https" {
+        let context = self.context();
+        let mut stream: Box<dyn Stream> = if route.url.scheme() == "https" {
             let config = Arc::new(trust::client_config(&self.settings.tls)?);
-            let secured = probe::secured(stream, config, way.address().0);
-            Box::new(secured.map_err(|error| self.lost(Some(way), &error))?)
+            let secured = probe::secured(stream, config, route.address().0);
+            Box::new(secured.map_err(|error| self.lost(Some(route), &error))?)
         } else {
             Box::new(stream)
         };
         let answer =
-            probe::tunnel(&mut stream, way, &proxy::place(self.url), true).map_err(|error| {
+            probe::tunnel(&mut stream, route, &proxy::place(self.url), true).map_err(|error| {
                 match inner::<rustls::Error>(&error) {
-                    Some(tls) => tls_failure::explain(tls, &journey.place(Some(way))),
-                    None => self.lost(Some(way), &error),
+                    Some(tls) => tls_failure::explain(tls, &context.place(Some(route))),
+                    None => self.lost(Some(route), &error),
                 }
             })?;
         if (200..300).contains(&answer.status) {
             Ok(stream)
         } else {
-            Err(journey.proxy_refusal(way, &answer))
+            Err(context.proxy_refusal(route, &answer))
         }
     }
 
-    /// The TLS handshake with the server, over a connection from [`Walk::tunnel`]. The signature over it is verified
+    /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
     /// whatever is trusted, and nothing is sent after it.
     pub(crate) fn handshake(&self, mut stream: Box<dyn Stream>) -> Handshake {
         let chain = Arc::new(Mutex::new(Vec::new()));
@@ -252,7 +252,7 @@ impl<'a> Walk<'a> {
                 chain: Arc::clone(chain),
             })
         })?;
-        let journey = self.journey();
+        let context = self.context();
         let (host, _) = proxy::host_and_port(self.url);
         let internal = |what: &dyn std::fmt::Display| {
             Error::new(Code::Tls, format!("the TLS handshake cannot begin: {what}"))
@@ -264,9 +264,9 @@ impl<'a> Walk<'a> {
         while session.is_handshaking() {
             session.complete_io(&mut stream).map_err(|error| {
                 match inner::<rustls::Error>(&error) {
-                    Some(tls) => tls_failure::explain(tls, &journey.place(None)),
+                    Some(tls) => tls_failure::explain(tls, &context.place(None)),
                     None if timed_out(&error) => self.lost(None, &error),
-                    None => journey.handshake_cut(&error.to_string()),
+                    None => context.handshake_cut(&error.to_string()),
                 }
             })?;
         }
@@ -279,7 +279,7 @@ impl<'a> Walk<'a> {
         Ok((version.unwrap_or_default(), suite.unwrap_or_default()))
     }
 
-    /// Asks once more, the old way. It is a diagnosis: whatever goes wrong with it merely leaves the error less specific.
+    /// Asks once more with the hello of an old client. It is a diagnosis: whatever goes wrong with it merely leaves the error less specific.
     fn old_tls(&self) -> Option<(String, String)> {
         let addresses = self.look_up().ok()?;
         let stream = self.connect(addresses.all()).ok()?.stream;
@@ -288,9 +288,9 @@ impl<'a> Walk<'a> {
     }
 
     /// The connection broke or fell silent, on the way to the proxy `near` or to the server.
-    fn lost(&self, near: Option<&Way>, error: &io::Error) -> Error {
+    fn lost(&self, near: Option<&ProxyRoute>, error: &io::Error) -> Error {
         let cause = (!timed_out(error)).then(|| error.to_string());
-        self.journey().no_connection(near, cause.as_deref())
+        self.context().no_connection(near, cause.as_deref())
     }
 }
 
