@@ -4,8 +4,9 @@
 //! machine sleeps. Whichever says *expired* first wins, so neither a suspended laptop nor a wall clock that was set back
 //! revives a dead token.
 
-use std::sync::Mutex;
 use std::time::Duration;
+
+use crate::fork::Guarded;
 
 /// A moment on both clocks, in milliseconds. All arithmetic saturates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
@@ -74,37 +75,29 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is told otherwise. Waiting on it moves it.
 #[derive(Debug)]
-pub struct ManualClock(Mutex<Now>);
+pub struct ManualClock(Guarded<Now>);
 
 impl ManualClock {
     /// A clock that shows `now`.
     #[must_use]
     pub fn new(now: Now) -> ManualClock {
-        ManualClock(Mutex::new(now))
+        ManualClock(Guarded::new(now))
     }
 
     /// Moves both clocks by `ms`, which may be negative.
     pub fn advance(&self, ms: i64) {
-        let mut now = self.lock();
-        *now = now.plus(ms);
+        self.0.with(|now| *now = now.plus(ms));
     }
 
     /// Moves the wall clock alone: suspend (forward), or somebody set it.
     pub fn advance_wall(&self, ms: i64) {
-        let mut now = self.lock();
-        now.wall = now.wall.saturating_add(ms);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Now> {
-        self.0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.0.with(|now| now.wall = now.wall.saturating_add(ms));
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Now {
-        *self.lock()
+        self.0.with(|now| *now)
     }
 
     fn sleep(&self, duration: Duration) {

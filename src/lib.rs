@@ -52,9 +52,12 @@
 //!
 //! This project is not affiliated with Epicor Software Corporation.
 
+#![cfg_attr(not(test), deny(clippy::disallowed_types))]
+
 pub mod cache;
 pub mod capi;
 #[cfg(feature = "cli")]
+#[allow(clippy::disallowed_types, reason = "never forks")]
 pub mod cli;
 pub mod client;
 pub mod clock;
@@ -63,6 +66,7 @@ mod fork;
 pub mod http;
 pub mod log;
 #[cfg(feature = "mock")]
+#[allow(clippy::disallowed_types, reason = "never forks")]
 pub mod mock;
 pub mod options;
 pub mod retry;

@@ -4,12 +4,11 @@
 //! the newest [`CAPACITY`] of them, and the bindings read them after slow calls. No event ever holds a secret.
 
 use std::collections::VecDeque;
-use std::sync::Mutex;
 
 use serde_json::json;
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::fork;
+use crate::fork::Guarded;
 
 /// How serious an event is, and how much a reader wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,25 +54,15 @@ struct Ring {
     events: VecDeque<Event>,
 }
 
-static RING: Mutex<Ring> = Mutex::new(Ring {
+static RING: Guarded<Ring> = Guarded::new(Ring {
     first: 0,
     events: VecDeque::new(),
 });
 
-fn with_ring<R>(work: impl FnOnce(&mut Ring) -> R) -> R {
-    fork::section(|| {
-        work(
-            &mut RING
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner),
-        )
-    })
-}
-
 /// Records an event. `event` is a stable name such as `token.refreshed`.
 pub(crate) fn record(level: Level, event: &str, message: &str) {
     let line = line(level, event, message);
-    with_ring(|ring| {
+    RING.with(|ring| {
         if ring.events.len() == CAPACITY {
             ring.events.pop_front();
             ring.first += 1;
@@ -101,7 +90,7 @@ fn line(level: Level, event: &str, message: &str) -> String {
 /// were overwritten before they were read, the first line says how many.
 #[must_use]
 pub fn read(cursor: &mut u64, max_level: i32) -> Option<String> {
-    with_ring(|ring| {
+    RING.with(|ring| {
         let end = ring.first + ring.events.len() as u64;
         let lost = if *cursor == 0 {
             0

@@ -3,6 +3,10 @@
 //! A flight runs on a library thread of its own, so a hanging identity delays no other, and no caller that gives up takes
 //! the request down with it. What callers wait on is one [`Pulse`] for each slot: a forked child throws it away with all
 //! flights and makes it new, so no child inherits a condition variable that a thread of the parent was using.
+#![expect(
+    clippy::disallowed_types,
+    reason = "a forked child throws away every pulse and every flight"
+)]
 
 use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::{Duration, Instant};

@@ -2,9 +2,8 @@
 //! recognised.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
-use crate::fork;
+use crate::fork::Guarded;
 use crate::secret::{Scrubber, Secret};
 use crate::token::Reply;
 
@@ -13,17 +12,13 @@ const MAX_ISSUED: usize = 8;
 
 /// Access and refresh tokens, newest last.
 #[derive(Default)]
-pub struct Issued(Mutex<VecDeque<Secret>>);
+pub struct Issued(Guarded<VecDeque<Secret>>);
 
 impl Issued {
-    fn with<R>(&self, work: impl FnOnce(&mut VecDeque<Secret>) -> R) -> R {
-        fork::section(|| work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
     /// Notes what a reply brought.
     pub fn remember(&self, reply: &Reply) {
         let secrets = [Some(&reply.access_token), reply.refresh_token.as_ref()];
-        self.with(|issued| {
+        self.0.with(|issued| {
             for secret in secrets.into_iter().flatten() {
                 issued.retain(|known| known != secret);
                 issued.push_back(secret.clone());
@@ -36,7 +31,7 @@ impl Issued {
     /// A scrubber that knows them all.
     #[must_use]
     pub fn scrubber(&self) -> Scrubber {
-        let known: Vec<Secret> = self.with(|issued| issued.iter().cloned().collect());
+        let known: Vec<Secret> = self.0.with(|issued| issued.iter().cloned().collect());
         Scrubber::new(&known)
     }
 }

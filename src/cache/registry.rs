@@ -1,12 +1,12 @@
 //! From identity to slot: clients of one identity share one, others never do.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::slot::Slot;
-use crate::fork;
+use crate::fork::Guarded;
 
 /// HMAC of everything that makes an identity, under a random key of the process: equal for equal identities, and telling
 /// nothing about the secret in it.
@@ -34,14 +34,10 @@ struct Entry {
 /// All slots of a process.
 #[derive(Default)]
 pub struct Registry {
-    slots: Mutex<Slots>,
+    slots: Guarded<Slots>,
 }
 
 impl Registry {
-    fn with<R>(&self, work: impl FnOnce(&mut Slots) -> R) -> R {
-        fork::section(|| work(&mut self.slots.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
     /// The slot of an identity, made if there is none, with one more client open on it.
     pub fn open(
         &self,
@@ -50,7 +46,7 @@ impl Registry {
         timeout: Duration,
         make: impl FnOnce() -> Arc<Slot>,
     ) -> Arc<Slot> {
-        self.with(|slots| {
+        self.slots.with(|slots| {
             slots.sweep();
             let entry = slots.by_key.entry(key).or_insert_with(|| Entry {
                 slot: make(),
@@ -64,7 +60,7 @@ impl Registry {
 
     /// One client less. The last one leaves the slot idle while there is something in it worth keeping.
     pub fn close(&self, key: &SlotKey, slot: &Slot, word: &'static AtomicU64) {
-        self.with(|slots| {
+        self.slots.with(|slots| {
             if slot.detach(word) > 0 {
                 return;
             }
@@ -88,7 +84,7 @@ impl Registry {
     /// Number of slots, idle ones included.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.with(|slots| slots.by_key.len())
+        self.slots.with(|slots| slots.by_key.len())
     }
 
     /// Whether there is none.
@@ -100,7 +96,7 @@ impl Registry {
     /// In a forked child: every slot gives up what its threads held.
     #[cfg(unix)]
     pub(crate) fn after_fork(&self) {
-        self.with(|slots| {
+        self.slots.with(|slots| {
             slots
                 .by_key
                 .values()

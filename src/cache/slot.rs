@@ -1,7 +1,7 @@
 //! One identity: its current token, the gate that lets one flight at a time through, and its waiters.
 //!
-//! The current token is read without a lock. Everything else lives behind the gate's mutex, which is only taken inside a
-//! [`fork::section`] and only for a moment: deciding, starting a flight, landing one.
+//! The current token is read without a lock. Everything else lives behind the gate, a [`Guarded`] that is
+//! only taken for a moment: deciding, starting a flight, landing one.
 
 mod answers;
 mod landing;
@@ -13,8 +13,8 @@ mod uncached;
 mod waiting;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -26,9 +26,8 @@ use super::issued::Issued;
 use super::share::Share;
 use crate::clock::{Clock, Now};
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::Guarded;
 use crate::log::{self, Level};
-use crate::sync::Mutex;
 use crate::token::Token;
 use answers::{not_cached, replay};
 use landing::Job;
@@ -57,7 +56,7 @@ struct Gate {
 /// One identity in the process.
 pub struct Slot {
     current: ArcSwapOption<Token>,
-    gate: Mutex<Gate>,
+    gate: Guarded<Gate>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     random: fn(u64) -> u64,
@@ -96,7 +95,7 @@ impl Slot {
     ) -> Arc<Slot> {
         Arc::new(Slot {
             current: ArcSwapOption::empty(),
-            gate: Mutex::new(Gate {
+            gate: Guarded::new(Gate {
                 entry: Entry::default(),
                 flight: None,
                 ui: Ui::default(),
@@ -155,7 +154,7 @@ impl Slot {
     }
 
     fn gate<R>(&self, work: impl FnOnce(&mut Gate) -> R) -> R {
-        fork::section(|| work(&mut self.gate.lock().unwrap_or_else(PoisonError::into_inner)))
+        self.gate.with(work)
     }
 
     /// A token by the rules of [`classify`]; waits within the caller's time.

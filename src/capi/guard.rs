@@ -9,7 +9,7 @@ use super::handle;
 use super::status::P21_OK;
 use super::types::{p21_error, p21_status};
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::section;
 
 /// A library whose panics abort would take the host process with it. As somebody's Rust dependency (not the primary
 /// package) this crate may be built so: nobody then relies on the C boundary.
@@ -107,7 +107,7 @@ fn install_hook() {
         return;
     }
     // std guards the hook with a lock that a forked child must not find taken.
-    fork::section(|| {
+    section(|| {
         let previous = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if is_ours() {
@@ -154,17 +154,14 @@ pub use injection::p21_test_panic;
 mod injection {
     use std::ffi::{CStr, c_char};
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use crate::fork::Guarded;
 
     static ARMED: AtomicBool = AtomicBool::new(false);
-    static NAME: Mutex<String> = Mutex::new(String::new());
-
-    fn lock() -> MutexGuard<'static, String> {
-        NAME.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    static NAME: Guarded<String> = Guarded::new(String::new());
 
     pub(super) fn fire(name: &str) {
-        let is_armed = ARMED.load(Ordering::Relaxed) && *lock() == name;
+        let is_armed = ARMED.load(Ordering::Relaxed) && NAME.with(|armed| *armed == name);
         let hit = is_armed && ARMED.swap(false, Ordering::Relaxed);
         assert!(!hit, "injected into {name}");
     }
@@ -174,7 +171,7 @@ mod injection {
     pub unsafe extern "C" fn p21_test_panic(name: *const c_char) {
         // SAFETY: only tests call this, with a C string.
         let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-        *lock() = name.into_owned();
+        NAME.with(|armed| *armed = name.into_owned());
         ARMED.store(true, Ordering::Relaxed);
     }
 }

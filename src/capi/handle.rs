@@ -10,8 +10,8 @@
 //! handle may point into any of them.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
@@ -21,7 +21,7 @@ use super::snapshot::Snapshot;
 use super::types::{p21_client, p21_config, p21_error, p21_token};
 use crate::client::{Client, Seat, TokenOptions};
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::Guarded;
 use crate::options::Config;
 use crate::token::Token;
 
@@ -155,14 +155,10 @@ struct Free {
     resting: VecDeque<usize>,
 }
 
-static FREE: Mutex<Free> = Mutex::new(Free {
+static FREE: Guarded<Free> = Guarded::new(Free {
     made: 0,
     resting: VecDeque::new(),
 });
-
-fn with_free<R>(work: impl FnOnce(&mut Free) -> R) -> R {
-    fork::section(|| work(&mut FREE.lock().unwrap_or_else(PoisonError::into_inner)))
-}
 
 impl Free {
     fn take(&mut self) -> Result<usize> {
@@ -220,7 +216,7 @@ fn slot_of(key: u64) -> Option<&'static Slot> {
 /// `NoMemory`.
 pub(super) fn insert<T: Kind>(object: T) -> Result<*mut T::Opaque> {
     let object = object.into_object();
-    let key = with_free(|free| {
+    let key = FREE.with(|free| {
         let index = free.take()?;
         let mut key = LAYOUT.encode(Key {
             kind: T::KIND,
@@ -332,7 +328,7 @@ pub(super) fn remove<T: Kind>(handle: *const T::Opaque, last: impl FnOnce(&T)) {
     let Some(object) = T::of(&entry.object) else {
         return;
     };
-    let mine = with_free(|free| {
+    let mine = FREE.with(|free| {
         // First of all: from here on nobody finds the client's seat.
         let _ = slot
             .client
@@ -353,7 +349,7 @@ pub(super) fn remove<T: Kind>(handle: *const T::Opaque, last: impl FnOnce(&T)) {
 
 /// Handles alive.
 pub(super) fn live() -> u64 {
-    with_free(|free| (free.made - free.resting.len()) as u64)
+    FREE.with(|free| (free.made - free.resting.len()) as u64)
 }
 
 #[cfg(test)]

@@ -18,25 +18,19 @@
 //! NULL, or to an error that you free with p21_error_free. No function prints, exits, or calls you back.
 
 use std::ffi::{CStr, CString, c_char, c_void};
-use std::sync::OnceLock;
 
 use super::status::P21_OK;
 use super::types::{P21_ABI_VERSION, p21_status};
 use super::{guard, handle, string};
 use crate::error::Code;
+use crate::fork::Once;
+use crate::options;
 use crate::wire::Verdict;
-use crate::{fork, options};
 
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), "\0");
 
-/// Text that is made once and lasts for ever.
-type Once = OnceLock<CString>;
-
-fn once(cell: &'static Once, make: impl FnOnce() -> String) -> &'static CStr {
-    // Inside a section: a forked child must never find it half done.
-    cell.get().unwrap_or_else(|| {
-        fork::section(|| cell.get_or_init(|| CString::new(make()).unwrap_or_default()))
-    })
+fn once(cell: &'static Once<CString>, make: impl FnOnce() -> String) -> &'static CStr {
+    cell.get_or_init(|| CString::new(make()).unwrap_or_default())
 }
 
 /// The library's version, such as "0.1.0".
@@ -54,7 +48,7 @@ pub extern "C" fn p21_abi_version() -> i32 {
 /// A status as it is written in this header, such as "P21_E_UNAUTHORIZED"; "P21_E_UNKNOWN" for a number without meaning.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_status_name(status: p21_status) -> *const c_char {
-    static NAMES: [Once; Code::ALL.len()] = [const { OnceLock::new() }; Code::ALL.len()];
+    static NAMES: [Once<CString>; Code::ALL.len()] = [const { Once::new() }; Code::ALL.len()];
     guard::value("p21_status_name", c"P21_E_UNKNOWN".as_ptr(), || {
         if status == P21_OK {
             return Some(c"P21_OK".as_ptr());
@@ -67,7 +61,7 @@ pub extern "C" fn p21_status_name(status: p21_status) -> *const c_char {
 /// The next thing to do after a verdict of p21_token_report, in P21's own terms; "" for a number without meaning.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_verdict_hint(verdict: i32) -> *const c_char {
-    static HINTS: [Once; Verdict::ALL.len()] = [const { OnceLock::new() }; Verdict::ALL.len()];
+    static HINTS: [Once<CString>; Verdict::ALL.len()] = [const { Once::new() }; Verdict::ALL.len()];
     guard::value("p21_verdict_hint", c"".as_ptr(), || {
         let all = Verdict::ALL;
         let at = all.iter().position(|known| known.number() == verdict)?;
@@ -78,7 +72,7 @@ pub extern "C" fn p21_verdict_hint(verdict: i32) -> *const c_char {
 /// Every option as a JSON array of objects with name, type, default, unit, secret, scope and text; lasts for ever.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_options_json() -> *const c_char {
-    static JSON: Once = OnceLock::new();
+    static JSON: Once<CString> = Once::new();
     guard::value("p21_options_json", std::ptr::null(), || {
         Some(once(&JSON, options::options_json).as_ptr())
     })

@@ -3,7 +3,7 @@
 //! Text from a snapshot is borrowed: it lasts until p21_token_free. Any number of threads may read a snapshot.
 
 use std::ffi::{CStr, c_char};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -12,7 +12,7 @@ use super::args::{Ask, Out, text};
 use super::types::{p21_status, p21_token};
 use super::{guard, handle, string};
 use crate::client::Reuse;
-use crate::fork;
+use crate::fork::Guarded;
 use crate::token::Token;
 
 /// A token, and what is needed to say how long it may be used again.
@@ -22,7 +22,7 @@ pub(super) struct Snapshot {
     min_valid: Duration,
     with_scheme: bool,
     /// Fields that were asked for, by name. They are never changed or moved.
-    fields: Mutex<Vec<(Box<str>, Field)>>,
+    fields: Guarded<Vec<(Box<str>, Field)>>,
 }
 
 /// Text with a NUL at its end.
@@ -35,14 +35,13 @@ impl Snapshot {
             reuse,
             min_valid: ask.options.min_valid,
             with_scheme: ask.with_scheme,
-            fields: Mutex::default(),
+            fields: Guarded::default(),
         }
     }
 
     /// `None` when the token has no such field, or one that holds a NUL and so cannot be shown to C.
     fn field(&self, name: &str) -> Option<*const c_char> {
-        fork::section(|| {
-            let mut fields = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        self.fields.with(|fields| {
             if let Some((_, text)) = fields.iter().find(|(known, _)| **known == *name) {
                 return Some(text.as_ptr().cast());
             }

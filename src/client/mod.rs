@@ -390,11 +390,3 @@ impl std::fmt::Debug for Client {
         }
     }
 }
-
-/// In a forked child: the process' slots let go of what their threads held.
-#[cfg(unix)]
-pub(crate) fn after_fork() {
-    if let Some(runtime) = Runtime::existing() {
-        runtime.after_fork();
-    }
-}

@@ -1,7 +1,7 @@
 //! A client's place: under which identity, on which slot, and by which way to the server.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::fetch::ServerFetch;
@@ -9,6 +9,7 @@ use super::{Reuse, Runtime};
 use crate::cache::classify::Windows;
 use crate::cache::{Fetch, Share, Slot, SlotInfo, SlotKey, SlotOptions};
 use crate::error::Result;
+use crate::fork::Once;
 use crate::log::{self, Level};
 use crate::options::{AuthMode, Settings, StoreChoice};
 use crate::secret::Secret;
@@ -22,7 +23,7 @@ pub struct Opened {
     pub(super) slot: Arc<Slot>,
     pub(super) windows: Windows,
     pub(super) secret: Secret,
-    fetch: OnceLock<Arc<ServerFetch>>,
+    fetch: Once<Arc<ServerFetch>>,
     /// `access_token_file` was reported: look at it before the next answer.
     pub(super) look_again: AtomicBool,
 }
@@ -93,7 +94,7 @@ impl Opened {
             key: identity.key,
             slot,
             secret,
-            fetch: OnceLock::new(),
+            fetch: Once::new(),
             look_again: AtomicBool::new(false),
         })
     }

@@ -1,6 +1,6 @@
 //! What all clients of a process share: slots, clock, threads, transports and chance.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -9,13 +9,13 @@ use super::seat::Seat;
 use crate::cache::{Registry, SlotKey, Spawn, ThreadSpawner};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
-use crate::fork;
+use crate::fork::{Guarded, Once};
 use crate::http::{self, Transport};
 use crate::options::{Settings, TransportSettings};
 use crate::secret::{Secret, fingerprint};
 use crate::store::Places;
 
-static GLOBAL: OnceLock<Arc<Runtime>> = OnceLock::new();
+static GLOBAL: Once<Arc<Runtime>> = Once::new();
 
 pub(crate) type Transports = dyn Fn(&TransportSettings) -> Result<Arc<dyn Transport>> + Send + Sync;
 
@@ -31,7 +31,7 @@ pub struct Runtime {
     /// Under which identities are hashed: a secret never leaves a trace that another process could compare.
     key: [u8; 32],
     /// Seats of clients that are gone, ready to be taken again: they stay where they are for the life of the process.
-    seats: Mutex<Vec<&'static Seat>>,
+    seats: Guarded<Vec<&'static Seat>>,
 }
 
 impl Runtime {
@@ -54,23 +54,24 @@ impl Runtime {
             transports,
             places: Places::default(),
             key,
-            seats: Mutex::default(),
+            seats: Guarded::default(),
         })
     }
 
     /// The process' own.
     #[must_use]
     pub fn global() -> &'static Arc<Runtime> {
-        // Inside a section: a child must never find the initialisation half done.
-        GLOBAL.get().unwrap_or_else(|| {
-            fork::section(|| {
-                GLOBAL.get_or_init(|| {
-                    let transports = |settings: &TransportSettings| {
-                        Ok(http::transport_for(settings)? as Arc<dyn Transport>)
-                    };
-                    Runtime::over(Box::new(transports))
-                })
-            })
+        GLOBAL.get_or_init(|| {
+            #[cfg(unix)]
+            crate::fork::on_child(|| {
+                if let Some(runtime) = GLOBAL.get() {
+                    runtime.registry.after_fork();
+                }
+            });
+            let transports = |settings: &TransportSettings| {
+                Ok(http::transport_for(settings)? as Arc<dyn Transport>)
+            };
+            Runtime::over(Box::new(transports))
         })
     }
 
@@ -84,29 +85,14 @@ impl Runtime {
         )
     }
 
-    /// The process' own, if anybody has used it yet.
-    #[cfg(unix)]
-    pub(super) fn existing() -> Option<&'static Arc<Runtime>> {
-        GLOBAL.get()
-    }
-
     pub(super) fn take_seat(&self) -> &'static Seat {
-        fork::section(|| {
-            self.seats
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .pop()
-        })
-        .unwrap_or_else(|| Box::leak(Box::new(Seat::new())))
+        self.seats
+            .with(Vec::pop)
+            .unwrap_or_else(|| Box::leak(Box::new(Seat::new())))
     }
 
     pub(super) fn give_back_seat(&self, seat: &'static Seat) {
-        fork::section(|| {
-            self.seats
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(seat);
-        });
+        self.seats.with(|seats| seats.push(seat));
     }
 
     /// The identity of these settings with this secret: equal only when everything is that decides how a token is fetched.
@@ -159,11 +145,6 @@ impl Runtime {
     #[must_use]
     pub fn identities(&self) -> usize {
         self.registry.len()
-    }
-
-    #[cfg(unix)]
-    pub(super) fn after_fork(&self) {
-        self.registry.after_fork();
     }
 }
 

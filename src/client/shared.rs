@@ -1,14 +1,14 @@
 //! What all clones of a client share: where it is now, and how it moves when its secret or settings change.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::place::Opened;
 use super::{Runtime, Seat, TokenOptions};
 use crate::cache::{Caller, Fetch, Need, Presence, Slot, Waited};
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::Guarded;
 use crate::options::{AuthMode, Settings};
 use crate::secret::Secret;
 use crate::token::Token;
@@ -21,7 +21,7 @@ pub struct Shared {
     pub(super) runtime: Arc<Runtime>,
     pub(super) seat: &'static Seat,
     /// Held while the client moves from slot to slot, so that two moves do not cross.
-    moving: Mutex<()>,
+    moving: Guarded<()>,
     /// Monotonic milliseconds of the last look at `access_token_file`.
     looked: AtomicI64,
 }
@@ -35,7 +35,7 @@ impl Shared {
         let shared = Shared {
             runtime: Arc::clone(runtime),
             seat: runtime.take_seat(),
-            moving: Mutex::new(()),
+            moving: Guarded::default(),
             looked: AtomicI64::new(i64::MIN),
         };
         let opened = Opened::new(runtime, settings, secret, &shared.seat.word)?;
@@ -186,8 +186,7 @@ impl Shared {
         secret: Secret,
     ) -> Result<()> {
         let new = Opened::new(&self.runtime, settings, secret, &self.seat.word)?;
-        fork::section(|| {
-            let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        self.moving.with(|()| {
             let leave = |place: &Opened| {
                 self.runtime
                     .registry
@@ -218,8 +217,7 @@ impl Shared {
     }
 
     pub(super) fn close(&self) {
-        fork::section(|| {
-            let _moving = self.moving.lock().unwrap_or_else(PoisonError::into_inner);
+        self.moving.with(|()| {
             if let Some(old) = self.seat.state.swap(None) {
                 self.runtime
                     .registry

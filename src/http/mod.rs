@@ -14,16 +14,15 @@ mod trust;
 
 use std::io::Read as _;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use once_cell::sync::OnceCell;
 use reqwest::blocking::{Client, RequestBuilder};
 use reqwest::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::{self, Guarded};
 use crate::options::TransportSettings;
 use crate::secret::Secret;
 use crate::wire::{Method, Request, Response};
@@ -74,7 +73,7 @@ pub trait Transport: Send + Sync {
 pub struct HttpTransport {
     settings: TransportSettings,
     rules: Arc<ProxyRules>,
-    clients: Mutex<Clients>,
+    clients: Guarded<Clients>,
 }
 
 /// HTTP clients by the port that they connect to. `resolve` is about a host *and* a port, while an HTTP client overrides
@@ -82,8 +81,12 @@ pub struct HttpTransport {
 struct Clients {
     /// The process that made them; a forked child leaves them alone and makes its own.
     epoch: u64,
-    by_port: Vec<(u16, Arc<OnceCell<Client>>)>,
+    by_port: Vec<(u16, Arc<ClientCell>)>,
 }
+
+/// Filled outside of any lock or section, for that takes a while; a forked child that finds it half filled throws it away.
+#[expect(clippy::disallowed_types, reason = "see above")]
+type ClientCell = once_cell::sync::OnceCell<Client>;
 
 impl HttpTransport {
     /// A transport outside of the pool; [`transport_for`] shares them. Reads the proxy variables.
@@ -98,7 +101,7 @@ impl HttpTransport {
         Ok(HttpTransport {
             settings: settings.clone(),
             rules: Arc::new(ProxyRules::new(settings)),
-            clients: Mutex::new(Clients {
+            clients: Guarded::new(Clients {
                 epoch: fork::epoch(),
                 by_port: Vec::new(),
             }),
@@ -111,10 +114,6 @@ impl HttpTransport {
         self.rules.origin(url)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Clients> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The client for connections to `port`. The lock covers the look-up alone; a client is built outside of it, by one
     /// thread while the others that need it wait.
     fn client(&self, port: u16) -> Result<Client> {
@@ -123,8 +122,7 @@ impl HttpTransport {
         } else {
             port
         };
-        let cell = fork::section(|| {
-            let mut clients = self.lock();
+        let cell = self.clients.with(|clients| {
             if clients.epoch != fork::epoch() {
                 std::mem::forget(std::mem::take(&mut clients.by_port));
                 clients.epoch = fork::epoch();
@@ -133,7 +131,7 @@ impl HttpTransport {
             if let Some((_, cell)) = found {
                 Arc::clone(cell)
             } else {
-                let cell = Arc::new(OnceCell::new());
+                let cell = Arc::new(ClientCell::new());
                 clients.by_port.push((port, Arc::clone(&cell)));
                 cell
             }
@@ -293,7 +291,8 @@ impl Transport for HttpTransport {
 impl Drop for HttpTransport {
     fn drop(&mut self) {
         // See the type: HTTP clients are left behind.
-        fork::section(|| std::mem::forget(std::mem::take(&mut self.lock().by_port)));
+        self.clients
+            .with(|clients| std::mem::forget(std::mem::take(&mut clients.by_port)));
     }
 }
 

@@ -1,14 +1,14 @@
 //! One transport for each set of settings, for the life of the process.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use super::HttpTransport;
 use crate::error::Result;
-use crate::fork;
+use crate::fork::Guarded;
 use crate::options::TransportSettings;
 
 /// Few processes know more than a handful of networks, so a list does.
-static TRANSPORTS: Mutex<Vec<Arc<HttpTransport>>> = Mutex::new(Vec::new());
+static TRANSPORTS: Guarded<Vec<Arc<HttpTransport>>> = Guarded::new(Vec::new());
 
 /// The transport for these settings, the same one each time. Threadless until it is first used.
 ///
@@ -22,15 +22,13 @@ pub fn transport_for(settings: &TransportSettings) -> Result<Arc<HttpTransport>>
             .find(|transport| transport.settings == *settings)
             .cloned()
     };
-    let lock = || TRANSPORTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(transport) = fork::section(|| find(&lock())) {
+    if let Some(transport) = TRANSPORTS.with(|transports| find(transports)) {
         return Ok(transport);
     }
     // Made outside of the lock, for it reads a file and the environment; whoever comes second takes the first one's.
     let made = Arc::new(HttpTransport::new(settings)?);
-    Ok(fork::section(|| {
-        let mut transports = lock();
-        find(&transports).unwrap_or_else(|| {
+    Ok(TRANSPORTS.with(|transports| {
+        find(transports).unwrap_or_else(|| {
             transports.push(Arc::clone(&made));
             made
         })

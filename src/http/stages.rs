@@ -8,7 +8,7 @@ mod old_tls;
 use std::error::Error as StdError;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -22,6 +22,7 @@ use super::proxy::{self, ProxyOrigin, ProxyRoute, ProxyRules};
 use super::trust::{self, Verifier};
 use super::{overrides, probe, tls_failure};
 use crate::error::{Code, Error, Result};
+use crate::fork::Guarded;
 use crate::options::TransportSettings;
 
 /// A connection, whatever is between.
@@ -220,12 +221,11 @@ impl<'a> Stages<'a> {
     /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
     /// whatever is trusted, and nothing is sent after it.
     pub(crate) fn handshake(&self, mut stream: Box<dyn Stream>) -> Handshake {
-        let chain = Arc::new(Mutex::new(Vec::new()));
+        let chain = Arc::new(Guarded::default());
         let result = self.shake(&mut stream, &chain);
         let read = |der: &CertificateDer<'_>| Certificate::read(der);
-        let chain = chain.lock().unwrap_or_else(PoisonError::into_inner);
         let mut seen = Handshake {
-            chain: chain.iter().map(read).collect(),
+            chain: chain.with(|chain: &mut Vec<_>| chain.iter().map(read).collect()),
             ..Handshake::default()
         };
         match result {
@@ -244,7 +244,7 @@ impl<'a> Stages<'a> {
     fn shake(
         &self,
         stream: &mut dyn Stream,
-        chain: &Arc<Mutex<Vec<CertificateDer<'static>>>>,
+        chain: &Arc<Guarded<Vec<CertificateDer<'static>>>>,
     ) -> Result<(String, String)> {
         let config = trust::config_with(&self.settings.tls, |verifier| {
             Arc::new(Recorder {
@@ -334,7 +334,7 @@ fn inner<T: StdError + 'static>(error: &io::Error) -> Option<&T> {
 #[derive(Debug)]
 struct Recorder {
     verifier: Verifier,
-    chain: Arc<Mutex<Vec<CertificateDer<'static>>>>,
+    chain: Arc<Guarded<Vec<CertificateDer<'static>>>>,
 }
 
 impl ServerCertVerifier for Recorder {
@@ -346,10 +346,11 @@ impl ServerCertVerifier for Recorder {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        *self.chain.lock().unwrap_or_else(PoisonError::into_inner) = std::iter::once(end_entity)
+        let shown = std::iter::once(end_entity)
             .chain(intermediates)
             .map(|der| der.clone().into_owned())
             .collect();
+        self.chain.with(|chain| *chain = shown);
         self.verifier
             .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
     }

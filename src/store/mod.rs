@@ -158,10 +158,3 @@ pub fn understand(keys: &seal::Keys, which: seal::Which, bytes: &[u8]) {
     }
     let _ = record::Record::decode(bytes, Some(0), now);
 }
-
-/// In a forked child: what the parent's threads held is let go of, and stays theirs.
-#[cfg(unix)]
-pub(crate) fn after_fork() {
-    #[cfg(feature = "store-file")]
-    file::after_fork();
-}

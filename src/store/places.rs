@@ -1,12 +1,12 @@
 //! The stores that a process uses, each one once, and how they fare.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Fault, Store};
 use crate::clock::Now;
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::Guarded;
 use crate::options::{Settings, StoreChoice, StoreSettings, TlsTrust};
 
 /// A store that failed is not asked again by a flight for so long; the look in the background, once a second, is.
@@ -16,7 +16,7 @@ const REST_MS: i64 = 1_000;
 pub struct Place {
     /// The store.
     pub store: Box<dyn Store>,
-    fault: Mutex<Option<(String, Now)>>,
+    fault: Guarded<Option<(String, Now)>>,
 }
 
 impl Place {
@@ -24,34 +24,32 @@ impl Place {
     pub(crate) fn new(store: Box<dyn Store>) -> Arc<Place> {
         Arc::new(Place {
             store,
-            fault: Mutex::default(),
+            fault: Guarded::default(),
         })
-    }
-
-    fn with<R>(&self, work: impl FnOnce(&mut Option<(String, Now)>) -> R) -> R {
-        fork::section(|| work(&mut self.fault.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// The store answered.
     pub fn well(&self) {
-        self.with(|fault| *fault = None);
+        self.fault.with(|fault| *fault = None);
     }
 
     /// The store failed. Answers whether it was well before.
     pub fn failed(&self, fault: Fault, now: Now) -> bool {
-        self.with(|state| state.replace((fault.0, now)).is_none())
+        self.fault
+            .with(|state| state.replace((fault.0, now)).is_none())
     }
 
     /// Why it last failed, unless it has answered since.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        self.with(|fault| fault.as_ref().map(|(reason, _)| reason.clone()))
+        self.fault
+            .with(|fault| fault.as_ref().map(|(reason, _)| reason.clone()))
     }
 
     /// Why it is not to be asked just now.
     #[must_use]
     pub fn resting(&self, now: Now) -> Option<Fault> {
-        self.with(|fault| {
+        self.fault.with(|fault| {
             let (reason, at) = fault.as_ref()?;
             (now.since(*at) < REST_MS).then(|| Fault::new(reason.clone()))
         })
@@ -68,13 +66,9 @@ struct Which {
 
 /// The stores of a process. Slots that name the same one share it, and with it its connections.
 #[derive(Default)]
-pub struct Places(Mutex<Vec<(Which, Arc<Place>)>>);
+pub struct Places(Guarded<Vec<(Which, Arc<Place>)>>);
 
 impl Places {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Which, Arc<Place>)>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The stores that these settings name, the widest first; none for `memory`. Nothing is touched or connected yet.
     ///
     /// # Errors
@@ -115,8 +109,7 @@ impl Places {
             tls: tls.clone(),
         };
         let made = Place::new(make(&which)?);
-        Ok(fork::section(|| {
-            let mut places = self.lock();
+        Ok(self.0.with(|places| {
             if let Some((_, place)) = places.iter().find(|(known, _)| *known == which) {
                 return Arc::clone(place);
             }

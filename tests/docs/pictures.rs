@@ -1,6 +1,5 @@
 //! Pictures drawn from text: `docs/pictures/NAME.txt` becomes `NAME.svg`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::pages::{keep_current, read};
@@ -35,8 +34,6 @@ pub struct Picture {
     title: String,
     /// Rows with the line above each, which is empty where rows are layers.
     pub rows: Vec<(String, Vec<Cell>)>,
-    /// Arrows from a lower box to a higher one, and what they mean.
-    pub up: Vec<(String, String, String)>,
 }
 
 impl Picture {
@@ -48,10 +45,6 @@ impl Picture {
                 picture.title = title.into();
             } else if let Some(text) = line.strip_prefix("row ") {
                 head = text.into();
-            } else if let Some(arrow) = line.strip_prefix("up ") {
-                let (ends, text) = arrow.split_once(": ").unwrap_or((arrow, ""));
-                let (from, to) = ends.split_once(" -> ").expect("from -> to");
-                picture.up.push((from.into(), to.into(), text.into()));
             } else {
                 let cells = line.split(" | ").map(|cell| {
                     let (name, text) = cell.split_once(": ").expect("name: text");
@@ -68,10 +61,8 @@ impl Picture {
     /// As SVG, on a background of its own, so that it is readable in light and dark surroundings.
     fn draw(&self) -> String {
         let is_layers = self.rows.iter().all(|(head, _)| head.is_empty());
-        // Layers leave room at the right for arrows that go up.
-        let right = WIDTH - if self.up.is_empty() { MARGIN } else { 110 };
+        let right = WIDTH - MARGIN;
         let mut svg = text_at(WIDTH / 2, 30, "title", &self.title);
-        let mut places: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         let mut y = 50;
         for (number, (head, cells)) in self.rows.iter().enumerate() {
             if !head.is_empty() {
@@ -103,9 +94,6 @@ impl Picture {
                     let middle = y + height / 2;
                     svg += &arrow(&format!("M{} {middle}H{}", x - gap + 2, x - 3), "on");
                 }
-                for module in cell.modules() {
-                    places.insert(module, (x + width, y + height / 2));
-                }
             }
             y += height;
             if is_layers && number + 1 < self.rows.len() {
@@ -113,12 +101,6 @@ impl Picture {
                 svg += &arrow(&format!("M{middle} {}V{}", y + 2, y + 17), "on");
                 y += 20;
             }
-        }
-        for (number, (from, to, text)) in self.up.iter().enumerate() {
-            let ((x1, y1), (x2, y2)) = (places[from.as_str()], places[to.as_str()]);
-            let out = right + 30 - number * 14;
-            svg += &arrow(&format!("M{x1} {y1}H{out}V{y2}H{}", x2 + 3), "up");
-            svg += &text_at(out + 4, usize::midpoint(y1, y2), "note", text);
         }
         let (height, title) = (y + MARGIN, &self.title);
         format!(

@@ -1,12 +1,12 @@
 //! One identity in one store: its keys, what it reads there, and what it writes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::cache::commit::{Pace, cool_down_ms};
 use crate::cache::slot::Fetch;
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result};
-use crate::fork;
+use crate::fork::Guarded;
 use crate::log::{self, Level};
 use crate::store::record::{Record, token_hash};
 use crate::store::seal::{Keys, Salt, Which};
@@ -42,23 +42,19 @@ pub struct Seen {
 /// The keys of an identity in one store.
 pub(super) struct Link {
     pub(super) place: Arc<Place>,
-    keys: Mutex<Option<(Salt, Arc<Keys>)>>,
+    keys: Guarded<Option<(Salt, Arc<Keys>)>>,
 }
 
 impl Link {
     pub(super) fn new(place: Arc<Place>) -> Link {
         Link {
             place,
-            keys: Mutex::default(),
+            keys: Guarded::default(),
         }
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut Option<(Salt, Arc<Keys>)>) -> R) -> R {
-        fork::section(|| work(&mut self.keys.lock().unwrap_or_else(PoisonError::into_inner)))
-    }
-
     pub(super) fn known(&self) -> Option<(Salt, Arc<Keys>)> {
-        self.with(|keys| keys.clone())
+        self.keys.with(|keys| keys.clone())
     }
 
     pub(super) fn failed(&self, fault: Fault, now: Now) {
@@ -148,7 +144,8 @@ impl Link {
             .store_keys(&salt)
             .map_err(|error| Fault::new(error.message()))?;
         let keys = Arc::new(keys);
-        self.with(|known| *known = Some((salt, Arc::clone(&keys))));
+        self.keys
+            .with(|known| *known = Some((salt, Arc::clone(&keys))));
         Ok(keys)
     }
 

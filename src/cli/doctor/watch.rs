@@ -1,11 +1,12 @@
 //! The transport under watch: what was asked and when, what kind of answer came, and no token request without leave.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock as _, Now, SystemClock};
 use crate::error::{Code, Error, Result};
+use crate::fork::Guarded;
 use crate::http::Transport;
 use crate::wire::{self, Method, Request, Response};
 
@@ -25,7 +26,7 @@ pub(super) struct Answer {
 /// What happens on the way to the server during one run.
 #[derive(Default)]
 pub(super) struct Watch {
-    answers: Mutex<Vec<Answer>>,
+    answers: Guarded<Vec<Answer>>,
     may_ask: AtomicBool,
     token_requests: AtomicU32,
 }
@@ -43,11 +44,7 @@ impl Watch {
 
     /// The answers so far, oldest first.
     pub fn answers(&self) -> Vec<Answer> {
-        self.lock().clone()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Answer>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.answers.with(|answers| answers.clone())
     }
 }
 
@@ -77,13 +74,14 @@ impl Transport for Watched {
             self.watch.token_requests.fetch_sub(1, Ordering::SeqCst);
             self.watch.allow_one();
         }
-        self.watch.lock().push(Answer {
+        let answer = Answer {
             to_token_request,
             sent,
             received: SystemClock.now(),
             date_unix: wire::server_date_unix(&response),
             kind: wire::body_kind(&response.body),
-        });
+        };
+        self.watch.answers.with(|answers| answers.push(answer));
         Ok(response)
     }
 }

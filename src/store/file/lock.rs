@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::folder;
-use crate::fork;
+use crate::fork::section;
 
 /// A lock that is ours until it is dropped.
 pub(super) struct Lock(Open);
@@ -144,7 +144,7 @@ struct Open(Option<File>);
 impl Open {
     /// Opened inside a section, so that no child is born between the opening and the noting of it.
     fn new(path: &Path, limit: Duration) -> io::Result<Open> {
-        fork::section(|| {
+        section(|| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             let options = keep_in_place(&mut options);
@@ -161,7 +161,7 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        fork::section(|| {
+        section(|| {
             if let Some(file) = self.0.take() {
                 inherited::forget(&file);
             }
@@ -173,29 +173,27 @@ impl Drop for Open {
 mod inherited {
     use std::fs::File;
     use std::os::fd::{AsRawFd as _, RawFd};
-    use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    /// Lock files that are open. Only touched inside sections, so it is whole in a child.
-    static OPEN: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+    use crate::fork::{Guarded, Once, on_child};
 
-    fn open() -> MutexGuard<'static, Vec<RawFd>> {
-        OPEN.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    /// Lock files that are open.
+    static OPEN: Guarded<Vec<RawFd>> = Guarded::new(Vec::new());
 
     pub(super) fn note(file: &File) {
-        open().push(file.as_raw_fd());
+        static REGISTERED: Once<()> = Once::new();
+        REGISTERED.get_or_init(|| on_child(close_all));
+        OPEN.with(|open| open.push(file.as_raw_fd()));
     }
 
     pub(super) fn forget(file: &File) {
-        open().retain(|fd| *fd != file.as_raw_fd());
+        OPEN.with(|open| open.retain(|fd| *fd != file.as_raw_fd()));
     }
 
-    pub(super) fn close_all() {
-        crate::fork::section(|| {
-            std::mem::take(&mut *open())
-                .into_iter()
-                .for_each(crate::sys::close_inherited);
-        });
+    /// In a forked child: closes the lock files that threads of the parent hold; the parent keeps its locks.
+    fn close_all() {
+        OPEN.with(std::mem::take)
+            .into_iter()
+            .for_each(crate::sys::close_inherited);
     }
 }
 
@@ -206,10 +204,4 @@ mod inherited {
     pub(super) fn note(_: &File) {}
 
     pub(super) fn forget(_: &File) {}
-}
-
-/// In a forked child: closes the lock files that threads of the parent hold; the parent keeps its locks.
-#[cfg(unix)]
-pub(in crate::store) fn after_fork() {
-    inherited::close_all();
 }

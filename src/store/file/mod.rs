@@ -18,9 +18,6 @@ use super::{Attempt, Change, Fault, Keep, Lease, Loaded, Published, Sealed, Stor
 use folder::{Folder, settled};
 use lock::{Lock, Taken};
 
-#[cfg(unix)]
-pub(super) use lock::after_fork;
-
 /// Larger files are not entries.
 const MAX_ENTRY: u64 = 64 << 20;
 

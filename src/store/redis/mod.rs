@@ -8,7 +8,7 @@
 
 mod connection;
 
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use redis::{IntoConnectionInfo as _, RedisError, cmd};
@@ -17,7 +17,7 @@ use url::Url;
 use super::seal::Salt;
 use super::{Attempt, Change, Fault, Lease, Loaded, Published, Sealed, Store};
 use crate::error::{Code, Error, Result};
-use crate::fork;
+use crate::fork::{self, Guarded};
 use crate::http;
 use crate::options::{StoreChoice, TlsTrust};
 use crate::secret::{Scrubber, Secret, hex};
@@ -99,7 +99,7 @@ struct Server {
     url: Secret,
     timeout: Duration,
     tls: TlsTrust,
-    idle: Mutex<Idle>,
+    idle: Guarded<Idle>,
 }
 
 struct Idle {
@@ -119,7 +119,7 @@ impl RedisStore {
             url: url.clone(),
             timeout,
             tls: tls.clone(),
-            idle: Mutex::new(Idle {
+            idle: Guarded::new(Idle {
                 epoch: fork::epoch(),
                 connections: Vec::new(),
             }),
@@ -172,8 +172,7 @@ impl Server {
     }
 
     fn with_idle<R>(&self, work: impl FnOnce(&mut Vec<Connection>) -> R) -> R {
-        fork::section(|| {
-            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        self.idle.with(|idle| {
             if idle.epoch != fork::epoch() {
                 std::mem::forget(std::mem::take(&mut idle.connections));
                 idle.epoch = fork::epoch();
@@ -473,7 +472,7 @@ mod tests {
                 ca_file: None,
                 pins: Vec::new(),
             },
-            idle: Mutex::new(Idle {
+            idle: Guarded::new(Idle {
                 epoch: 0,
                 connections: Vec::new(),
             }),
