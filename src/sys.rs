@@ -95,12 +95,12 @@ pub(crate) fn start_thread(
         // SAFETY: `start` is the box that was given away below, and each thread has one of its own.
         let Start { name, job } = *unsafe { Box::from_raw(start.cast::<Start>()) };
         #[cfg(any(target_os = "linux", target_os = "android"))]
-        // SAFETY: the thread names itself; the name ends with a zero.
+        // SAFETY: the handle is that of the running thread; the name is a C string of at most 15 characters.
         unsafe {
             libc::pthread_setname_np(libc::pthread_self(), name.as_ptr());
         }
         #[cfg(target_vendor = "apple")]
-        // SAFETY: the name ends with a zero.
+        // SAFETY: it names the running thread; the name is a C string.
         unsafe {
             libc::pthread_setname_np(name.as_ptr());
         }
@@ -114,10 +114,10 @@ pub(crate) fn start_thread(
         error => Err(std::io::Error::from_raw_os_error(error)),
     };
     let mut attributes = MaybeUninit::uninit();
-    // SAFETY: it makes the attributes.
+    // SAFETY: `attributes` is room for the attributes, which this call makes.
     checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
     // A size that the system does not like leaves its own.
-    // SAFETY: the attributes have been made.
+    // SAFETY: `pthread_attr_init` succeeded above, and no other thread knows of the attributes.
     let detached = unsafe {
         libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
         libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED)
@@ -125,15 +125,16 @@ pub(crate) fn start_thread(
     let start = Box::into_raw(Box::new(Start { name, job }));
     let mut thread = MaybeUninit::uninit();
     let started = checked(detached).and_then(|()| {
-        // SAFETY: attributes and function are valid; the thread takes over `start`.
+        // SAFETY: `thread` is room for a handle, the attributes were made above, `run` has the signature asked for and
+        // takes over `start`, which no one else uses unless no thread is started.
         checked(unsafe {
             libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast())
         })
     });
-    // SAFETY: the attributes have been made and are not used again.
+    // SAFETY: they were made above, are destroyed once and not used again; the thread has its own copy.
     unsafe { libc::pthread_attr_destroy(attributes.as_mut_ptr()) };
     if started.is_err() {
-        // SAFETY: there is no thread that could have taken it.
+        // SAFETY: it is the box from above, and no thread was started that could have taken it.
         drop(unsafe { Box::from_raw(start) });
     }
     started

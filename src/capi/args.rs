@@ -21,14 +21,14 @@ impl<T> Out<T> {
         if pointer.is_null() {
             return Err(null(name));
         }
-        // SAFETY: not NULL, so it points to memory for a `T`.
+        // SAFETY: not NULL, so by the caller's promise it points to memory for a `T`; what was there is not dropped.
         unsafe { pointer.write(neutral) };
         Ok(Out(pointer))
     }
 
     #[inline]
     pub(super) fn set(&self, value: T) {
-        // SAFETY: checked in `new`, whose caller promised that it lasts.
+        // SAFETY: `new` refused NULL, and its caller promised memory for a `T` for as long as `self` lives.
         unsafe { self.0.write(value) };
     }
 }
@@ -44,7 +44,7 @@ pub(super) fn null(name: &str) -> Error {
 ///
 /// `pointer` is NULL or a C string that outlives `'a`.
 pub(super) unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str> {
-    // SAFETY: as the caller promised.
+    // SAFETY: the caller promises of `pointer` what `optional_text` asks.
     unsafe { optional_text(pointer, name) }?.ok_or_else(|| null(name))
 }
 
@@ -60,7 +60,7 @@ pub(super) unsafe fn optional_text<'a>(
     if pointer.is_null() {
         return Ok(None);
     }
-    // SAFETY: not NULL, so it is a C string.
+    // SAFETY: not NULL, so by the caller's promise it is a C string that outlives the text made of it.
     let text = unsafe { CStr::from_ptr(pointer) };
     // The text itself is not shown: it may be a secret.
     text.to_str().map(Some).map_err(|_| {
@@ -87,7 +87,8 @@ pub(super) unsafe fn bytes<'a>(pointer: *const u8, len: usize, name: &str) -> Re
             format!("no memory is {len} bytes long"),
         ));
     }
-    // SAFETY: not NULL, so it points to `len` bytes, and no slice is longer than `isize::MAX`.
+    // SAFETY: not NULL, so by the caller's promise it points to `len` bytes that outlive `'a`, and `len` was checked not to
+    // exceed `isize::MAX`.
     Ok(unsafe { std::slice::from_raw_parts(pointer, len) })
 }
 

@@ -23,9 +23,10 @@ pub(crate) struct CError {
 /// A client handle.
 pub(crate) struct CClient(*mut p21_client);
 
-// SAFETY: a handle is a checked key, not an address; the C interface lets any number of threads use a client.
+// SAFETY: the pointer is a key that the library looks up and never follows, so it means the same on every thread.
 unsafe impl Send for CClient {}
-// SAFETY: as above.
+// SAFETY: the functions that take the handle by reference here take a const p21_client *, which any number of threads may
+// use at once.
 unsafe impl Sync for CClient {}
 
 impl CClient {
@@ -36,7 +37,7 @@ impl CClient {
         let mut config = null_mut();
         let mut client = null_mut();
         let mut error = null_mut();
-        // SAFETY: the out pointers are those of locals.
+        // SAFETY: the out pointers are those of locals, and each text outlives the one call that it is passed to.
         unsafe {
             // A failure leaves NULL, which p21_client_new explains; so does a bad option.
             p21_config_new(&raw mut config);
@@ -54,7 +55,7 @@ impl CClient {
     pub fn token(&self) -> Result<Secret, CError> {
         let mut token: *mut c_char = null_mut();
         let mut error = null_mut();
-        // SAFETY: the out pointers are those of locals; the string is read before it is given back.
+        // SAFETY: the out pointers are those of locals; a token that came is ours, is read first and then freed once.
         unsafe {
             let status = p21_token_get(self.0, 0, 0, &raw mut token, &raw mut error);
             result(status, error, || {
@@ -70,7 +71,8 @@ impl CClient {
         let token = c_text(token.expose());
         let mut verdict = 0;
         let mut error = null_mut();
-        // SAFETY: the body outlives the call; the out pointers are those of locals.
+        // SAFETY: `token` and `body` outlive the call, `body.len()` is the body's, and the out pointers are those of
+        // locals.
         unsafe {
             let status = p21_token_report(
                 self.0,
@@ -111,7 +113,8 @@ fn read(text: *const c_char) -> String {
     if text.is_null() {
         return String::new();
     }
-    // SAFETY: every string of the C interface ends with a NUL and lives until it or its owner is given back.
+    // SAFETY: not NULL, so it came from the interface above, whose strings end with a NUL and live until they or their
+    // owner are freed, which the callers do after this.
     unsafe { CStr::from_ptr(text) }
         .to_string_lossy()
         .into_owned()

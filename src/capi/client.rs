@@ -59,7 +59,8 @@ pub unsafe extern "C" fn p21_client_new(
     out: *mut *mut p21_client,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out` and `err` are checked for NULL and else point to memory for a pointer for as long as this call lasts;
+    // `config` is a handle, which is looked up and never followed.
     unsafe {
         guard::status("p21_client_new", err, || {
             let out = Out::new(out, std::ptr::null_mut(), "out")?;
@@ -87,7 +88,8 @@ pub unsafe extern "C" fn p21_client_update(
     config: *const p21_config,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `err` is checked for NULL and else points to memory for a pointer; both handles are looked up and never
+    // followed.
     unsafe {
         guard::status("p21_client_update", err, || {
             match (client.is_null(), config.is_null()) {
@@ -109,7 +111,7 @@ pub unsafe extern "C" fn p21_client_stats(
     client: *const p21_client,
     out_json: *mut *mut c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_json` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
     unsafe {
         guard::status("p21_client_stats", std::ptr::null_mut(), || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
@@ -130,7 +132,8 @@ pub unsafe extern "C" fn p21_client_generation(
     client: *const p21_client,
     out_word: *mut *const u64,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_word` is checked for NULL and else points to memory for a pointer; the word that it is set to is part of
+    // the client's seat, which is never freed.
     unsafe {
         guard::status("p21_client_generation", std::ptr::null_mut(), || {
             let out = Out::new(out_word, std::ptr::null(), "out_word")?;

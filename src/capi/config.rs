@@ -30,7 +30,7 @@ fn change(config: *mut p21_config, work: impl Fn(&mut Config) -> Result<()>) -> 
 /// Makes an empty configuration: every option at its default. Free it with p21_config_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_new(out: *mut *mut p21_config) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
     unsafe {
         guard::status("p21_config_new", std::ptr::null_mut(), || {
             let out = Out::new(out, std::ptr::null_mut(), "out")?;
@@ -47,7 +47,8 @@ pub unsafe extern "C" fn p21_config_set(
     name: *const c_char,
     value: *const c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `name` and `value` are checked for NULL and else C strings that nobody changes during the call, after which
+    // no reference to them is left: the option keeps copies.
     unsafe {
         guard::status("p21_config_set", std::ptr::null_mut(), || {
             let name = text(name, "name")?;
@@ -64,7 +65,7 @@ pub unsafe extern "C" fn p21_config_load_env(
     config: *mut p21_config,
     prefix: *const c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `prefix` is checked for NULL and else a C string that lasts for the call, and is only read during it.
     unsafe {
         guard::status("p21_config_load_env", std::ptr::null_mut(), || {
             let prefix = optional_text(prefix, "prefix")?.unwrap_or("P21_");
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn p21_config_load_file(
     config: *mut p21_config,
     path: *const c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `path` is checked for NULL and else a C string that lasts for the call, and is only read during it.
     unsafe {
         guard::status("p21_config_load_file", std::ptr::null_mut(), || {
             let path = Path::new(text(path, "path")?);

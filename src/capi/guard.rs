@@ -49,7 +49,7 @@ pub(super) unsafe fn status(
             if !err.is_null() {
                 let made = catch_unwind(AssertUnwindSafe(|| handle::insert(Failure::new(&error))));
                 if let Ok(Ok(made)) = made {
-                    // SAFETY: as above.
+                    // SAFETY: not NULL, as above; the caller's memory for a pointer lasts to the end of this call.
                     unsafe { err.write(made) };
                 }
             }
@@ -169,7 +169,7 @@ mod injection {
     /// Makes the next call of the exported function `name` panic. For this library's own tests.
     #[unsafe(no_mangle)]
     pub unsafe extern "C" fn p21_test_panic(name: *const c_char) {
-        // SAFETY: only tests call this, with a C string.
+        // SAFETY: this library's tests are the only callers, and they pass a C string literal.
         let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
         NAME.with(|armed| *armed = name.into_owned());
         ARMED.store(true, Ordering::Relaxed);

@@ -205,7 +205,8 @@ fn new_segment() -> Result<*mut Slot> {
 fn slot_of(key: u64) -> Option<&'static Slot> {
     let index = LAYOUT.slot(key);
     let segment = SEGMENTS[index / SEGMENT].load(Ordering::Acquire);
-    // SAFETY: a segment is published whole, holds `SEGMENT` slots and is never freed.
+    // SAFETY: not NULL, so it was published by the release store in `take` with `SEGMENT` slots, of which the remainder is
+    // one, and it is never freed or moved.
     (!segment.is_null()).then(|| unsafe { &*segment.add(index % SEGMENT) })
 }
 
@@ -271,7 +272,8 @@ pub(super) fn hit<R>(
     if !is_here() {
         return None;
     }
-    // SAFETY: set before the handle, and a seat is never freed.
+    // SAFETY: NULL, or the address of a seat, which is never freed, so that a stale one is still a seat; whether it is this
+    // client's, `hit` asks again by `is_here`.
     let seat = unsafe { slot.seat.load(Ordering::Relaxed).as_ref() }?;
     seat.hit(options, is_here, |token| look(token))
 }

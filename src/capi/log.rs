@@ -21,7 +21,8 @@ pub unsafe extern "C" fn p21_log_read(
     max_level: i32,
     out_json_lines: *mut *mut c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_json_lines` and `cursor` are checked for NULL before they are used; the caller lends both for this call
+    // alone, and they are of different types, so reading one and writing the other cannot collide.
     unsafe {
         guard::status("p21_log_read", std::ptr::null_mut(), || {
             let out = Out::new(out_json_lines, std::ptr::null_mut(), "out_json_lines")?;

@@ -78,7 +78,8 @@ pub unsafe extern "C" fn p21_token_field(
     name: *const c_char,
 ) -> *const c_char {
     guard::value("p21_token_field", std::ptr::null(), || {
-        // SAFETY: the module's conditions.
+        // SAFETY: `name` is checked for NULL and else a C string that lasts for the call; the field returned is a copy in
+        // the snapshot.
         let name = unsafe { text(name, "name") }.ok()?;
         handle::get(token, |snapshot: &Snapshot| snapshot.field(name))
     })
@@ -91,7 +92,7 @@ pub unsafe extern "C" fn p21_token_json(
     token: *const p21_token,
     out_json: *mut *mut c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_json` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
     unsafe {
         guard::status("p21_token_json", std::ptr::null_mut(), || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;

@@ -39,7 +39,8 @@ fn bucket(buckets: *const Bucket, table: usize, address: usize) -> &'static Buck
     // Blocks are aligned, so the low bits say nothing; the multiplication carries the rest into the high ones.
     let hash = (address as u64 >> 3).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     let index = (hash >> (64 - bits(table))) as usize;
-    // SAFETY: a published table has `1 << bits` buckets and is never freed.
+    // SAFETY: `buckets` is a published table, which has `1 << bits` buckets and is never freed; `index` keeps that many
+    // bits.
     unsafe { &*buckets.add(index) }
 }
 
@@ -50,7 +51,7 @@ fn table(table: usize) -> Option<*const Bucket> {
         return Some(known);
     }
     let layout = Layout::array::<Bucket>(1 << bits(table)).ok()?;
-    // SAFETY: the layout has a size. All zeros are empty entries.
+    // SAFETY: the layout is that of at least `1 << FIRST_BITS` buckets, so not empty. All zeros are empty entries.
     let made = unsafe { alloc_zeroed(layout) }.cast::<Bucket>();
     if made.is_null() {
         return None;
@@ -63,7 +64,7 @@ fn table(table: usize) -> Option<*const Bucket> {
     ) {
         Ok(_) => Some(made),
         Err(first) => {
-            // SAFETY: it was allocated just above with this layout, and nobody else has seen it.
+            // SAFETY: it was allocated above with this layout, and the exchange failed, so it was not published.
             unsafe { dealloc(made.cast(), layout) };
             Some(first)
         }
@@ -117,7 +118,8 @@ pub(super) fn live() -> u64 {
             break;
         }
         for at in 0..1 << bits(index) {
-            // SAFETY: a published table has `1 << bits` buckets and is never freed.
+            // SAFETY: not NULL, so the table is published, has the `1 << bits` buckets that are counted here and is never
+            // freed.
             let entries = unsafe { &(*buckets.add(at)).0 };
             count += entries
                 .iter()
@@ -140,7 +142,7 @@ fn layout(size: usize) -> Option<Layout> {
 pub(super) fn from_bytes_with_nul(text: &[u8]) -> Result<*mut c_char> {
     allocate(text.len())
         .and_then(|at| {
-            // SAFETY: the block has room for the text behind its header.
+            // SAFETY: `at` has room for `text.len()` bytes, is new, and so does not overlap the text.
             unsafe { at.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
             hand_out(at)
         })
@@ -156,7 +158,8 @@ pub(super) fn from_text(text: &str) -> Result<*mut c_char> {
     let size = text.len() + 1;
     allocate(size)
         .and_then(|at| {
-            // SAFETY: the block has room for the text and its NUL behind its header.
+            // SAFETY: `at` has room for `size` bytes, which are the text's and its NUL, is new, and so does not overlap the
+            // text.
             unsafe {
                 at.copy_from_nonoverlapping(text.as_ptr(), text.len());
                 at.add(text.len()).write(0);
@@ -169,12 +172,13 @@ pub(super) fn from_text(text: &str) -> Result<*mut c_char> {
 /// A block for `size` bytes of text; the address is the text's.
 fn allocate(size: usize) -> Option<*mut u8> {
     let layout = layout(size)?;
-    // SAFETY: the layout is at least the header's size.
+    // SAFETY: the layout is not empty: it holds the header.
     let block = unsafe { alloc(layout) };
     if block.is_null() {
         return None;
     }
-    // SAFETY: the block begins with room for the header, aligned for it.
+    // SAFETY: the block is `HEADER` bytes and the text's size long and aligned to `HEADER`, which is enough for a `usize`,
+    // so both the header and the text's address lie in it.
     unsafe {
         block.cast::<usize>().write(size);
         Some(block.add(HEADER))
@@ -185,7 +189,7 @@ fn hand_out(text: *mut u8) -> Option<*mut c_char> {
     if register(text.addr()).is_some() {
         return Some(text.cast());
     }
-    // SAFETY: from `allocate`, and not handed out.
+    // SAFETY: the callers pass what `allocate` returned; it is not registered, so no one else knows of it.
     unsafe { wipe(text) };
     None
 }
@@ -196,7 +200,8 @@ fn hand_out(text: *mut u8) -> Option<*mut c_char> {
 ///
 /// `text` is from [`allocate`] and nobody uses it any more.
 unsafe fn wipe(text: *mut u8) {
-    // SAFETY: the header stands in front of the text and holds the size that the block was made with.
+    // SAFETY: from `allocate`, so the header with the text's size stands `HEADER` bytes before it and the block has the
+    // layout of that size; the caller promises that it is in no other use.
     unsafe {
         let block = text.sub(HEADER);
         let size = block.cast::<usize>().read();
@@ -211,7 +216,8 @@ unsafe fn wipe(text: *mut u8) {
 pub(super) fn free(pointer: *mut c_void) {
     // NULL is what an empty entry holds, so it must not be looked for.
     if !pointer.is_null() && unregister(pointer.addr()) {
-        // SAFETY: it was registered, so it is from `allocate`; unregistering it gave it to this thread alone.
+        // SAFETY: only addresses from `allocate` are registered, and of all threads that free this one, `unregister` was
+        // true for this one alone.
         unsafe { wipe(pointer.cast()) };
     }
 }

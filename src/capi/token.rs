@@ -26,7 +26,8 @@ pub unsafe extern "C" fn p21_token_get(
     out_token: *mut *mut c_char,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_token` and `err` are checked for NULL and else point to memory for a pointer for as long as this call
+    // lasts.
     unsafe {
         guard::status("p21_token_get", err, || {
             let out = Out::new(out_token, std::ptr::null_mut(), "out_token")?;
@@ -53,7 +54,9 @@ pub unsafe extern "C" fn p21_token_copy(
     out_len: *mut usize,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_len` and, with a `cap`, `buf` are checked for NULL and else point to a number and to `cap` bytes; the
+    // text is only copied if it fits into `cap` with its NUL, and from memory of our own, so source and target do not
+    // overlap.
     unsafe {
         guard::status("p21_token_copy", err, || {
             let len = Out::new(out_len, 0, "out_len")?;
@@ -65,7 +68,6 @@ pub unsafe extern "C" fn p21_token_copy(
             let needed = with_token(client, &ask.options, |token| {
                 let text = token.value_with_nul(ask.with_scheme);
                 if text.len() <= cap {
-                    // The caller's memory is no part of the token, so the two do not overlap.
                     buf.copy_from_nonoverlapping(text.as_ptr().cast(), text.len());
                 }
                 text.len()
@@ -97,7 +99,7 @@ pub unsafe extern "C" fn p21_token_snapshot(
     out: *mut *mut p21_token,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out` and `err` are checked for NULL and else point to memory for a pointer for as long as this call lasts.
     unsafe {
         guard::status("p21_token_snapshot", err, || {
             let out = Out::new(out, std::ptr::null_mut(), "out")?;
@@ -129,7 +131,8 @@ pub unsafe extern "C" fn p21_token_report(
     out_verdict: *mut i32,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `token` is a C string and `body` has `len` bytes, unless they are NULL, which is checked; both are only read,
+    // and only during the call. `out_verdict` is checked and points to a number.
     unsafe {
         guard::status("p21_token_report", err, || {
             let out = Out::new(out_verdict, 0, "out_verdict")?;
@@ -149,7 +152,7 @@ pub unsafe extern "C" fn p21_token_invalidate(
     client: *const p21_client,
     token_or_null: *const c_char,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `token_or_null` is NULL or a C string that lasts for the call, and is only read during it.
     unsafe {
         guard::status("p21_token_invalidate", std::ptr::null_mut(), || {
             let token = optional_text(token_or_null, "token_or_null")?;
@@ -168,7 +171,8 @@ pub unsafe extern "C" fn p21_ui_url(
     out_url: *mut *mut c_char,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_url` and `err` are checked for NULL and else point to memory for a pointer for as long as this call
+    // lasts.
     unsafe {
         guard::status("p21_ui_url", err, || {
             let out = Out::new(out_url, std::ptr::null_mut(), "out_url")?;
@@ -190,7 +194,8 @@ pub unsafe extern "C" fn p21_token_request(
     out_json: *mut *mut c_char,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `out_json` and `err` are checked for NULL and else point to memory for a pointer for as long as this call
+    // lasts.
     unsafe {
         guard::status("p21_token_request", err, || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
@@ -210,7 +215,8 @@ pub unsafe extern "C" fn p21_parse_token_response(
     out_json: *mut *mut c_char,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: the module's conditions.
+    // SAFETY: `body` has `len` bytes unless it is NULL, which is checked, and is only read during the call; `out_json` and
+    // `err` are checked for NULL and else point to memory for a pointer.
     unsafe {
         guard::status("p21_parse_token_response", err, || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;

@@ -70,7 +70,8 @@ pub(crate) fn lock(file: &File) -> io::Result<bool> {
 /// Gives the lock back.
 pub(crate) fn unlock(file: &File) {
     let mut place = locked_byte();
-    // SAFETY: as in `lock`. What cannot be unlocked is once the handle closes.
+    // SAFETY: the handle is open and made for waiting calls, so `place`, a local, is not used after the call. What cannot
+    // be unlocked is once the handle closes.
     unsafe { UnlockFileEx(file.as_raw_handle(), 0, 1, 0, &raw mut place) };
 }
 
@@ -100,7 +101,8 @@ impl User {
     }
 
     fn sid(&self) -> PSID {
-        // SAFETY: the buffer begins with this structure, which `current` had filled, is aligned for it and has not moved since.
+        // SAFETY: the buffer begins with this structure, which `current` had filled, is aligned for it and has not moved
+        // since.
         unsafe { (*self.0.as_ptr().cast::<TOKEN_USER>()).User.Sid }
     }
 
@@ -123,7 +125,8 @@ impl User {
     /// Whether `sid` is this user, or one who may do anything on the machine.
     fn trusts(&self, sid: PSID) -> bool {
         const MIGHTY: [WELL_KNOWN_SID_TYPE; 2] = [WinLocalSystemSid, WinBuiltinAdministratorsSid];
-        // SAFETY: both are valid SIDs.
+        // SAFETY: `self.sid()` points into `self`; the caller's `sid` comes from an entry of an access list that is still
+        // allocated.
         unsafe { EqualSid(self.sid(), sid) != 0 || MIGHTY.iter().any(|kind| is(sid, *kind)) }
     }
 }
@@ -132,7 +135,7 @@ impl User {
 ///
 /// `sid` is a valid SID.
 unsafe fn is(sid: PSID, kind: WELL_KNOWN_SID_TYPE) -> bool {
-    // SAFETY: passed on.
+    // SAFETY: the caller promises a valid SID; the function only reads it.
     unsafe { IsWellKnownSid(sid, kind) != 0 }
 }
 
