@@ -2,9 +2,9 @@
 
 use std::fmt;
 
+use der::asn1::{AnyRef, GeneralizedTime, ObjectIdentifier, UtcTime};
+use der::{DateTime, Decode as _, Tag, Tagged as _};
 use sha2::{Digest as _, Sha256};
-use x509_parser::extensions::GeneralName;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::secret::hex;
 
@@ -13,6 +13,36 @@ const MAX_NAME: usize = 120;
 
 /// Most host names shown.
 const MAX_NAMES: usize = 8;
+
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+
+/// Kinds of `GeneralName`, by their tags.
+const DNS_NAME: u32 = 2;
+const IP_ADDRESS: u32 = 7;
+
+/// The parts of a name that have a short form; others are shown by their number.
+const ATTRIBUTES: [(ObjectIdentifier, &str); 10] = [
+    (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+    (ObjectIdentifier::new_unwrap("2.5.4.5"), "serialNumber"),
+    (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+    (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+    (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+    (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+    (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+    (
+        ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"),
+        "DC",
+    ),
+    (
+        ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1"),
+        "UID",
+    ),
+    (
+        ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.1"),
+        "Email",
+    ),
+];
 
 /// The parts of a certificate that go into an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,46 +68,66 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// Reads what can be read; the SHA-256 is always there.
     pub(crate) fn read(der: &[u8]) -> Certificate {
-        let sha256 = hex(&Sha256::digest(der));
-        let Ok((_, parsed)) = X509Certificate::from_der(der) else {
-            return Certificate {
-                sha256,
-                ..Certificate::default()
-            };
-        };
-        let names = parsed
-            .subject_alternative_name()
-            .ok()
-            .flatten()
-            .map(|extension| {
-                extension
-                    .value
-                    .general_names
-                    .iter()
-                    .filter_map(host_name)
-                    .collect()
-            })
-            .unwrap_or_default();
-        let day = |time: x509_parser::time::ASN1Time| {
-            let time = time.to_datetime();
-            format!(
-                "{:04}-{:02}-{:02}",
-                time.year(),
-                u8::from(time.month()),
-                time.day()
-            )
-        };
         Certificate {
-            subject: shown(&parsed.subject().to_string()),
-            issuer: shown(&parsed.issuer().to_string()),
-            names,
-            not_before: day(parsed.validity().not_before),
-            not_after: day(parsed.validity().not_after),
-            expires_unix: parsed.validity().not_after.timestamp(),
-            sha256,
-            self_signed: parsed.subject().as_raw() == parsed.issuer().as_raw(),
-            is_authority: parsed.is_ca(),
+            sha256: hex(&Sha256::digest(der)),
+            ..Certificate::parse(der).unwrap_or_default()
         }
+    }
+
+    /// All but the SHA-256; `None` if it is no certificate as RFC 5280 lays one out.
+    fn parse(der: &[u8]) -> Option<Certificate> {
+        let (certificate, _) = AnyRef::from_der_partial(der).ok()?;
+        let body = sequence(*sequence(certificate)?.first()?)?;
+        // Version 1 is not written out.
+        let version = usize::from(is_context(body.first()?, 0));
+        let [
+            _serial,
+            _algorithm,
+            issuer,
+            validity,
+            subject,
+            _key,
+            optional @ ..,
+        ] = body.get(version..)?
+        else {
+            return None;
+        };
+        let [not_before, not_after] = sequence(*validity)?[..] else {
+            return None;
+        };
+        let (not_before, not_after) = (time(not_before)?, time(not_after)?);
+        let mut read = Certificate {
+            subject: shown(&name(*subject)?),
+            issuer: shown(&name(*issuer)?),
+            not_before: day(not_before),
+            not_after: day(not_after),
+            expires_unix: not_after.unix_duration().as_secs().cast_signed(),
+            self_signed: subject == issuer,
+            ..Certificate::default()
+        };
+        if let Some(extensions) = optional.iter().find(|field| is_context(field, 3)) {
+            for extension in sequence(AnyRef::from_der(extensions.value()).ok()?)? {
+                read.take_extension(extension);
+            }
+        }
+        Some(read)
+    }
+
+    /// Reads the extensions that matter here; one that is malformed is passed over.
+    fn take_extension(&mut self, extension: AnyRef<'_>) -> Option<()> {
+        let fields = sequence(extension)?;
+        let id: ObjectIdentifier = fields.first()?.decode_as().ok()?;
+        let value = fields.last()?;
+        if value.tag() != Tag::OctetString {
+            return None;
+        }
+        let value = sequence(AnyRef::from_der(value.value()).ok()?)?;
+        match id {
+            SUBJECT_ALT_NAME => self.names = value.into_iter().filter_map(host_name).collect(),
+            BASIC_CONSTRAINTS => self.is_authority = value.first()?.decode_as().ok()?,
+            _ => {}
+        }
+        Some(())
     }
 
     /// Its host names in one list.
@@ -112,14 +162,84 @@ impl fmt::Display for Certificate {
     }
 }
 
-fn host_name(name: &GeneralName<'_>) -> Option<String> {
-    match name {
-        GeneralName::DNSName(name) => Some(shown(name)),
-        GeneralName::IPAddress(bytes) => {
-            if let Ok(v4) = <[u8; 4]>::try_from(*bytes) {
+/// The elements that a constructed value consists of.
+fn elements(mut bytes: &[u8]) -> Option<Vec<AnyRef<'_>>> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (element, rest) = AnyRef::from_der_partial(bytes).ok()?;
+        found.push(element);
+        bytes = rest;
+    }
+    Some(found)
+}
+
+fn sequence(value: AnyRef<'_>) -> Option<Vec<AnyRef<'_>>> {
+    (value.tag() == Tag::Sequence).then(|| elements(value.value()))?
+}
+
+fn is_context(value: &AnyRef<'_>, number: u32) -> bool {
+    context_number(*value) == Some(number)
+}
+
+fn context_number(value: AnyRef<'_>) -> Option<u32> {
+    match value.tag() {
+        Tag::ContextSpecific { number, .. } => Some(number.0),
+        _ => None,
+    }
+}
+
+fn time(value: AnyRef<'_>) -> Option<DateTime> {
+    if value.tag() == Tag::UtcTime {
+        Some(value.decode_as::<UtcTime>().ok()?.to_date_time())
+    } else {
+        Some(value.decode_as::<GeneralizedTime>().ok()?.to_date_time())
+    }
+}
+
+fn day(time: DateTime) -> String {
+    format!("{:04}-{:02}-{:02}", time.year(), time.month(), time.day())
+}
+
+/// A distinguished name in the order in which it is written, such as `C=US, O=Company, CN=Company Root`.
+fn name(value: AnyRef<'_>) -> Option<String> {
+    let relative = sequence(value)?.into_iter().map(|set| {
+        let attributes = elements(set.value())?.into_iter().map(|attribute| {
+            let [kind, value] = sequence(attribute)?[..] else {
+                return None;
+            };
+            let kind: ObjectIdentifier = kind.decode_as().ok()?;
+            let known = ATTRIBUTES.iter().find(|(id, _)| *id == kind);
+            let kind = known.map_or_else(|| kind.to_string(), |(_, short)| (*short).to_owned());
+            Some(format!("{kind}={}", attribute_text(value)))
+        });
+        Some(attributes.collect::<Option<Vec<_>>>()?.join(" + "))
+    });
+    Some(relative.collect::<Option<Vec<_>>>()?.join(", "))
+}
+
+fn attribute_text(value: AnyRef<'_>) -> String {
+    match value.tag() {
+        Tag::BmpString => {
+            let (units, _) = value.value().as_chunks();
+            let units = units.iter().map(|unit| u16::from_be_bytes(*unit));
+            let chars = char::decode_utf16(units);
+            chars
+                .map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER))
+                .collect()
+        }
+        tag if tag.is_constructed() => hex(value.value()),
+        _ => String::from_utf8_lossy(value.value()).into_owned(),
+    }
+}
+
+fn host_name(name: AnyRef<'_>) -> Option<String> {
+    match context_number(name)? {
+        DNS_NAME => Some(shown(std::str::from_utf8(name.value()).ok()?)),
+        IP_ADDRESS => {
+            if let Ok(v4) = <[u8; 4]>::try_from(name.value()) {
                 Some(std::net::Ipv4Addr::from(v4).to_string())
             } else {
-                let v6 = <[u8; 16]>::try_from(*bytes).ok()?;
+                let v6 = <[u8; 16]>::try_from(name.value()).ok()?;
                 Some(std::net::Ipv6Addr::from(v6).to_string())
             }
         }
@@ -137,7 +257,80 @@ fn shown(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+
     use super::*;
+
+    /// Made by openssl: 16-bit text, a name without a short form, two attributes in one part, four kinds of host name.
+    const FULL: &str = "\
+        MIICKjCCAc+gAwIBAgIUfVRWx43DunPBDH30N4I6GzPynx0wCgYIKoZIzj0EAwIw\
+        WzELMAkGA1UEBhMCREUxITAfBgNVBAoeGABHAHIA/ADfAGUALAAgAFMA9gBoAG4A\
+        ZTEQMA4GA1UEYRMHVkFUREUtMTEXMAkGA1UEBRMCNTUwCgYDVQQDEwNwMjEwIBcN\
+        MjYxMTI2MjEwMjIyWhgPMjA2MTAyMTUyMTAyMjJaMFsxCzAJBgNVBAYTAkRFMSEw\
+        HwYDVQQKHhgARwByAPwA3wBlACwAIABTAPYAaABuAGUxEDAOBgNVBGETB1ZBVERF\
+        LTExFzAJBgNVBAUTAjU1MAoGA1UEAxMDcDIxMFkwEwYHKoZIzj0CAQYIKoZIzj0D\
+        AQcDQgAEz0dtBgpave7rhWzFmQehHegbbiVasKew/3eZW0s9MfSEUfb5fbKFg3Ys\
+        NHR7GaPhT8fu67xA4SjkG5bLgzR4BaNvMG0wOwYDVR0RBDQwMoILcDIxLmV4YW1w\
+        bGWHBMAAAgeHECABDbgAAAAAAAAAAAAAAAeBC2FAYi5leGFtcGxlMA8GA1UdEwEB\
+        /wQFMAMBAf8wHQYDVR0OBBYEFKQgm/L0de1cyjGXbU+MB2FF1OIaMAoGCCqGSM49\
+        BAMCA0kAMEYCIQDmreFyLMHL5YTm/2m7ogb+PwGN6hQUcTSOUaycU48B+gIhAMik\
+        c156Dl0ATMKFyjYQ2sTcb0rFoszFgojlZptaXdr3";
+
+    /// Version 1 has no extensions and does not say its version.
+    const VERSION_1: &str = "\
+        MIIBFTCBuwIUHGy6/85k7T7htUi6gDv/pePYm7YwCgYIKoZIzj0EAwIwDTELMAkG\
+        A1UEAwwCdjEwHhcNMjYxMTI2MjA1NzQxWhcNMjYxMTMwMjA1NzQxWjANMQswCQYD\
+        VQQDDAJ2MTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABFAxp3vksVN07piafMIP\
+        poPnJOS8FriWiOY19vxUFUX3nfTl145sHInTypZRFTg8ikNn4dTK51GcXGJPGXS1\
+        bZYwCgYIKoZIzj0EAwIDSQAwRgIhAK2RrM5ORN4L2kT8pJj3WcIHyHDQ6zCL0Fvl\
+        arq7sgyxAiEAzcGk391rIh6HH9lQ3S3IJR8GZB9L2JFzFzHVQHtHTTs=";
+
+    fn decoded(text: &str) -> Vec<u8> {
+        BASE64_STANDARD.decode(text).expect("base64")
+    }
+
+    #[test]
+    fn everything_that_matters_is_read() {
+        let name = "C=DE, O=Grüße, Söhne, 2.5.4.97=VATDE-1, serialNumber=55 + CN=p21";
+        let sha256 = "170db14465df2810b5d298e4a4786cd3c6e5885808ec32da81b96bc1f3a518a2";
+        assert_eq!(
+            Certificate::read(&decoded(FULL)),
+            Certificate {
+                subject: name.to_owned(),
+                issuer: name.to_owned(),
+                names: ["p21.example", "192.0.2.7", "2001:db8::7"]
+                    .map(str::to_owned)
+                    .into(),
+                not_before: "2026-11-26".to_owned(),
+                not_after: "2061-02-15".to_owned(),
+                expires_unix: 2_875_726_942,
+                sha256: sha256.to_owned(),
+                self_signed: true,
+                is_authority: true,
+            }
+        );
+        let old = Certificate::read(&decoded(VERSION_1));
+        assert_eq!(old.subject, "CN=v1");
+        assert_eq!(old.not_after, "2026-11-30");
+        assert_eq!(old.expires_unix, 1_796_072_261);
+        assert!(!old.is_authority && old.names.is_empty(), "{old:?}");
+    }
+
+    #[test]
+    fn damage_anywhere_is_survived() {
+        let whole = decoded(FULL);
+        for at in 0..whole.len() {
+            let cut = Certificate::read(&whole[..at]);
+            assert!(cut.to_string().starts_with("unreadable"), "{at}: {cut}");
+            for change in [0x01, 0x21, 0x80, 0xff] {
+                let mut changed = whole.clone();
+                changed[at] ^= change;
+                let read = Certificate::read(&changed);
+                assert_eq!(read.sha256, hex(&Sha256::digest(&changed)), "{at}");
+            }
+        }
+    }
 
     #[test]
     fn garbage_still_has_a_fingerprint() {
