@@ -48,25 +48,48 @@ fn main() {
 fn header(root: &Path) -> String {
     let config = cbindgen::Config::from_file(root.join("cbindgen.toml"))
         .expect("cbindgen.toml is well formed");
-    let mut text = HEAD.to_owned();
-    for section in SECTIONS {
-        let source = root.join("src/capi").join(section).with_extension("rs");
-        text.push_str(&introduction(
-            &fs::read_to_string(&source).expect("src/capi is readable"),
-        ));
-        let bindings = cbindgen::Builder::new()
-            .with_config(config.clone())
-            .with_src(&source)
-            .generate()
-            .expect("src/capi is understood by cbindgen");
-        let mut declarations = Vec::new();
-        bindings.write(&mut declarations);
-        text.push('\n');
-        text.push_str(String::from_utf8_lossy(&declarations).trim());
-        text.push('\n');
+    let files = SECTIONS.map(|section| root.join("src/capi").join(section).with_extension("rs"));
+    let builder = cbindgen::Builder::new().with_config(config);
+    let bindings = files
+        .iter()
+        .fold(builder, cbindgen::Builder::with_src)
+        .generate()
+        .expect("src/capi is understood by cbindgen");
+    let mut declarations = Vec::new();
+    bindings.write(&mut declarations);
+    let declarations = String::from_utf8(declarations).expect("cbindgen writes UTF-8");
+
+    let sources = files.map(|file| fs::read_to_string(file).expect("src/capi is readable"));
+    let mut sections = sources.each_ref().map(|source| introduction(source));
+    for declaration in declarations.trim().split("\n\n") {
+        let name = declared(declaration);
+        let section = sources.iter().position(|source| declares(source, name));
+        let section = section.unwrap_or_else(|| panic!("no file of src/capi declares {name}"));
+        sections[section].extend(["\n", declaration.trim(), "\n"]);
     }
-    text.push_str(TAIL);
-    text
+    [HEAD, &sections.concat(), TAIL].concat()
+}
+
+/// The name that a declaration in C gives to something.
+fn declared(declaration: &str) -> &str {
+    let code = declaration.rsplit("*/").next().unwrap_or_default().trim();
+    let name = match code.strip_prefix("#define ") {
+        Some(define) => define.split(' ').next(),
+        None => code
+            .split(['(', ';'])
+            .next()
+            .and_then(|start| start.rsplit([' ', '*']).next()),
+    };
+    name.unwrap_or_default()
+}
+
+/// Whether a source file makes something of this name public.
+fn declares(source: &str, name: &str) -> bool {
+    source
+        .lines()
+        .filter(|line| line.starts_with("pub "))
+        .flat_map(|line| line.split(|c: char| c != '_' && !c.is_alphanumeric()))
+        .any(|word| word == name)
 }
 
 /// The text at the head of a source file as a comment.
