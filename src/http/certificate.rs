@@ -323,7 +323,7 @@ mod tests {
         for at in 0..whole.len() {
             let cut = Certificate::read(&whole[..at]);
             assert!(cut.to_string().starts_with("unreadable"), "{at}: {cut}");
-            for change in [0x01, 0x21, 0x80, 0xff] {
+            for change in [0x21, 0xff] {
                 let mut changed = whole.clone();
                 changed[at] ^= change;
                 let read = Certificate::read(&changed);
