@@ -40,7 +40,7 @@ lib: ## The release library, target/release/libp21auth.so, built alone so that L
 	@echo "== building the release library; up to 4 minutes the first time"
 	@$(CARGO) rustc --quiet --release --lib --crate-type cdylib
 	@# The name that linked programs look for.
-	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.0
+	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.1
 
 dist: ## The release: tarball, Python wheels and NuGet package in dist/ (15 min the first time)
 	@tools/dist/package.sh

@@ -42,7 +42,7 @@ fn main() {
     let out = env::var("OUT_DIR").expect("set by cargo");
     fs::write(Path::new(&out).join("p21auth.h"), header(Path::new(&root)))
         .expect("OUT_DIR is writable");
-    link_arguments();
+    link_arguments(&abi_version(Path::new(&root)));
 }
 
 fn header(root: &Path) -> String {
@@ -67,7 +67,7 @@ fn header(root: &Path) -> String {
         let section = section.unwrap_or_else(|| panic!("no file of src/capi declares {name}"));
         sections[section].extend(["\n", declaration.trim(), "\n"]);
     }
-    [HEAD, &sections.concat(), TAIL].concat()
+    [HEAD, &versions(), &sections.concat(), TAIL].concat()
 }
 
 /// The name that a declaration in C gives to something.
@@ -92,6 +92,33 @@ fn declares(source: &str, name: &str) -> bool {
         .any(|word| word == name)
 }
 
+/// The package's version for the preprocessor.
+fn versions() -> String {
+    let part = |name: &str| -> u32 {
+        let text = env::var(format!("CARGO_PKG_VERSION_{name}")).expect("set by cargo");
+        text.parse().expect("a number")
+    };
+    let number = part("MAJOR") * 1_000_000 + part("MINOR") * 1_000 + part("PATCH");
+    let text = env::var("CARGO_PKG_VERSION").expect("set by cargo");
+    format!(
+        "
+/* Version of this header. p21_version returns that of the library which was loaded.
+ * P21_VERSION_NUMBER is major * 1000000 + minor * 1000 + patch. */
+#define P21_VERSION \"{text}\"
+#define P21_VERSION_NUMBER {number}
+"
+    )
+}
+
+/// The digit in the shared library's name, which is written down in `src/capi/types.rs` alone.
+fn abi_version(root: &Path) -> String {
+    let types = fs::read_to_string(root.join("src/capi/types.rs")).expect("src/capi is readable");
+    let (_, rest) = types
+        .split_once("P21_ABI_VERSION: i32 = ")
+        .expect("the version of the binary interface");
+    rest.split(';').next().unwrap_or_default().to_owned()
+}
+
 /// The text at the head of a source file as a comment.
 fn introduction(source: &str) -> String {
     let lines = source.lines().map_while(|line| line.strip_prefix("//!"));
@@ -105,8 +132,7 @@ fn introduction(source: &str) -> String {
 }
 
 /// Its name on disk, and that it stays in memory once loaded: threads of its own may still run when its user is gone.
-fn link_arguments() {
-    let version = 0;
+fn link_arguments(version: &str) {
     match env::var("CARGO_CFG_TARGET_OS").as_deref() {
         Ok("linux" | "android" | "freebsd") => {
             println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libp21auth.so.{version}");

@@ -12,6 +12,11 @@
 extern "C" {
 #endif
 
+/* Version of this header. p21_version returns that of the library which was loaded.
+ * P21_VERSION_NUMBER is major * 1000000 + minor * 1000 + patch. */
+#define P21_VERSION "0.1.0"
+#define P21_VERSION_NUMBER 1000
+
 /* ----------------------------------------------------------------------------------------------------
  * Types
  *
@@ -22,7 +27,7 @@ extern "C" {
 /**
  * Version of the binary interface, the digit in the shared library's name.
  */
-#define P21_ABI_VERSION 0
+#define P21_ABI_VERSION 1
 
 /**
  * Access to one P21 server under one identity; shares its token with every other client of that identity in the process.
@@ -319,7 +324,9 @@ const char *p21_options_json(void);
 uint64_t p21_live_objects(void);
 
 /**
- * Zeroises and frees a char * that came from this library. NULL, foreign pointers and those already freed are ignored.
+ * Zeroises and frees a char * that came from this library. NULL and foreign pointers are ignored. Free each string once: a
+ * second call for the same address is ignored while the freed block rests, which the last 64 of each size up to 16 KiB
+ * do; later the address may be another string's.
  */
 void p21_free(void *pointer);
 
@@ -333,25 +340,27 @@ void p21_free(void *pointer);
 /**
  * Makes an empty configuration: every option at its default. Free it with p21_config_free.
  */
-p21_status p21_config_new(p21_config **out);
+p21_status p21_config_new(p21_config **out, p21_error **err);
 
 /**
  * Sets one option, such as "base_url"; a value of NULL puts it back to its default.
  */
-p21_status p21_config_set(p21_config *config, const char *name, const char *value);
+p21_status p21_config_set(p21_config *config, const char *name, const char *value, p21_error **err);
 
 /**
  * Reads every option from the environment: base_url from P21_BASE_URL and so on. A prefix of NULL means "P21_"; with
  * another, such as "P21_PLAY_", a play server's settings live beside production's. Other variables are ignored.
  */
 p21_status p21_config_load_env(p21_config *config,
-                               const char *prefix);
+                               const char *prefix,
+                               p21_error **err);
 
 /**
  * Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood.
  */
 p21_status p21_config_load_file(p21_config *config,
-                                const char *path);
+                                const char *path,
+                                p21_error **err);
 
 /**
  * Frees a configuration; NULL and handles already freed are ignored.
@@ -390,7 +399,8 @@ p21_status p21_client_update(p21_client *client,
  * Give it to p21_free. NULL: the default client.
  */
 p21_status p21_client_stats(const p21_client *client,
-                            char **out_json);
+                            char **out_json,
+                            p21_error **err);
 
 /**
  * Gives the address of a 64-bit word that changes whenever the token that a caller would get may have changed. NULL: the
@@ -401,7 +411,8 @@ p21_status p21_client_stats(const p21_client *client,
  * while the word is the same and no more than p21_token_reuse_ms has passed.
  */
 p21_status p21_client_generation(const p21_client *client,
-                                 const uint64_t **out_word);
+                                 const uint64_t **out_word,
+                                 p21_error **err);
 
 /* ----------------------------------------------------------------------------------------------------
  * Token
@@ -461,7 +472,8 @@ p21_status p21_token_report(const p21_client *client,
  * lifts a cool-down: "the account is unlocked, try now".
  */
 p21_status p21_token_invalidate(const p21_client *client,
-                                const char *token_or_null);
+                                const char *token_or_null,
+                                p21_error **err);
 
 /**
  * Gives the UI server's URL for the Interactive and Transaction APIs, without a slash at its end; asked for once for each
@@ -515,7 +527,8 @@ const char *p21_token_field(const p21_token *token,
  * and with Claims when it is a JWT. Give it to p21_free.
  */
 p21_status p21_token_json(const p21_token *token,
-                          char **out_json);
+                          char **out_json,
+                          p21_error **err);
 
 /**
  * How many milliseconds from now the token may be used again without asking, as long as the word of p21_client_generation
@@ -546,12 +559,14 @@ void p21_token_free(p21_token *token);
 /* ----------------------------------------------------------------------------------------------------
  * Errors
  *
- * An error belongs to whoever made the call, not to a thread. Its text is borrowed: it lasts until p21_error_free. No
- * error ever holds a password, a key or a token. A handle of NULL, or one that is not valid, answers P21_OK, 0, NULL or -1.
+ * An error belongs to the caller that received it, not to a thread. Its text is borrowed: it lasts until p21_error_free.
+ * No error ever holds a password, a key or a token. For NULL and for handles that are not valid the functions below
+ * return 0, NULL or -1; p21_error_code says which of the two it is.
  */
 
 /**
- * The status that the failed call returned.
+ * The status that the failed call returned. NULL is P21_OK: there is no error. A handle that was freed, or is none of an
+ * error, is P21_E_INVALID_HANDLE.
  */
 p21_status p21_error_code(const p21_error *error);
 
@@ -601,7 +616,8 @@ void p21_error_free(p21_error *error);
  */
 p21_status p21_log_read(uint64_t *cursor,
                         int32_t max_level,
-                        char **out_json_lines);
+                        char **out_json_lines,
+                        p21_error **err);
 
 #ifdef __cplusplus
 }

@@ -1,4 +1,4 @@
-/* libp21auth for C++17: header-only, a thin layer over p21auth.h.
+/* libp21auth for C++17 and later: header-only, a thin layer over p21auth.h.
  *
  *     #include "p21auth.hpp"
  *
@@ -6,12 +6,25 @@
  *     std::string header = client.token(P21_WITH_SCHEME);   // "Bearer ..."
  *     std::string ui = client.ui_url();
  *
- * Link with -lp21auth. Failures are thrown as p21::error, which says what happened, what to do next (hint) and whether a
- * later try can help. A client may be used by any number of threads at once; other objects by one thread at a time unless
- * only const members are called. Strings that hold tokens are the caller's: std::string does not zeroise them.
+ * Link with -lp21auth.
+ *
+ * Failures are thrown as p21::error, which says what happened, what to do next (hint) and whether a later try can help, so
+ * this header needs exceptions. Functions marked noexcept never throw; std::bad_alloc may come from every other one.
+ *
+ * Text goes in as const char *, std::string or std::string_view. The first two are passed on as they are; a view is copied
+ * into a buffer that is wiped when the call returns. A std::string that comes out is yours, and std::string does not wipe
+ * itself: do not keep a token longer than the request that needs it.
+ *
+ * A client may be used by any number of threads at once; other objects by one thread at a time unless only const members
+ * are called. To end one wait early, wait in slices: a call with a short wait throws P21_E_TIMEOUT with retry_after() of 0
+ * while the request goes on, and the next call joins it. client::close() ends every wait on the client with P21_E_CLOSED.
  */
 #ifndef P21AUTH_HPP
 #define P21AUTH_HPP
+
+#if !defined(__cpp_exceptions) && !defined(_CPPUNWIND)
+#error "p21auth.hpp reports failures as exceptions: compile with them, or use p21auth.h"
+#endif
 
 #include <chrono>
 #include <cstddef>
@@ -23,6 +36,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "p21auth.h"
 
@@ -41,19 +55,27 @@ public:
           hint_(std::make_shared<const std::string>(text(p21_error_hint(failure)))) {
         p21_error_free(failure);
     }
+    /* A mistake found on this side of the C interface. */
+    error(p21_status code, const char *message)
+        : std::runtime_error(std::string(p21_status_name(code)) + ": " + message),
+          code_(code),
+          http_status_(0),
+          retry_after_(-1),
+          retryable_(false),
+          hint_(std::make_shared<const std::string>()) {}
 
     /* One of P21_E_... */
     p21_status code() const noexcept { return code_; }
-    /* Such as "P21_E_UNAUTHORIZED". */
+    /* A name such as "P21_E_UNAUTHORIZED". */
     const char *name() const noexcept { return p21_status_name(code_); }
-    /* Of the server's answer; 0 when there was none. */
+    /* The HTTP status of the server's response; 0 if there was none. */
     int http_status() const noexcept { return http_status_; }
     /* The next thing to do, in P21's own terms; may be empty. */
     const std::string &hint() const noexcept { return *hint_; }
-    /* Whether the same call may succeed later without anybody changing anything. */
+    /* Whether the same call may succeed later although nothing is changed. */
     bool retryable() const noexcept { return retryable_; }
     /* How long until another try is made, where that is known. */
-    std::optional<std::chrono::milliseconds> retry_after() const {
+    std::optional<std::chrono::milliseconds> retry_after() const noexcept {
         if (retry_after_ < 0) {
             return std::nullopt;
         }
@@ -87,7 +109,7 @@ private:
 namespace detail {
 
 /* By reference: the call that makes the status sets the error too, and arguments are evaluated in any order. */
-inline void check(p21_status status, p21_error *const &failure = nullptr) {
+inline void check(p21_status status, p21_error *const &failure) {
     if (status != P21_OK) {
         throw error(status, failure);
     }
@@ -104,13 +126,13 @@ inline std::string take(char *text) {
 }
 
 /* 0 stands for the client's own timeout; less than that means that no time is left. */
-inline std::uint32_t milliseconds(std::chrono::milliseconds wait) {
+inline std::uint32_t milliseconds(std::chrono::milliseconds wait) noexcept {
     constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
     const std::int64_t count = wait.count();
     return static_cast<std::uint32_t>(count < 0 ? 1 : (count > most ? most : count));
 }
 
-inline std::uint32_t seconds(std::chrono::seconds time) {
+inline std::uint32_t seconds(std::chrono::seconds time) noexcept {
     constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
     const std::int64_t count = time.count();
     return static_cast<std::uint32_t>(count < 0 ? 0 : (count > most ? most : count));
@@ -118,10 +140,52 @@ inline std::uint32_t seconds(std::chrono::seconds time) {
 
 } /* namespace detail */
 
+/* An argument of text: const char *, std::string or std::string_view. It borrows the first two, so it is for arguments
+ * only, never for a variable. A view is copied, and the copy is wiped. A NUL inside is refused, for C would cut it off. */
+class text_argument {
+public:
+    text_argument(const char *text) noexcept : text_(text) {}
+    text_argument(const std::string &text) : text_(text.c_str()) { refuse_nul(text); }
+    text_argument(std::string_view text) : copy_(text.begin(), text.end()), text_(nullptr) {
+        refuse_nul(text);
+        copy_.push_back('\0');
+        text_ = copy_.data();
+    }
+    text_argument(const text_argument &) = delete;
+    text_argument &operator=(const text_argument &) = delete;
+    ~text_argument() {
+        volatile char *bytes = copy_.data();
+        for (std::size_t i = 0; i < copy_.size(); i++) {
+            bytes[i] = 0;
+        }
+    }
+
+    const char *c_str() const noexcept { return text_; }
+
+private:
+    static void refuse_nul(std::string_view text) {
+        if (text.find('\0') != std::string_view::npos) {
+            throw error(P21_E_INVALID_ARGUMENT, "the text has a NUL character inside");
+        }
+    }
+
+    std::vector<char> copy_;
+    const char *text_;
+};
+
+/* Version of the library that was loaded, such as "0.1.0"; P21_VERSION is that of the header. */
+inline const char *version() noexcept { return p21_version(); }
+/* Compare it with P21_ABI_VERSION. */
+inline std::int32_t abi_version() noexcept { return p21_abi_version(); }
+/* Every option as a JSON array. */
+inline const char *options_json() noexcept { return p21_options_json(); }
+/* Handles and strings that were not freed yet, for leak tests. */
+inline std::uint64_t live_objects() noexcept { return p21_live_objects(); }
+
 /* What to do after an API rejected a token. */
 enum class verdict : std::int32_t {
     retry = P21_VERDICT_RETRY,             /* get a token again and send the call once more */
-    permission = P21_VERDICT_PERMISSION,   /* somebody must grant a permission; no token helps */
+    permission = P21_VERDICT_PERMISSION,   /* a permission must be granted in P21; no token helps */
     header_lost = P21_VERDICT_HEADER_LOST, /* the Authorization header did not arrive */
     give_up = P21_VERDICT_GIVE_UP          /* the token is not known to be the reason */
 };
@@ -129,7 +193,7 @@ enum class verdict : std::int32_t {
 /* The next thing to do, in P21's own terms. */
 inline const char *hint(verdict what) noexcept { return p21_verdict_hint(static_cast<std::int32_t>(what)); }
 
-/* Options, one at a time. Each call answers the configuration itself:
+/* Options, one at a time. Each call returns the configuration itself:
  *
  *     p21::client client(p21::config().set("base_url", "https://p21.example.com").set("consumer_key", key));
  */
@@ -137,28 +201,32 @@ class config {
 public:
     config() {
         p21_config *made = nullptr;
-        detail::check(p21_config_new(&made));
+        p21_error *failure = nullptr;
+        detail::check(p21_config_new(&made, &failure), failure);
         handle_.reset(made);
     }
 
-    config &set(const std::string &name, const std::string &value) {
-        return note(p21_config_set(handle_.get(), name.c_str(), value.c_str()));
+    /* Throws for an unknown option or a malformed value; the hint lists near misses. */
+    config &set(const text_argument &name, const text_argument &value) {
+        p21_error *failure = nullptr;
+        return done(p21_config_set(handle_.get(), name.c_str(), value.c_str(), &failure), failure);
     }
     /* Puts an option back to its default. */
-    config &reset(const std::string &name) { return note(p21_config_set(handle_.get(), name.c_str(), nullptr)); }
-    config &load_env(const std::string &prefix = "P21_") {
-        return note(p21_config_load_env(handle_.get(), prefix.c_str()));
+    config &reset(const text_argument &name) { return set(name, nullptr); }
+    config &load_env(const text_argument &prefix = "P21_") {
+        p21_error *failure = nullptr;
+        return done(p21_config_load_env(handle_.get(), prefix.c_str(), &failure), failure);
     }
-    config &load_file(const std::string &path) { return note(p21_config_load_file(handle_.get(), path.c_str())); }
+    config &load_file(const text_argument &path) {
+        p21_error *failure = nullptr;
+        return done(p21_config_load_file(handle_.get(), path.c_str(), &failure), failure);
+    }
 
     const p21_config *get() const noexcept { return handle_.get(); }
 
 private:
-    /* A bad option is remembered, and p21::client's constructor tells all about it. */
-    config &note(p21_status status) {
-        if (status == P21_E_NULL_ARGUMENT || status == P21_E_INVALID_HANDLE || status == P21_E_INVALID_UTF8) {
-            throw error(status, nullptr);
-        }
+    config &done(p21_status status, p21_error *const &failure) {
+        detail::check(status, failure);
         return *this;
     }
 
@@ -177,18 +245,19 @@ public:
     std::string_view value() const {
         const char *text = p21_token_value(handle_.get());
         if (text == nullptr) {
-            throw error(P21_E_INVALID_HANDLE, nullptr);
+            throw error(P21_E_INVALID_HANDLE, "the object was moved from or closed");
         }
         return text;
     }
     /* "Scope", "SessionId", "Claims.sub" and so on. */
-    std::optional<std::string> field(const std::string &name) const {
+    std::optional<std::string> field(const text_argument &name) const {
         const char *text = p21_token_field(handle_.get(), name.c_str());
         return text != nullptr ? std::optional<std::string>(text) : std::nullopt;
     }
     std::string json() const {
         char *text = nullptr;
-        detail::check(p21_token_json(handle_.get(), &text));
+        p21_error *failure = nullptr;
+        detail::check(p21_token_json(handle_.get(), &text, &failure), failure);
         return detail::take(text);
     }
     /* How long it may be used again without asking, while client::generation() does not change. */
@@ -210,9 +279,91 @@ private:
     std::unique_ptr<p21_token, deleter> handle_;
 };
 
-/* Access to one P21 server under one identity. Move-only. flags are P21_FORCE_REFRESH, P21_CACHED_ONLY, P21_WITH_SCHEME and
- * P21_NO_WAIT; a wait of 0 means the client's timeout_ms. */
-class client {
+/* What can be asked of a client, and of the default client. flags are P21_FORCE_REFRESH, P21_CACHED_ONLY,
+ * P21_WITH_SCHEME and P21_NO_WAIT; a wait of 0 means the client's timeout_ms. */
+template <typename Client> class client_calls {
+public:
+    /* A valid access token. */
+    std::string token(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
+        char *text = nullptr;
+        p21_error *failure = nullptr;
+        detail::check(p21_token_get(handle(), flags, detail::milliseconds(wait), &text, &failure), failure);
+        return detail::take(text);
+    }
+    /* Copies a valid access token into a buffer: the cheapest way, without allocation. Returns its length without the NUL,
+     * as snprintf does: if that is not less than capacity, the buffer was too small and holds "". */
+    std::size_t copy_token(char *buffer, std::size_t capacity, std::uint32_t flags = 0,
+                           std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
+        std::size_t length = 0;
+        p21_error *failure = nullptr;
+        const p21_status status =
+            p21_token_copy(handle(), flags, detail::milliseconds(wait), buffer, capacity, &length, &failure);
+        if (status == P21_E_BUFFER_TOO_SMALL) {
+            p21_error_free(failure);
+        } else {
+            detail::check(status, failure);
+        }
+        return length;
+    }
+    /* A token that is valid for at least min_valid, if the server's tokens live that long. */
+    p21::token snapshot(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0),
+                        std::chrono::seconds min_valid = std::chrono::seconds(0)) const {
+        p21_token *made = nullptr;
+        p21_error *failure = nullptr;
+        detail::check(p21_token_snapshot(handle(), flags, detail::milliseconds(wait), detail::seconds(min_valid), &made, &failure),
+                      failure);
+        return p21::token(made);
+    }
+    /* Says what an API's rejection means, and drops the token if it is to blame. Call it for every 401 and 403. */
+    verdict report(const text_argument &token, int http_status, std::string_view body = {}) const {
+        std::int32_t what = 0;
+        p21_error *failure = nullptr;
+        const auto *bytes = reinterpret_cast<const std::uint8_t *>(body.data());
+        detail::check(p21_token_report(handle(), token.c_str(), http_status, bytes, body.size(), &what, &failure), failure);
+        return static_cast<verdict>(what);
+    }
+    /* Drops a token if it is still the current one. */
+    void invalidate(const text_argument &token) const {
+        p21_error *failure = nullptr;
+        detail::check(p21_token_invalidate(handle(), token.c_str(), &failure), failure);
+    }
+    /* Drops the cached token and lifts a cool-down: "the account is unlocked, try now". */
+    void invalidate() const { invalidate(nullptr); }
+
+    /* The UI server's URL for the Interactive and Transaction APIs, without a slash at its end. */
+    std::string ui_url(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
+        char *text = nullptr;
+        p21_error *failure = nullptr;
+        detail::check(p21_ui_url(handle(), flags, detail::milliseconds(wait), &text, &failure), failure);
+        return detail::take(text);
+    }
+    /* Diagnostics as JSON; no secret is in it. */
+    std::string stats() const {
+        char *text = nullptr;
+        p21_error *failure = nullptr;
+        detail::check(p21_client_stats(handle(), &text, &failure), failure);
+        return detail::take(text);
+    }
+    /* The word that changes when the token that a caller would get may have changed; read it atomically. */
+    const std::uint64_t *generation() const {
+        const std::uint64_t *word = nullptr;
+        p21_error *failure = nullptr;
+        detail::check(p21_client_generation(handle(), &word, &failure), failure);
+        return word;
+    }
+
+protected:
+    client_calls() noexcept = default;
+    client_calls(client_calls &&) noexcept = default;
+    client_calls &operator=(client_calls &&) noexcept = default;
+    ~client_calls() = default;
+
+private:
+    const p21_client *handle() const { return static_cast<const Client *>(this)->get(); }
+};
+
+/* Access to one P21 server under one identity. Move-only. */
+class client : public client_calls<client> {
 public:
     explicit client(const config &options) {
         p21_client *made = nullptr;
@@ -222,66 +373,22 @@ public:
     }
 
     /* From environment variables such as P21_BASE_URL, or PREFIX_BASE_URL. */
-    static client from_env(const std::string &prefix = "P21_") { return client(config().load_env(prefix)); }
-    static client from_file(const std::string &path) { return client(config().load_file(path)); }
+    static client from_env(const text_argument &prefix = "P21_") { return client(config().load_env(prefix)); }
+    /* From a .env file. */
+    static client from_file(const text_argument &path) { return client(config().load_file(path)); }
 
-    std::string token(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
-        char *text = nullptr;
-        p21_error *failure = nullptr;
-        detail::check(p21_token_get(get(), flags, detail::milliseconds(wait), &text, &failure), failure);
-        return detail::take(text);
-    }
-    /* A token that is good for at least min_valid, if the server's tokens live that long. */
-    p21::token snapshot(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0),
-                        std::chrono::seconds min_valid = std::chrono::seconds(0)) const {
-        p21_token *made = nullptr;
-        p21_error *failure = nullptr;
-        detail::check(p21_token_snapshot(get(), flags, detail::milliseconds(wait), detail::seconds(min_valid), &made, &failure),
-                      failure);
-        return p21::token(made);
-    }
-    /* Sorts an API's answer and drops the token if it is to blame. Call it for every 401 and 403. */
-    verdict report(const std::string &token, int http_status, std::string_view body = {}) const {
-        std::int32_t what = 0;
-        p21_error *failure = nullptr;
-        const auto *bytes = reinterpret_cast<const std::uint8_t *>(body.data());
-        detail::check(p21_token_report(get(), token.c_str(), http_status, bytes, body.size(), &what, &failure), failure);
-        return static_cast<verdict>(what);
-    }
-    /* Drops a token if it is still the current one. */
-    void invalidate(const std::string &token) const { detail::check(p21_token_invalidate(get(), token.c_str())); }
-    /* Drops whatever is cached and lifts a cool-down: "the account is unlocked, try now". */
-    void invalidate() const { detail::check(p21_token_invalidate(get(), nullptr)); }
-
-    /* The UI server's URL for the Interactive and Transaction APIs, without a slash at its end. */
-    std::string ui_url(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
-        char *text = nullptr;
-        p21_error *failure = nullptr;
-        detail::check(p21_ui_url(get(), flags, detail::milliseconds(wait), &text, &failure), failure);
-        return detail::take(text);
-    }
-    /* What is going on, as JSON; no secret is in it. */
-    std::string stats() const {
-        char *text = nullptr;
-        detail::check(p21_client_stats(get(), &text));
-        return detail::take(text);
-    }
-    /* The word that changes whenever the token that a caller would get may have changed; read it atomically. */
-    const std::uint64_t *generation() const {
-        const std::uint64_t *word = nullptr;
-        detail::check(p21_client_generation(get(), &word));
-        return word;
-    }
-    /* Other credentials or settings under the same handle; after a failure everything is as it was. */
+    /* Other credentials or settings under the same handle; after a failure the client is as it was. */
     void update(const config &options) {
         p21_error *failure = nullptr;
         detail::check(p21_client_update(handle_.get(), options.get(), &failure), failure);
     }
+    /* Frees the client; calls of other threads that wait return at once with P21_E_CLOSED. */
+    void close() const noexcept { p21_client_free(handle_.get()); }
 
     /* The C handle. A client that was moved from has none, and NULL would mean the default client. */
     const p21_client *get() const {
         if (handle_ == nullptr) {
-            throw error(P21_E_INVALID_HANDLE, nullptr);
+            throw error(P21_E_INVALID_HANDLE, "the client was moved from");
         }
         return handle_.get();
     }
@@ -291,6 +398,53 @@ private:
         void operator()(p21_client *handle) const noexcept { p21_client_free(handle); }
     };
     std::unique_ptr<p21_client, deleter> handle_;
+};
+
+/* The client of the process, opened from the P21_ environment variables at first use:
+ *
+ *     std::string token = p21::default_client().token();
+ */
+class default_client : public client_calls<default_client> {
+public:
+    default_client() noexcept = default;
+    /* Opens it anew from the environment; after a failure it is as it was. */
+    void update() const {
+        p21_error *failure = nullptr;
+        detail::check(p21_client_update(nullptr, nullptr, &failure), failure);
+    }
+    const p21_client *get() const noexcept { return nullptr; }
+};
+
+/* Asks the server for a token past the cache; JSON in the names of the P21 API. Each request opens a middleware session. */
+inline std::string request_token(const config &options) {
+    char *text = nullptr;
+    p21_error *failure = nullptr;
+    detail::check(p21_token_request(options.get(), &text, &failure), failure);
+    return detail::take(text);
+}
+
+/* A token endpoint's reply that another program fetched, as JSON in the names of the P21 API. */
+inline std::string parse_token_response(std::string_view body) {
+    char *text = nullptr;
+    p21_error *failure = nullptr;
+    const auto *bytes = reinterpret_cast<const std::uint8_t *>(body.data());
+    detail::check(p21_parse_token_response(bytes, body.size(), &text, &failure), failure);
+    return detail::take(text);
+}
+
+/* Reads the library's log events; each reader sees every event that is still kept. */
+class log_reader {
+public:
+    /* What is new since the last call, as lines of JSON; empty if nothing is. max_level: 1 errors only ... 5 all. */
+    std::string read(std::int32_t max_level = 5) {
+        char *lines = nullptr;
+        p21_error *failure = nullptr;
+        detail::check(p21_log_read(&cursor_, max_level, &lines, &failure), failure);
+        return detail::take(lines);
+    }
+
+private:
+    std::uint64_t cursor_ = 0;
 };
 
 } /* namespace p21 */

@@ -102,7 +102,7 @@ fn the_quick_start_names_what_is_missing() {
 fn the_library_survives_unloading_and_an_exit_with_a_request_under_way() {
     let bench = Bench::new();
     let program = bench.compile("tests/c/unload.c", Link::Shared, &["-ldl"]);
-    let library = bench.folder.path().join("libp21auth.so.0");
+    let library = bench.folder.path().join("libp21auth.so.1");
     let said = run(bench.command(&program).arg(&library));
     assert_eq!(output(&said), "unload: ok\n");
     // Which thread of a process that ends is where is chance, so a few times.
@@ -187,4 +187,38 @@ fn valgrind_finds_nothing() {
         let said = run(&mut command);
         assert!(String::from_utf8_lossy(&said.stdout).ends_with(": ok\n"));
     }
+}
+
+/// Users compile the C++ header with their own standard and warnings.
+#[test]
+fn the_cpp_header_is_clean_under_every_standard_and_strict_warnings() {
+    let bench = Bench::new();
+    let strict = [
+        "-Wconversion",
+        "-Wsign-conversion",
+        "-Wshadow",
+        "-Wold-style-cast",
+        "-Wnon-virtual-dtor",
+        "-Woverloaded-virtual",
+        "-fsyntax-only",
+    ];
+    for standard in ["-std=c++17", "-std=c++20", "-std=c++2b"] {
+        bench.compile(
+            "tests/c/header.cpp",
+            Link::Shared,
+            &[&strict[..], &[standard]].concat(),
+        );
+    }
+    // It says what it needs.
+    let mut command = std::process::Command::new("c++");
+    command
+        .args(["-std=c++17", "-fno-exceptions", "-fsyntax-only", "-I"])
+        .args([concat!(env!("CARGO_MANIFEST_DIR"), "/include"), "-x", "c++"])
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/include/p21auth.hpp"));
+    let refused = command.output().expect("a compiler");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        !refused.status.success() && said.contains("p21auth.hpp reports failures"),
+        "{said}"
+    );
 }

@@ -84,7 +84,7 @@ fn the_default_client_is_opened_from_the_environment_and_counts_for_nothing() {
     assert_eq!(client.report(&token, 401, ""), P21_VERDICT_RETRY);
     assert_ne!(client.word(), word);
     assert_eq!(
-        unsafe { p21_token_invalidate(ptr::null(), ptr::null()) },
+        unsafe { p21_token_invalidate(ptr::null(), ptr::null(), ptr::null_mut()) },
         P21_OK
     );
     assert_ne!(client.get(0).expect("a new one"), token);

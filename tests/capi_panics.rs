@@ -56,24 +56,24 @@ fn every_function_survives_a_panic_inside() {
         )+ };
     }
     statuses! {
-        p21_config_new(&raw mut made.0);
-        p21_config_set(config.0, name, value);
-        p21_config_load_env(config.0, ptr::null());
-        p21_config_load_file(config.0, name);
+        p21_config_new(&raw mut made.0, ptr::null_mut());
+        p21_config_set(config.0, name, value, ptr::null_mut());
+        p21_config_load_env(config.0, ptr::null(), ptr::null_mut());
+        p21_config_load_file(config.0, name, ptr::null_mut());
         p21_client_new(config.0, &raw mut made.1, none);
         p21_client_update(client.0, ptr::null(), none);
         p21_token_get(client.0, P21_CACHED_ONLY, 0, &raw mut text, none);
         p21_token_copy(client.0, P21_CACHED_ONLY, 0, ptr::null_mut(), 0, &raw mut len, none);
         p21_token_snapshot(client.0, P21_CACHED_ONLY, 0, 0, &raw mut made.2, none);
         p21_token_report(client.0, name, 500, body.as_ptr(), 3, &raw mut number, none);
-        p21_token_invalidate(client.0, name);
+        p21_token_invalidate(client.0, name, ptr::null_mut());
         p21_ui_url(client.0, P21_CACHED_ONLY, 0, &raw mut text, none);
-        p21_client_stats(client.0, &raw mut text);
-        p21_client_generation(client.0, &raw mut word);
-        p21_token_json(snapshot.0, &raw mut text);
+        p21_client_stats(client.0, &raw mut text, ptr::null_mut());
+        p21_client_generation(client.0, &raw mut word, ptr::null_mut());
+        p21_token_json(snapshot.0, &raw mut text, ptr::null_mut());
         p21_token_request(ptr::null(), &raw mut text, none);
         p21_parse_token_response(body.as_ptr(), 3, &raw mut text, none);
-        p21_log_read(&raw mut cursor, 5, &raw mut text);
+        p21_log_read(&raw mut cursor, 5, &raw mut text, ptr::null_mut());
     }
 
     macro_rules! values {
@@ -94,7 +94,7 @@ fn every_function_survives_a_panic_inside() {
         p21_token_expires_in(snapshot.0) == -1;
         p21_token_expires_at(snapshot.0) == -1;
         p21_token_generation(snapshot.0) == 0;
-        p21_error_code(failure.0) == P21_OK;
+        p21_error_code(failure.0) == P21_E_INVALID_HANDLE;
         p21_error_http_status(failure.0) == 0;
         p21_error_message(failure.0) == ptr::null();
         p21_error_hint(failure.0) == ptr::null();

@@ -238,7 +238,7 @@ fn use_client(client: &Client, emulator: &Emulator, known: &str) {
         unsafe { p21_token_field(snapshot, name.as_ptr()) };
     }
     let mut json = ptr::null_mut();
-    if unsafe { p21_token_json(snapshot, &raw mut json) } == P21_OK {
+    if unsafe { p21_token_json(snapshot, &raw mut json, ptr::null_mut()) } == P21_OK {
         p21_free_text(json);
     }
     let _ = client.stats();
@@ -258,7 +258,7 @@ fn use_client(client: &Client, emulator: &Emulator, known: &str) {
     }
     assert!((1..=4).contains(&client.report(&token, 401, &page)));
     let _ = client.get(0);
-    unsafe { p21_token_invalidate(client.0, ptr::null()) };
+    unsafe { p21_token_invalidate(client.0, ptr::null(), ptr::null_mut()) };
     p21_token_free(snapshot);
 }
 
@@ -366,11 +366,11 @@ fn everything(emulator: &Emulator, folder: &std::path::Path) {
     let config = Config::new(&[]);
     let path = c(&env_file.display().to_string());
     assert_eq!(
-        unsafe { p21_config_load_file(config.0, path.as_ptr()) },
+        unsafe { p21_config_load_file(config.0, path.as_ptr(), ptr::null_mut()) },
         P21_OK
     );
     let name = c("password");
-    unsafe { p21_config_set(config.0, name.as_ptr(), ptr::null()) };
+    unsafe { p21_config_set(config.0, name.as_ptr(), ptr::null(), ptr::null_mut()) };
     for body in replies(99) {
         let mut json = ptr::null_mut();
         let status = unsafe {
@@ -382,7 +382,7 @@ fn everything(emulator: &Emulator, folder: &std::path::Path) {
     }
     let mut cursor = 0;
     let mut lines = ptr::null_mut();
-    if unsafe { p21_log_read(&raw mut cursor, 5, &raw mut lines) } == P21_OK {
+    if unsafe { p21_log_read(&raw mut cursor, 5, &raw mut lines, ptr::null_mut()) } == P21_OK {
         p21_free_text(lines);
     }
 }

@@ -22,11 +22,11 @@ fn the_committed_header_is_the_generated_one() {
 /// lines; one that must change a line is another interface, with a number and a file of its own.
 #[test]
 fn the_declarations_are_those_of_the_baseline() {
-    let baseline = include_str!("abi/0.txt");
+    let baseline = include_str!("abi/1.txt");
     assert_eq!(
         p21auth::capi::p21_abi_version(),
-        0,
-        "abi/0.txt is its baseline"
+        1,
+        "abi/1.txt is its baseline"
     );
     let mut text = String::new();
     let mut rest = GENERATED;
@@ -41,6 +41,8 @@ fn the_declarations_are_those_of_the_baseline() {
     let numbers = macros
         .into_iter()
         .filter(|line| line.starts_with("#define P21_") && line.split(' ').count() > 2)
+        // The package's version; `tests/versions.rs` compares it.
+        .filter(|line| !line.starts_with("#define P21_VERSION"))
         .map(str::to_owned);
     let code = code.join(" ");
     let mut found: Vec<String> = code

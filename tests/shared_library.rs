@@ -47,7 +47,7 @@ fn the_exported_symbols_are_the_prototypes_of_the_header() {
 #[test]
 fn the_library_has_a_name_with_a_version_and_stays_loaded() {
     let dynamic = tool("readelf", &["--dynamic", "--wide"]);
-    assert!(dynamic.contains("[libp21auth.so.0]"), "{dynamic}");
+    assert!(dynamic.contains("[libp21auth.so.1]"), "{dynamic}");
     let flags = dynamic.lines().find(|line| line.contains("FLAGS_1"));
     assert!(
         flags.is_some_and(|flags| flags.contains("NODELETE")),

@@ -19,14 +19,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: %s BASE_URL USERNAME PASSWORD\n", argv[0]);
         return 2;
     }
-    if (p21_config_new(&config) != P21_OK) {
+    if (p21_config_new(&config, NULL) != P21_OK) {
         return 1;
     }
     /* Each call answers a status, but a bad option is remembered: p21_client_new tells all about it. */
-    p21_config_set(config, "base_url", argv[1]);
-    p21_config_set(config, "username", argv[2]);
-    p21_config_set(config, "password", argv[3]);
-    p21_config_set(config, "timeout_ms", "20000");
+    p21_config_set(config, "base_url", argv[1], NULL);
+    p21_config_set(config, "username", argv[2], NULL);
+    p21_config_set(config, "password", argv[3], NULL);
+    p21_config_set(config, "timeout_ms", "20000", NULL);
 
     status = p21_client_new(config, &client, &err);
     p21_config_free(config);

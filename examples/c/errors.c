@@ -34,23 +34,23 @@ int main(void)
     char *token;
     int i;
 
-    if (p21_config_new(&config) != P21_OK) {
+    if (p21_config_new(&config, NULL) != P21_OK) {
         return 1;
     }
     /* A typing error: the hint lists what may have been meant. */
-    if (p21_config_set(config, "pasword", "x") == P21_OK || p21_client_new(config, &client, &err) == P21_OK) {
+    if (p21_config_set(config, "pasword", "x", NULL) == P21_OK || p21_client_new(config, &client, &err) == P21_OK) {
         return 1;
     }
     explain(err);
     p21_error_free(err);
-    p21_config_set(config, "pasword", NULL);
+    p21_config_set(config, "pasword", NULL, NULL);
     p21_config_free(config);
 
-    if (p21_config_new(&config) != P21_OK) {
+    if (p21_config_new(&config, NULL) != P21_OK) {
         return 1;
     }
-    p21_config_load_env(config, NULL);
-    p21_config_set(config, "password", "wrong on purpose");
+    p21_config_load_env(config, NULL, NULL);
+    p21_config_set(config, "password", "wrong on purpose", NULL);
     if (p21_client_new(config, &client, &err) != P21_OK) {
         explain(err);
         p21_error_free(err);

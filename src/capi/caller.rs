@@ -40,10 +40,10 @@ impl CClient {
         // SAFETY: the out pointers are those of locals, and each text outlives the one call that it is passed to.
         unsafe {
             // A failure leaves NULL, which p21_client_new explains; so does a bad option.
-            p21_config_new(&raw mut config);
+            p21_config_new(&raw mut config, null_mut());
             for (name, value) in pairs {
                 let (name, value) = (c_text(name), c_text(value));
-                p21_config_set(config, name.as_ptr(), value.as_ptr());
+                p21_config_set(config, name.as_ptr(), value.as_ptr(), null_mut());
             }
             let status = p21_client_new(config, &raw mut client, &raw mut error);
             p21_config_free(config);

@@ -110,10 +110,11 @@ pub unsafe extern "C" fn p21_client_update(
 pub unsafe extern "C" fn p21_client_stats(
     client: *const p21_client,
     out_json: *mut *mut c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `out_json` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
     unsafe {
-        guard::status("p21_client_stats", std::ptr::null_mut(), || {
+        guard::status("p21_client_stats", err, || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
             out.set(string::from_text(&with_client(client, Client::stats)?)?);
             Ok(())
@@ -131,11 +132,12 @@ pub unsafe extern "C" fn p21_client_stats(
 pub unsafe extern "C" fn p21_client_generation(
     client: *const p21_client,
     out_word: *mut *const u64,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `out_word` is checked for NULL and else points to memory for a pointer; the word that it is set to is part of
     // the client's seat, which is never freed.
     unsafe {
-        guard::status("p21_client_generation", std::ptr::null_mut(), || {
+        guard::status("p21_client_generation", err, || {
             let out = Out::new(out_word, std::ptr::null(), "out_word")?;
             out.set(with_client(client, |client| {
                 Ok(client.generation().as_ptr().cast_const())

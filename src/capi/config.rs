@@ -9,7 +9,7 @@ use std::path::Path;
 use arc_swap::ArcSwap;
 
 use super::args::{Out, optional_text, text};
-use super::types::{p21_config, p21_status};
+use super::types::{p21_config, p21_error, p21_status};
 use super::{guard, handle};
 use crate::error::Result;
 use crate::options::Config;
@@ -29,10 +29,13 @@ fn change(config: *mut p21_config, work: impl Fn(&mut Config) -> Result<()>) -> 
 
 /// Makes an empty configuration: every option at its default. Free it with p21_config_free.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn p21_config_new(out: *mut *mut p21_config) -> p21_status {
+pub unsafe extern "C" fn p21_config_new(
+    out: *mut *mut p21_config,
+    err: *mut *mut p21_error,
+) -> p21_status {
     // SAFETY: `out` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
     unsafe {
-        guard::status("p21_config_new", std::ptr::null_mut(), || {
+        guard::status("p21_config_new", err, || {
             let out = Out::new(out, std::ptr::null_mut(), "out")?;
             out.set(handle::insert(ArcSwap::from_pointee(Config::new()))?);
             Ok(())
@@ -46,11 +49,12 @@ pub unsafe extern "C" fn p21_config_set(
     config: *mut p21_config,
     name: *const c_char,
     value: *const c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `name` and `value` are checked for NULL and else C strings that nobody changes during the call, after which
     // no reference to them is left: the option keeps copies.
     unsafe {
-        guard::status("p21_config_set", std::ptr::null_mut(), || {
+        guard::status("p21_config_set", err, || {
             let name = text(name, "name")?;
             let value = optional_text(value, "value")?;
             change(config, |config| config.set(name, value))
@@ -64,10 +68,11 @@ pub unsafe extern "C" fn p21_config_set(
 pub unsafe extern "C" fn p21_config_load_env(
     config: *mut p21_config,
     prefix: *const c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `prefix` is checked for NULL and else a C string that lasts for the call, and is only read during it.
     unsafe {
-        guard::status("p21_config_load_env", std::ptr::null_mut(), || {
+        guard::status("p21_config_load_env", err, || {
             let prefix = optional_text(prefix, "prefix")?.unwrap_or("P21_");
             change(config, |config| config.load_env(prefix))
         })
@@ -79,10 +84,11 @@ pub unsafe extern "C" fn p21_config_load_env(
 pub unsafe extern "C" fn p21_config_load_file(
     config: *mut p21_config,
     path: *const c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `path` is checked for NULL and else a C string that lasts for the call, and is only read during it.
     unsafe {
-        guard::status("p21_config_load_file", std::ptr::null_mut(), || {
+        guard::status("p21_config_load_file", err, || {
             let path = Path::new(text(path, "path")?);
             change(config, |config| config.load_file(path))
         })

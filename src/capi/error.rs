@@ -1,11 +1,12 @@
 //! Errors
 //!
-//! An error belongs to whoever made the call, not to a thread. Its text is borrowed: it lasts until p21_error_free. No
-//! error ever holds a password, a key or a token. A handle of NULL, or one that is not valid, answers P21_OK, 0, NULL or -1.
+//! An error belongs to the caller that received it, not to a thread. Its text is borrowed: it lasts until p21_error_free.
+//! No error ever holds a password, a key or a token. For NULL and for handles that are not valid the functions below
+//! return 0, NULL or -1; p21_error_code says which of the two it is.
 
 use std::ffi::{CString, c_char};
 
-use super::status::P21_OK;
+use super::status::{P21_E_INVALID_HANDLE, P21_OK};
 use super::types::{p21_error, p21_status};
 use super::{guard, handle};
 use crate::error::Error;
@@ -35,10 +36,16 @@ impl Failure {
     }
 }
 
-/// The status that the failed call returned.
+/// The status that the failed call returned. NULL is P21_OK: there is no error. A handle that was freed, or is none of an
+/// error, is P21_E_INVALID_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_code(error: *const p21_error) -> p21_status {
-    guard::value("p21_error_code", P21_OK, || {
+    let neutral = if error.is_null() {
+        P21_OK
+    } else {
+        P21_E_INVALID_HANDLE
+    };
+    guard::value("p21_error_code", neutral, || {
         handle::get(error, |failure: &Failure| Some(failure.code))
     })
 }

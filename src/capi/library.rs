@@ -86,7 +86,9 @@ pub extern "C" fn p21_live_objects() -> u64 {
     })
 }
 
-/// Zeroises and frees a char * that came from this library. NULL, foreign pointers and those already freed are ignored.
+/// Zeroises and frees a char * that came from this library. NULL and foreign pointers are ignored. Free each string once: a
+/// second call for the same address is ignored while the freed block rests, which the last 64 of each size up to 16 KiB
+/// do; later the address may be another string's.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_free(pointer: *mut c_void) {
     guard::value("p21_free", (), || {

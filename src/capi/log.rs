@@ -6,7 +6,7 @@
 use std::ffi::c_char;
 
 use super::args::{Out, null};
-use super::types::p21_status;
+use super::types::{p21_error, p21_status};
 use super::{guard, string};
 use crate::error::{Code, Error};
 use crate::log;
@@ -20,11 +20,12 @@ pub unsafe extern "C" fn p21_log_read(
     cursor: *mut u64,
     max_level: i32,
     out_json_lines: *mut *mut c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `out_json_lines` and `cursor` are checked for NULL before they are used; the caller lends both for this call
     // alone, and they are of different types, so reading one and writing the other cannot collide.
     unsafe {
-        guard::status("p21_log_read", std::ptr::null_mut(), || {
+        guard::status("p21_log_read", err, || {
             let out = Out::new(out_json_lines, std::ptr::null_mut(), "out_json_lines")?;
             if cursor.is_null() {
                 return Err(null("cursor"));

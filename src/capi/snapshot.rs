@@ -9,7 +9,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::args::{Ask, Out, text};
-use super::types::{p21_status, p21_token};
+use super::types::{p21_error, p21_status, p21_token};
 use super::{guard, handle, string};
 use crate::client::Reuse;
 use crate::fork::Guarded;
@@ -91,10 +91,11 @@ pub unsafe extern "C" fn p21_token_field(
 pub unsafe extern "C" fn p21_token_json(
     token: *const p21_token,
     out_json: *mut *mut c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `out_json` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
     unsafe {
-        guard::status("p21_token_json", std::ptr::null_mut(), || {
+        guard::status("p21_token_json", err, || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
             handle::with(token, |snapshot: &Snapshot| {
                 let json = snapshot.token.to_json(snapshot.reuse.now());

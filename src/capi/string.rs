@@ -4,6 +4,9 @@
 //! is foreign, or was freed before, is told apart without being followed. The registry is a hash table of buckets that
 //! fill one cache line each. It takes no lock: adding and removing are one compare-and-swap, so threads do not wait for
 //! each other, and a forked child finds it whole.
+//!
+//! A freed block rests, wiped, until 64 others of its size have been freed: only then does its address come back to the
+//! allocator. So a second `p21_free` of the same address, a common mistake, meets no string that was made meanwhile.
 
 #![allow(
     clippy::cast_ptr_alignment,
@@ -189,36 +192,82 @@ fn hand_out(text: *mut u8) -> Option<*mut c_char> {
     if register(text.addr()).is_some() {
         return Some(text.cast());
     }
-    // SAFETY: the callers pass what `allocate` returned; it is not registered, so no one else knows of it.
-    unsafe { wipe(text) };
+    // SAFETY: from `allocate`, and no caller has seen it.
+    unsafe { retire(text) };
     None
 }
 
-/// Zeroises and frees a block.
+/// Freed blocks of one size that rest.
+#[repr(align(64))]
+struct Resting {
+    /// How many blocks have come here; tells whose place is next.
+    arrived: AtomicUsize,
+    blocks: [AtomicPtr<u8>; RESTING],
+}
+
+/// So many freed blocks of each size rest.
+const RESTING: usize = 64;
+/// The sizes, as powers of two: 16 bytes to 16 KiB, at most 2 MiB in all.
+const SMALLEST_BITS: u32 = 4;
+const SIZES: usize = 11;
+
+static RESTS: [Resting; SIZES] = [const {
+    Resting {
+        arrived: AtomicUsize::new(0),
+        blocks: [const { AtomicPtr::new(std::ptr::null_mut()) }; RESTING],
+    }
+}; SIZES];
+
+/// Where blocks of this many bytes rest; `None`: too large, they go at once.
+fn resting(bytes: usize) -> Option<&'static Resting> {
+    let bits = bytes.next_power_of_two().trailing_zeros();
+    RESTS.get(bits.saturating_sub(SMALLEST_BITS) as usize)
+}
+
+impl Resting {
+    /// Takes a block in, and returns the one whose time is over.
+    fn exchange(&self, block: *mut u8) -> *mut u8 {
+        let place = self.arrived.fetch_add(1, Ordering::Relaxed) % RESTING;
+        // Neighbors in time are kept in different cache lines, so that threads which free do not share one.
+        let place = place % 8 * 8 + place / 8;
+        self.blocks[place].swap(block, Ordering::AcqRel)
+    }
+}
+
+/// Zeroises a block and lets it rest; frees the one that has rested longest instead.
 ///
 /// # Safety
 ///
-/// `text` is from [`allocate`] and nobody uses it any more.
-unsafe fn wipe(text: *mut u8) {
-    // SAFETY: from `allocate`, so the header with the text's size stands `HEADER` bytes before it and the block has the
-    // layout of that size; the caller promises that it is in no other use.
-    unsafe {
+/// `text` is from [`allocate`], and no other thread and no caller uses it any more.
+unsafe fn retire(text: *mut u8) {
+    // SAFETY: the header stands in front of the text and holds the size that the block was made with.
+    let (block, size) = unsafe {
         let block = text.sub(HEADER);
         let size = block.cast::<usize>().read();
         std::slice::from_raw_parts_mut(text, size).zeroize();
-        if let Some(layout) = layout(size) {
-            dealloc(block, layout);
+        (block, size)
+    };
+    let rested = match resting(HEADER + size) {
+        Some(resting) => resting.exchange(block),
+        None => block,
+    };
+    if rested.is_null() {
+        return;
+    }
+    // SAFETY: a block that rests keeps its header, and the exchange gave it to this thread alone.
+    unsafe {
+        if let Some(layout) = layout(rested.cast::<usize>().read()) {
+            dealloc(rested, layout);
         }
     }
 }
 
-/// Zeroises and frees a string; ignores whatever is none.
+/// Zeroises a string and frees it; ignores every other pointer.
 pub(super) fn free(pointer: *mut c_void) {
     // NULL is what an empty entry holds, so it must not be looked for.
     if !pointer.is_null() && unregister(pointer.addr()) {
-        // SAFETY: only addresses from `allocate` are registered, and of all threads that free this one, `unregister` was
-        // true for this one alone.
-        unsafe { wipe(pointer.cast()) };
+        // SAFETY: it was registered, so it is from `allocate`; unregistering it gave it to this thread alone.
+        unsafe { retire(pointer.cast()) };
     }
 }
 
@@ -257,6 +306,38 @@ mod tests {
         free((&raw mut local).cast());
         free(std::ptr::null_mut());
         free(std::ptr::without_provenance_mut(usize::MAX));
+    }
+
+    #[test]
+    fn a_freed_address_is_not_handed_out_while_its_block_rests() {
+        // Sizes that other tests of this process do not use: a class of blocks is shared by all threads.
+        for len in [5_000, 9_000] {
+            let text = "x".repeat(len);
+            let first = from_text(&text).expect("memory");
+            free(first.cast());
+            for round in 1..RESTING {
+                let next = from_text(&text).expect("memory");
+                assert_ne!(next, first, "block {round} after it");
+                // A second free of the first is ignored and harms no string that lives.
+                free(first.cast());
+                // SAFETY: `next` lives.
+                assert_eq!(unsafe { CStr::from_ptr(next) }.count_bytes(), len);
+                free(next.cast());
+            }
+        }
+    }
+
+    #[test]
+    fn blocks_rest_by_size_and_at_most_two_mebibytes_of_them() {
+        let class = |bytes| resting(bytes).map(std::ptr::from_ref);
+        assert_eq!(class(9), class(16));
+        assert_ne!(class(16), class(17));
+        assert!(class(16 * 1024).is_some() && class(16 * 1024 + 1).is_none());
+        assert!(class(usize::MAX / 2).is_none());
+        let most: usize = (0..SIZES)
+            .map(|n| RESTING << (SMALLEST_BITS as usize + n))
+            .sum();
+        assert!(most <= 2 * 1024 * 1024, "{most}");
     }
 
     #[test]
@@ -301,7 +382,7 @@ mod tests {
         assert_eq!(freed.into_inner(), 500);
         for address in shared {
             // SAFETY: from `from_text`, taken out of the registry above.
-            unsafe { wipe(std::ptr::with_exposed_provenance_mut(address)) };
+            unsafe { retire(std::ptr::with_exposed_provenance_mut(address)) };
         }
     }
 }

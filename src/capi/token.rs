@@ -151,10 +151,11 @@ pub unsafe extern "C" fn p21_token_report(
 pub unsafe extern "C" fn p21_token_invalidate(
     client: *const p21_client,
     token_or_null: *const c_char,
+    err: *mut *mut p21_error,
 ) -> p21_status {
     // SAFETY: `token_or_null` is NULL or a C string that lasts for the call, and is only read during it.
     unsafe {
-        guard::status("p21_token_invalidate", std::ptr::null_mut(), || {
+        guard::status("p21_token_invalidate", err, || {
             let token = optional_text(token_or_null, "token_or_null")?;
             with_client(client, |client| client.invalidate(token))
         })

@@ -27,4 +27,4 @@ pub struct p21_error {
 }
 
 /// Version of the binary interface, the digit in the shared library's name.
-pub const P21_ABI_VERSION: i32 = 0;
+pub const P21_ABI_VERSION: i32 = 1;

@@ -9,8 +9,8 @@ static p21_config *configured(void)
 {
     p21_config *config = NULL;
 
-    CHECK(p21_config_new(&config) == P21_OK);
-    CHECK(p21_config_load_env(config, NULL) == P21_OK);
+    CHECK(p21_config_new(&config, NULL) == P21_OK);
+    CHECK(p21_config_load_env(config, NULL, NULL) == P21_OK);
     return config;
 }
 
@@ -53,14 +53,14 @@ static void tokens(const p21_client *client)
     CHECK(strcmp(p21_token_field(snapshot, "TokenType"), "Bearer") == 0);
     CHECK(strcmp(p21_token_field(snapshot, "Claims.sub"), "demo") == 0);
     CHECK(p21_token_field(snapshot, "NoSuchField") == NULL);
-    CHECK(p21_token_json(snapshot, &json) == P21_OK && strstr(json, "\"ExpiresInSeconds\":") != NULL);
+    CHECK(p21_token_json(snapshot, &json, NULL) == P21_OK && strstr(json, "\"ExpiresInSeconds\":") != NULL);
     p21_free(json);
     CHECK(p21_token_reuse_ms(snapshot) > 0 && p21_token_reuse_ms(snapshot) <= 60000);
     CHECK(p21_token_expires_in(snapshot) > 0);
     CHECK(p21_token_expires_at(snapshot) > 1700000000);
     CHECK(p21_token_generation(snapshot) > 0);
 
-    CHECK(p21_client_generation(client, &word) == P21_OK);
+    CHECK(p21_client_generation(client, &word, NULL) == P21_OK);
     before = *word;
     CHECK(p21_token_report(client, token, 403, (const uint8_t *)"no", 2, &verdict, &err) == P21_OK);
     CHECK(verdict == P21_VERDICT_PERMISSION && *word == before);
@@ -75,14 +75,14 @@ static void tokens(const p21_client *client)
     p21_token_free(snapshot);
     p21_free(token);
 
-    CHECK(p21_token_invalidate(client, NULL) == P21_OK);
+    CHECK(p21_token_invalidate(client, NULL, NULL) == P21_OK);
     CHECK(p21_ui_url(client, 0, 0, &url, &err) == P21_OK && strstr(url, "://") != NULL);
     p21_free(url);
-    CHECK(p21_client_stats(client, &json) == P21_OK && strstr(json, "\"counters\"") != NULL);
+    CHECK(p21_client_stats(client, &json, NULL) == P21_OK && strstr(json, "\"counters\"") != NULL);
     p21_free(json);
-    CHECK(p21_log_read(&cursor, 5, &json) == P21_OK && json != NULL && cursor > 0);
+    CHECK(p21_log_read(&cursor, 5, &json, NULL) == P21_OK && json != NULL && cursor > 0);
     p21_free(json);
-    CHECK(p21_log_read(&cursor, 5, &json) == P21_OK && json == NULL);
+    CHECK(p21_log_read(&cursor, 5, &json, NULL) == P21_OK && json == NULL);
 }
 
 static void without_a_cache(p21_config *config)
@@ -110,7 +110,8 @@ static void misuse(p21_config *config, p21_client *client)
     CHECK(p21_token_get((const p21_client *)config, 0, 0, &token, &err) == P21_E_INVALID_HANDLE && token == NULL);
     p21_error_free(err);
     p21_error_free(err);
-    CHECK(p21_error_code(err) == P21_OK && p21_error_message(err) == NULL);
+    CHECK(p21_error_code(err) == P21_E_INVALID_HANDLE && p21_error_message(err) == NULL);
+    CHECK(p21_error_code(NULL) == P21_OK && p21_error_message(NULL) == NULL);
     CHECK(p21_token_get((const p21_client *)&local, 0, 0, &token, NULL) == P21_E_INVALID_HANDLE);
     CHECK(p21_token_get(client, 0x80000000U, 0, &token, NULL) == P21_E_INVALID_ARGUMENT);
     CHECK(p21_token_get(client, 0, 0, NULL, NULL) == P21_E_NULL_ARGUMENT);
@@ -119,10 +120,61 @@ static void misuse(p21_config *config, p21_client *client)
     p21_free(client);
     p21_free(NULL);
     CHECK(local == 'x');
-    CHECK(p21_config_set(config, "no_such_option", "1") == P21_E_UNKNOWN_OPTION);
+    CHECK(p21_config_set(config, "no_such_option", "1", NULL) == P21_E_UNKNOWN_OPTION);
     CHECK(p21_client_update(client, config, NULL) == P21_E_UNKNOWN_OPTION);
-    CHECK(p21_config_set(config, "no_such_option", NULL) == P21_E_UNKNOWN_OPTION);
-    CHECK(p21_config_load_file(config, "/no/such/file") == P21_E_CONFIG);
+    CHECK(p21_config_set(config, "no_such_option", NULL, NULL) == P21_E_UNKNOWN_OPTION);
+    CHECK(p21_config_load_file(config, "/no/such/file", NULL) == P21_E_CONFIG);
+}
+
+/* A token freed twice costs no other string, although the next one has the same size. */
+static void freed_twice(p21_client *client)
+{
+    const uint64_t before = p21_live_objects();
+    char *first = NULL;
+    char *next = NULL;
+    int round;
+
+    for (round = 0; round < 10000; round++) {
+        CHECK(p21_token_get(client, 0, 0, &first, NULL) == P21_OK);
+        p21_free(first);
+        CHECK(p21_token_get(client, 0, 0, &next, NULL) == P21_OK && next != first);
+        p21_free(first);
+        CHECK(p21_live_objects() == before + 1 && strlen(next) > 20);
+        p21_free(next);
+    }
+    CHECK(p21_live_objects() == before);
+}
+
+/* Every function that fails says why, with a hint where one leads on. */
+static void reasons(p21_client *client)
+{
+    p21_config *config = NULL;
+    p21_error *err = NULL;
+    const uint64_t *word = NULL;
+    uint64_t cursor = 0;
+    char *text = NULL;
+
+#define FAILS(code, call)                                                                                              \
+    do {                                                                                                               \
+        CHECK((call) == (code) && p21_error_code(err) == (code) && p21_error_message(err)[0] != '\0');                 \
+        p21_error_free(err);                                                                                           \
+        err = NULL;                                                                                                    \
+    } while (0)
+    FAILS(P21_E_NULL_ARGUMENT, p21_config_new(NULL, &err));
+    CHECK(p21_config_new(&config, &err) == P21_OK && err == NULL);
+    CHECK(p21_config_set(config, "pasword", "x", &err) == P21_E_UNKNOWN_OPTION);
+    CHECK(strstr(p21_error_hint(err), "password") != NULL);
+    p21_error_free(err);
+    FAILS(P21_E_CONFIG, p21_config_set(config, "timeout_ms", "soon", &err));
+    FAILS(P21_E_NULL_ARGUMENT, p21_config_load_env(NULL, NULL, &err));
+    FAILS(P21_E_CONFIG, p21_config_load_file(config, "/no/such/file", &err));
+    FAILS(P21_E_NULL_ARGUMENT, p21_client_stats(client, NULL, &err));
+    FAILS(P21_E_INVALID_HANDLE, p21_client_generation((const p21_client *)config, &word, &err));
+    FAILS(P21_E_INVALID_UTF8, p21_token_invalidate(client, "\xff", &err));
+    FAILS(P21_E_NULL_ARGUMENT, p21_token_json(NULL, &text, &err));
+    FAILS(P21_E_INVALID_ARGUMENT, p21_log_read(&cursor, 9, &text, &err));
+#undef FAILS
+    p21_config_free(config);
 }
 
 int main(void)
@@ -136,6 +188,8 @@ int main(void)
     library();
     CHECK(p21_client_new(config, &client, &err) == P21_OK);
     tokens(client);
+    freed_twice(client);
+    reasons(client);
     CHECK(p21_client_update(client, config, &err) == P21_OK);
     without_a_cache(config);
     misuse(config, client);

@@ -86,12 +86,12 @@ static void *fetch(void *number)
             CHECK(p21_token_copy(steady, P21_FORCE_REFRESH, 0, buffer, sizeof buffer, &length, NULL) == P21_OK);
             break;
         case 1:
-            CHECK(p21_token_invalidate(busy, NULL) == P21_OK);
+            CHECK(p21_token_invalidate(busy, NULL, NULL) == P21_OK);
             CHECK(p21_token_get(busy, 0, 0, &text, NULL) == P21_OK);
             p21_free(text);
             break;
         case 2:
-            CHECK(p21_client_stats(busy, &text) == P21_OK);
+            CHECK(p21_client_stats(busy, &text, NULL) == P21_OK);
             p21_free(text);
             CHECK(p21_token_get(busy, 0x80000000U, 0, &text, &err) == P21_E_INVALID_ARGUMENT);
             p21_error_free(err);
@@ -178,7 +178,7 @@ static void grandchild(void)
     char *text;
 
     CHILD_CHECK(p21_token_get(steady, P21_CACHED_ONLY, 0, &text, NULL) == P21_OK);
-    CHILD_CHECK(p21_token_invalidate(steady, NULL) == P21_OK);
+    CHILD_CHECK(p21_token_invalidate(steady, NULL, NULL) == P21_OK);
     CHILD_CHECK(p21_token_get(steady, 0, 0, &text, NULL) == P21_OK);
 }
 
@@ -219,12 +219,12 @@ static void pool(int count)
 int main(int argc, char **argv)
 {
     CHECK(argc == 3);
-    CHECK(p21_config_new(&config) == P21_OK);
-    CHECK(p21_config_load_env(config, NULL) == P21_OK);
-    CHECK(p21_config_set(config, "min_refresh_interval_s", "0") == P21_OK);
+    CHECK(p21_config_new(&config, NULL) == P21_OK);
+    CHECK(p21_config_load_env(config, NULL, NULL) == P21_OK);
+    CHECK(p21_config_set(config, "min_refresh_interval_s", "0", NULL) == P21_OK);
     CHECK(p21_client_new(config, &steady, NULL) == P21_OK);
     /* Another identity over the same connections. */
-    CHECK(p21_config_set(config, "store_timeout_ms", "501") == P21_OK);
+    CHECK(p21_config_set(config, "store_timeout_ms", "501", NULL) == P21_OK);
     CHECK(p21_client_new(config, &busy, NULL) == P21_OK);
     if (strcmp(argv[1], "pool") == 0) {
         pool(atoi(argv[2]));

@@ -67,31 +67,31 @@ static void statuses(void)
     int32_t verdict;
 
     /* A panic leaves NULL, so only the second call has made one. */
-    STATUS(P21_OK, p21_config_new, (&another));
-    STATUS(P21_OK, p21_config_set, (config, "timeout_ms", "1000"));
-    STATUS(P21_OK, p21_config_load_env, (config, "P21_TEST_NOTHING_HERE_"));
-    STATUS(P21_E_CONFIG, p21_config_load_file, (another, "/no/such/file"));
+    STATUS(P21_OK, p21_config_new, (&another, NULL));
+    STATUS(P21_OK, p21_config_set, (config, "timeout_ms", "1000", NULL));
+    STATUS(P21_OK, p21_config_load_env, (config, "P21_TEST_NOTHING_HERE_", NULL));
+    STATUS(P21_E_CONFIG, p21_config_load_file, (another, "/no/such/file", NULL));
     p21_config_free(another);
     STATUS(P21_OK, p21_client_new, (config, &other, NULL));
     STATUS(P21_OK, p21_client_update, (other, config, NULL));
     p21_client_free(other);
-    STATUS(P21_OK, p21_client_stats, (client, &text));
+    STATUS(P21_OK, p21_client_stats, (client, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_client_generation, (client, &word));
+    STATUS(P21_OK, p21_client_generation, (client, &word, NULL));
     STATUS(P21_OK, p21_token_get, (client, 0, 0, &text, NULL));
     p21_free(text);
     STATUS(P21_OK, p21_token_copy, (client, 0, 0, buffer, sizeof buffer, &length, NULL));
     STATUS(P21_OK, p21_token_snapshot, (client, 0, 0, 0, &snapshot, NULL));
     STATUS(P21_OK, p21_token_report, (client, "abc", 500, NULL, 0, &verdict, NULL));
-    STATUS(P21_OK, p21_token_invalidate, (client, "abc"));
+    STATUS(P21_OK, p21_token_invalidate, (client, "abc", NULL));
     STATUS(P21_E_NO_CACHED_TOKEN, p21_ui_url, (client, P21_CACHED_ONLY, 0, &text, NULL));
     STATUS(P21_OK, p21_token_request, (config, &text, NULL));
     p21_free(text);
     STATUS(P21_OK, p21_parse_token_response, (body, sizeof body - 1, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_token_json, (snapshot, &text));
+    STATUS(P21_OK, p21_token_json, (snapshot, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_log_read, (&cursor, 5, &text));
+    STATUS(P21_OK, p21_log_read, (&cursor, 5, &text, NULL));
     p21_free(text);
 
     /* Told with its place, and without what was said. */
@@ -140,9 +140,9 @@ int main(void)
     const uint64_t before = p21_live_objects();
     char *text;
 
-    CHECK(p21_config_new(&config) == P21_OK);
-    CHECK(p21_config_set(config, "base_url", "http://127.0.0.1:9") == P21_OK);
-    CHECK(p21_config_set(config, "access_token", "abc") == P21_OK);
+    CHECK(p21_config_new(&config, NULL) == P21_OK);
+    CHECK(p21_config_set(config, "base_url", "http://127.0.0.1:9", NULL) == P21_OK);
+    CHECK(p21_config_set(config, "access_token", "abc", NULL) == P21_OK);
     CHECK(p21_client_new(config, &client, NULL) == P21_OK);
     statuses();
     values();

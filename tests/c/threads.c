@@ -45,8 +45,8 @@ int main(void)
     char *stats;
     int i;
 
-    CHECK(p21_config_new(&config) == P21_OK);
-    CHECK(p21_config_load_env(config, "P21_") == P21_OK);
+    CHECK(p21_config_new(&config, NULL) == P21_OK);
+    CHECK(p21_config_load_env(config, "P21_", NULL) == P21_OK);
     CHECK(p21_client_new(config, &client, NULL) == P21_OK);
     p21_config_free(config);
     for (i = 0; i < THREADS; i++) {
@@ -59,7 +59,7 @@ int main(void)
     for (i = 0; i < THREADS; i++) {
         p21_free(tokens[i]);
     }
-    CHECK(p21_client_stats(client, &stats) == P21_OK);
+    CHECK(p21_client_stats(client, &stats, NULL) == P21_OK);
     CHECK(strstr(stats, "\"token_requests\":1,") != NULL);
     p21_free(stats);
 

@@ -79,7 +79,10 @@ fn a_snapshot_shows_its_token_whatever_the_cache_does() {
     assert_eq!(once, twice, "made once, and never moved");
 
     let mut json = ptr::null_mut();
-    assert_eq!(unsafe { p21_token_json(snapshot.0, &raw mut json) }, P21_OK);
+    assert_eq!(
+        unsafe { p21_token_json(snapshot.0, &raw mut json, ptr::null_mut()) },
+        P21_OK
+    );
     let json: Value = serde_json::from_str(&take(json)).expect("JSON");
     assert_eq!(
         Some(json["AccessToken"].as_str().expect("text")),
@@ -129,7 +132,7 @@ fn the_generation_word_changes_with_the_token_and_outlives_the_client() {
     let client = Client::demo(&emulator);
     let mut word = ptr::null();
     assert_eq!(
-        unsafe { p21_client_generation(client.0, &raw mut word) },
+        unsafe { p21_client_generation(client.0, &raw mut word, ptr::null_mut()) },
         P21_OK
     );
     let now = || unsafe { word.read_volatile() };
@@ -145,7 +148,7 @@ fn the_generation_word_changes_with_the_token_and_outlives_the_client() {
     client.report(&token, 401, "");
     changed("report");
     assert_eq!(
-        unsafe { p21_token_invalidate(client.0, ptr::null()) },
+        unsafe { p21_token_invalidate(client.0, ptr::null(), ptr::null_mut()) },
         P21_OK
     );
     changed("invalidate");
@@ -298,7 +301,7 @@ fn the_log_is_read_in_lines_of_json_and_only_what_is_new() {
     let emulator = emulator();
     let read = |cursor: &mut u64, level: i32| {
         let mut lines = ptr::null_mut();
-        let status = unsafe { p21_log_read(cursor, level, &raw mut lines) };
+        let status = unsafe { p21_log_read(cursor, level, &raw mut lines, ptr::null_mut()) };
         assert_eq!(status, P21_OK);
         if lines.is_null() {
             String::new()
@@ -339,13 +342,13 @@ fn an_environment_and_a_file_configure_a_client() {
     let config = Config::new(&[]);
     let path = c(file.path().to_str().expect("UTF-8"));
     assert_eq!(
-        unsafe { p21_config_load_file(config.0, path.as_ptr()) },
+        unsafe { p21_config_load_file(config.0, path.as_ptr(), ptr::null_mut()) },
         P21_OK
     );
     // Nobody sets variables of this prefix; nothing is what they change.
     let prefix = c("P21_TEST_NOTHING_");
     assert_eq!(
-        unsafe { p21_config_load_env(config.0, prefix.as_ptr()) },
+        unsafe { p21_config_load_env(config.0, prefix.as_ptr(), ptr::null_mut()) },
         P21_OK
     );
     config.open().get(0).expect("a token");

@@ -69,7 +69,7 @@ fn a_child_frees_what_it_inherited_and_makes_its_own() {
         let good = other.get(0).is_ok_and(|token| token == value);
         drop(other);
         p21_config_free(config.0);
-        good && p21_error_code(failure.0) == P21_OK
+        good && p21_error_code(failure.0) == P21_E_INVALID_HANDLE
     }));
     assert_eq!(take(token), value);
     assert_eq!(snapshot.value(), value);

@@ -30,23 +30,29 @@ fn every_pointer_that_is_needed_is_refused_when_null() {
     let made = &raw mut made;
     let calls: &[(&str, p21_status)] = unsafe {
         &[
-            ("config_new", p21_config_new(ptr::null_mut())),
+            (
+                "config_new",
+                p21_config_new(ptr::null_mut(), ptr::null_mut()),
+            ),
             (
                 "config_set config",
-                p21_config_set(ptr::null_mut(), name, name),
+                p21_config_set(ptr::null_mut(), name, name, ptr::null_mut()),
             ),
-            ("config_set name", p21_config_set(config, ptr::null(), name)),
+            (
+                "config_set name",
+                p21_config_set(config, ptr::null(), name, ptr::null_mut()),
+            ),
             (
                 "config_load_env",
-                p21_config_load_env(ptr::null_mut(), name),
+                p21_config_load_env(ptr::null_mut(), name, ptr::null_mut()),
             ),
             (
                 "config_load_file config",
-                p21_config_load_file(ptr::null_mut(), name),
+                p21_config_load_file(ptr::null_mut(), name, ptr::null_mut()),
             ),
             (
                 "config_load_file path",
-                p21_config_load_file(config, ptr::null()),
+                p21_config_load_file(config, ptr::null(), ptr::null_mut()),
             ),
             ("client_new config", p21_client_new(ptr::null(), made, none)),
             (
@@ -95,14 +101,20 @@ fn every_pointer_that_is_needed_is_refused_when_null() {
             ),
             (
                 "client_stats out",
-                p21_client_stats(client, ptr::null_mut()),
+                p21_client_stats(client, ptr::null_mut(), ptr::null_mut()),
             ),
             (
                 "client_generation out",
-                p21_client_generation(client, ptr::null_mut()),
+                p21_client_generation(client, ptr::null_mut(), ptr::null_mut()),
             ),
-            ("token_json token", p21_token_json(ptr::null(), text)),
-            ("token_json out", p21_token_json(snapshot, ptr::null_mut())),
+            (
+                "token_json token",
+                p21_token_json(ptr::null(), text, ptr::null_mut()),
+            ),
+            (
+                "token_json out",
+                p21_token_json(snapshot, ptr::null_mut(), ptr::null_mut()),
+            ),
             (
                 "token_request config",
                 p21_token_request(ptr::null(), text, none),
@@ -119,8 +131,14 @@ fn every_pointer_that_is_needed_is_refused_when_null() {
                 "parse out",
                 p21_parse_token_response(ptr::null(), 0, ptr::null_mut(), none),
             ),
-            ("log_read cursor", p21_log_read(ptr::null_mut(), 5, text)),
-            ("log_read out", p21_log_read(&mut 0, 5, ptr::null_mut())),
+            (
+                "log_read cursor",
+                p21_log_read(ptr::null_mut(), 5, text, ptr::null_mut()),
+            ),
+            (
+                "log_read out",
+                p21_log_read(&mut 0, 5, ptr::null_mut(), ptr::null_mut()),
+            ),
         ]
     };
     for (call, status) in calls {
@@ -150,7 +168,12 @@ fn value_functions_answer_something_neutral_for_null_and_for_stale_handles() {
         p21_token_free(token);
     }
     for failure in [ptr::null_mut(), failure, stray(), client.0.cast()] {
-        assert_eq!(p21_error_code(failure), P21_OK);
+        let code = if failure.is_null() {
+            P21_OK
+        } else {
+            P21_E_INVALID_HANDLE
+        };
+        assert_eq!(p21_error_code(failure), code);
         assert_eq!(p21_error_http_status(failure), 0);
         assert!(p21_error_message(failure).is_null());
         assert!(p21_error_hint(failure).is_null());
@@ -183,7 +206,9 @@ fn a_handle_works_only_as_what_it_is() {
         let mut out: *mut c_char = stray();
         let mut err = stray();
         if at != 0 {
-            let status = unsafe { p21_config_set(handle.cast(), name.as_ptr(), ptr::null()) };
+            let status = unsafe {
+                p21_config_set(handle.cast(), name.as_ptr(), ptr::null(), ptr::null_mut())
+            };
             assert_eq!(status, P21_E_INVALID_HANDLE);
             p21_config_free(handle.cast());
         }
@@ -197,7 +222,7 @@ fn a_handle_works_only_as_what_it_is() {
             p21_client_free(handle.cast());
         }
         if at != 2 {
-            let status = unsafe { p21_token_json(handle.cast(), &raw mut out) };
+            let status = unsafe { p21_token_json(handle.cast(), &raw mut out, ptr::null_mut()) };
             assert_eq!(status, P21_E_INVALID_HANDLE);
             p21_token_free(handle.cast());
         }
@@ -260,11 +285,11 @@ fn text_that_is_not_utf_8_is_refused_and_not_shown() {
     let mut verdict = 7;
     let statuses = unsafe {
         [
-            p21_config_set(config.0, bad, good.as_ptr()),
-            p21_config_set(config.0, good.as_ptr(), bad),
-            p21_config_load_env(config.0, bad),
-            p21_config_load_file(config.0, bad),
-            p21_token_invalidate(client.0, bad),
+            p21_config_set(config.0, bad, good.as_ptr(), ptr::null_mut()),
+            p21_config_set(config.0, good.as_ptr(), bad, ptr::null_mut()),
+            p21_config_load_env(config.0, bad, ptr::null_mut()),
+            p21_config_load_file(config.0, bad, ptr::null_mut()),
+            p21_token_invalidate(client.0, bad, ptr::null_mut()),
             p21_token_report(
                 client.0,
                 bad,
@@ -327,12 +352,12 @@ fn extreme_numbers_are_taken_or_refused_but_never_wrap() {
         assert_eq!((status, text), (P21_E_INVALID_ARGUMENT, ptr::null_mut()));
     }
     for level in [i32::MIN, 0, 6, i32::MAX] {
-        let status = unsafe { p21_log_read(&mut 0, level, &raw mut text) };
+        let status = unsafe { p21_log_read(&mut 0, level, &raw mut text, ptr::null_mut()) };
         assert_eq!(status, P21_E_INVALID_ARGUMENT);
     }
     let mut cursor = u64::MAX;
     assert_eq!(
-        unsafe { p21_log_read(&raw mut cursor, 5, &raw mut text) },
+        unsafe { p21_log_read(&raw mut cursor, 5, &raw mut text, ptr::null_mut()) },
         P21_OK
     );
     p21_free(text.cast());

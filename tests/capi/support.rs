@@ -13,7 +13,10 @@ pub struct Config(pub *mut p21_config);
 impl Config {
     pub fn new(options: &[(&str, &str)]) -> Config {
         let mut config = ptr::null_mut();
-        assert_eq!(unsafe { p21_config_new(&raw mut config) }, P21_OK);
+        assert_eq!(
+            unsafe { p21_config_new(&raw mut config, ptr::null_mut()) },
+            P21_OK
+        );
         let config = Config(config);
         for (name, value) in options {
             assert_eq!(config.set(name, value), P21_OK, "{name}");
@@ -32,7 +35,7 @@ impl Config {
 
     pub fn set(&self, name: &str, value: &str) -> p21_status {
         let (name, value) = (c(name), c(value));
-        unsafe { p21_config_set(self.0, name.as_ptr(), value.as_ptr()) }
+        unsafe { p21_config_set(self.0, name.as_ptr(), value.as_ptr(), ptr::null_mut()) }
     }
 
     pub fn open(&self) -> Client {
@@ -103,14 +106,17 @@ impl Client {
 
     pub fn stats(&self) -> serde_json::Value {
         let mut json = ptr::null_mut();
-        assert_eq!(unsafe { p21_client_stats(self.0, &raw mut json) }, P21_OK);
+        assert_eq!(
+            unsafe { p21_client_stats(self.0, &raw mut json, ptr::null_mut()) },
+            P21_OK
+        );
         serde_json::from_str(&take(json)).expect("JSON")
     }
 
     pub fn word(&self) -> u64 {
         let mut word = ptr::null();
         assert_eq!(
-            unsafe { p21_client_generation(self.0, &raw mut word) },
+            unsafe { p21_client_generation(self.0, &raw mut word, ptr::null_mut()) },
             P21_OK
         );
         unsafe { word.read_volatile() }

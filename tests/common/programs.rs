@@ -37,7 +37,7 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let library = built().join("libp21auth.so");
         assert!(library.exists(), "cargo builds {}", library.display());
-        for name in ["libp21auth.so", "libp21auth.so.0"] {
+        for name in ["libp21auth.so", "libp21auth.so.1"] {
             std::os::unix::fs::symlink(&library, folder.path().join(name)).expect("a link");
         }
         let emulator = Emulator::start(Options::default()).expect("a free port on loopback");

@@ -9,7 +9,7 @@ target=target/panics
 echo "== a panic in each exported function of the release library, with a build of its own (5 minutes the first time)"
 "${CARGO:-cargo}" rustc --quiet --release --lib --crate-type cdylib --features panic-injection --target-dir "$target"
 library=$target/release
-ln -sf libp21auth.so "$library/libp21auth.so.0"
+ln -sf libp21auth.so "$library/libp21auth.so.1"
 cc -std=c99 -Wall -Wextra -Wpedantic -Wshadow -Werror -g -Iinclude -o "$target/panics" tests/c/panics.c \
     -L"$library" -lp21auth
 printed=$(mktemp)

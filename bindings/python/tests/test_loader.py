@@ -50,7 +50,7 @@ def test_a_file_that_is_no_library_is_told_with_the_loaders_words(python: Run, t
 
 def test_a_library_of_another_version_is_refused(python: Run, tmp_path: Path) -> None:
     for number, source, says in [
-        (1, "int p21_abi_version(void) { return 7; }", "it has ABI version 7, this package needs 0"),
+        (1, "int p21_abi_version(void) { return 7; }", "it has ABI version 7, this package needs 1"),
         (2, "int unrelated(void) { return 0; }", "it lacks the function p21_abi_version"),
     ]:
         code, file = tmp_path / f"other{number}.c", tmp_path / f"other{number}.so"

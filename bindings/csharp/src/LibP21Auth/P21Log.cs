@@ -88,7 +88,7 @@ namespace LibP21Auth
             try
             {
                 var handlers = received;
-                if (handlers == null || NativeMethods.p21_log_read(ref cursor, (int)Level, out var lines) != 0)
+                if (handlers == null || NativeMethods.p21_log_read(ref cursor, (int)Level, out var lines, IntPtr.Zero) != 0)
                 {
                     return;
                 }

@@ -238,13 +238,13 @@ namespace LibP21Auth
         [MethodImpl(MethodImplOptions.NoInlining)]
         private ConfigHandle MakeConfig()
         {
-            P21Failure.Check(NativeMethods.p21_config_new(out var config));
+            P21Failure.Check(NativeMethods.p21_config_new(out var config, out var error), error);
             foreach (var option in values)
             {
                 byte[] value = Utf8.Bytes(option.Value, option.Key);
                 try
                 {
-                    NativeMethods.p21_config_set(config, Utf8.Bytes(option.Key, "the name of an option"), value);
+                    NativeMethods.p21_config_set(config, Utf8.Bytes(option.Key, "the name of an option"), value, IntPtr.Zero);
                 }
                 finally
                 {

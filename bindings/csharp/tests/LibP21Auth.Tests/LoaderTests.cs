@@ -69,7 +69,7 @@ namespace LibP21Auth.Tests
         public void WithoutALibraryEveryPathTriedIsListed()
         {
             string said = Run(null, "load");
-            foreach (var path in new[] { "libp21auth.so", "libp21auth.so.0", "runtimes/linux-x64/native/libp21auth.so" })
+            foreach (var path in new[] { "libp21auth.so", "libp21auth.so.1", "runtimes/linux-x64/native/libp21auth.so" })
             {
                 Assert.That(said, Does.Contain(Path.Combine(folder, path) + ": no such file"));
             }

@@ -227,9 +227,10 @@ class Client(NotPicklable):
         """Drops ``token`` if it is still the current one. Without one: whatever is cached, and any cool-down once:
         "I unlocked the account, try now"."""
         text = None if token is None else _handle.text("the token", token)
-        status = lib.p21_token_invalidate(self._live(), text)
-        if status:
-            raise self._translated(_handle.failure(status))
+        try:
+            _handle.invalidate(self._live(), text)
+        except P21Error as error:
+            raise self._translated(error) from None
 
     # --- the client itself
 

@@ -38,9 +38,10 @@ def take_string(pointer: Pointer) -> str:
         lib.p21_free(pointer)
 
 
-def failure(status: int, error: Optional[Pointer] = None) -> _errors.P21Error:
+def failure(status: int, error: Pointer) -> _errors.P21Error:
     """The exception of a failed call; reads and frees the error object."""
-    if error is None or not error.value:
+    if not error.value:
+        # There was no memory for it.
         return _errors.make(status, 0, "the call failed", "", None, False)
     try:
         retry_after_ms = lib.p21_error_retry_after_ms(error)
@@ -61,14 +62,14 @@ def config(options: dict[str, bytes], file: Optional[bytes] = None) -> Pointer:
 
     A bad option is remembered by the handle and reported, with its hint, by the call that uses it.
     """
-    handle = Pointer()
-    status = lib.p21_config_new(ctypes.byref(handle))
+    handle, error = Pointer(), Pointer()
+    status = lib.p21_config_new(ctypes.byref(handle), ctypes.byref(error))
     if status:
-        raise failure(status)
+        raise failure(status, error)
     if file is not None:
-        lib.p21_config_load_file(handle, file)
+        lib.p21_config_load_file(handle, file, None)
     for name, value in options.items():
-        lib.p21_config_set(handle, name.encode("utf-8", "replace"), value)
+        lib.p21_config_set(handle, name.encode("utf-8", "replace"), value, None)
     return handle
 
 
@@ -92,10 +93,10 @@ def update_client(client: int, configuration: Pointer) -> None:
 
 def generation_word(client: int) -> ctypes.c_uint64:
     """The word that changes whenever the client's token may have changed; valid for the life of the process."""
-    address = Pointer()
-    status = lib.p21_client_generation(client, ctypes.byref(address))
+    address, error = Pointer(), Pointer()
+    status = lib.p21_client_generation(client, ctypes.byref(address), ctypes.byref(error))
     if status:
-        raise failure(status)
+        raise failure(status, error)
     assert address.value is not None
     return ctypes.c_uint64.from_address(address.value)
 
@@ -111,10 +112,10 @@ def snapshot(client: int, flags: int, wait_ms: int, min_valid_s: int) -> Pointer
 
 def token_json(token: Pointer) -> str:
     """The snapshot as JSON in the guide's names."""
-    out = Pointer()
-    status = lib.p21_token_json(token, ctypes.byref(out))
+    out, error = Pointer(), Pointer()
+    status = lib.p21_token_json(token, ctypes.byref(out), ctypes.byref(error))
     if status:
-        raise failure(status)
+        raise failure(status, error)
     return take_string(out)
 
 
@@ -138,11 +139,19 @@ def report(client: int, token: bytes, http_status: int, body: bytes) -> int:
 
 def stats(client: int) -> str:
     """The client's diagnostics as JSON."""
-    out = Pointer()
-    status = lib.p21_client_stats(client, ctypes.byref(out))
+    out, error = Pointer(), Pointer()
+    status = lib.p21_client_stats(client, ctypes.byref(out), ctypes.byref(error))
     if status:
-        raise failure(status)
+        raise failure(status, error)
     return take_string(out)
+
+
+def invalidate(client: int, token: Optional[bytes]) -> None:
+    """Drops a token if it is still the current one; ``None``: whatever is cached, and a cool-down."""
+    error = Pointer()
+    status = lib.p21_token_invalidate(client, token, ctypes.byref(error))
+    if status:
+        raise failure(status, error)
 
 
 def token_request(configuration: Pointer) -> str:

@@ -51,7 +51,7 @@ def drain() -> None:
         return
     try:
         out = _handle.Pointer()
-        if lib.p21_log_read(ctypes.byref(_cursor), wanted, ctypes.byref(out)) or not out.value:
+        if lib.p21_log_read(ctypes.byref(_cursor), wanted, ctypes.byref(out), None) or not out.value:
             return
         import json
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Generation of the C ABI that this package speaks: the digit in the library's SONAME.
-ABI_VERSION = 0
+ABI_VERSION = 1
 
 I32 = ctypes.c_int32
 I64 = ctypes.c_int64
@@ -42,10 +42,10 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p21_live_objects": (U64, ()),
     "p21_free": (None, (PTR,)),
     # configuration
-    "p21_config_new": (I32, (OUT_PTR,)),
-    "p21_config_set": (I32, (PTR, TEXT, TEXT)),
-    "p21_config_load_env": (I32, (PTR, TEXT)),
-    "p21_config_load_file": (I32, (PTR, TEXT)),
+    "p21_config_new": (I32, (OUT_PTR, OUT_PTR)),
+    "p21_config_set": (I32, (PTR, TEXT, TEXT, OUT_PTR)),
+    "p21_config_load_env": (I32, (PTR, TEXT, OUT_PTR)),
+    "p21_config_load_file": (I32, (PTR, TEXT, OUT_PTR)),
     "p21_config_free": (None, (PTR,)),
     # client
     "p21_client_new": (I32, (PTR, OUT_PTR, OUT_PTR)),
@@ -55,14 +55,14 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p21_token_copy": (I32, (PTR, U32, U32, PTR, SIZE, OUT_SIZE, OUT_PTR)),
     "p21_token_snapshot": (I32, (PTR, U32, U32, U32, OUT_PTR, OUT_PTR)),
     "p21_token_report": (I32, (PTR, TEXT, I32, TEXT, SIZE, OUT_I32, OUT_PTR)),
-    "p21_token_invalidate": (I32, (PTR, TEXT)),
+    "p21_token_invalidate": (I32, (PTR, TEXT, OUT_PTR)),
     "p21_ui_url": (I32, (PTR, U32, U32, OUT_PTR, OUT_PTR)),
-    "p21_client_stats": (I32, (PTR, OUT_PTR)),
-    "p21_client_generation": (I32, (PTR, OUT_PTR)),
+    "p21_client_stats": (I32, (PTR, OUT_PTR, OUT_PTR)),
+    "p21_client_generation": (I32, (PTR, OUT_PTR, OUT_PTR)),
     # snapshot
     "p21_token_value": (TEXT, (PTR,)),
     "p21_token_field": (TEXT, (PTR, TEXT)),
-    "p21_token_json": (I32, (PTR, OUT_PTR)),
+    "p21_token_json": (I32, (PTR, OUT_PTR, OUT_PTR)),
     "p21_token_reuse_ms": (I64, (PTR,)),
     "p21_token_expires_in": (I64, (PTR,)),
     "p21_token_expires_at": (I64, (PTR,)),
@@ -72,7 +72,7 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p21_token_request": (I32, (PTR, OUT_PTR, OUT_PTR)),
     "p21_parse_token_response": (I32, (TEXT, SIZE, OUT_PTR, OUT_PTR)),
     # log
-    "p21_log_read": (I32, (OUT_U64, I32, OUT_PTR)),
+    "p21_log_read": (I32, (OUT_U64, I32, OUT_PTR, OUT_PTR)),
     # errors
     "p21_error_code": (I32, (PTR,)),
     "p21_error_http_status": (I32, (PTR,)),

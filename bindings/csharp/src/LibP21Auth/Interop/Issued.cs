@@ -29,7 +29,7 @@ namespace LibP21Auth.Interop
             Task = System.Threading.Tasks.Task.FromResult(Token);
             if (withResponse)
             {
-                P21Failure.Check(NativeMethods.p21_token_json(token, out var json));
+                P21Failure.Check(NativeMethods.p21_token_json(token, out var json, out var error), error);
                 Response = TokenResponse.Parse(json.Take()!);
             }
             GC.KeepAlive(token);

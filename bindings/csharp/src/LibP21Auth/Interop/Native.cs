@@ -9,7 +9,7 @@ namespace LibP21Auth.Interop
     internal static class Native
     {
         /// <summary>The version of the C interface that the prototypes were written for; the digit in the library's SONAME.</summary>
-        internal const int AbiVersion = 0;
+        internal const int AbiVersion = 1;
 
         private static readonly object Gate = new object();
         private static volatile bool loaded;

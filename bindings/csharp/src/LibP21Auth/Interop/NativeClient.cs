@@ -40,7 +40,7 @@ namespace LibP21Auth.Interop
         [MethodImpl(MethodImplOptions.NoInlining)]
         private static long* WordOf(ClientHandle handle)
         {
-            P21Failure.Check(NativeMethods.p21_client_generation(handle.Key, out var word));
+            P21Failure.Check(NativeMethods.p21_client_generation(handle.Key, out var word, out var error), error);
             return (long*)word;
         }
 
@@ -98,8 +98,9 @@ namespace LibP21Auth.Interop
 
         internal void Invalidate(string? token)
         {
-            int status = NativeMethods.p21_token_invalidate(handle.Key, token == null ? null : Utf8.Bytes(token, "the token"));
-            Done(status, null);
+            var text = token == null ? null : Utf8.Bytes(token, "the token");
+            int status = NativeMethods.p21_token_invalidate(handle.Key, text, out var error);
+            Done(status, error);
         }
 
         /// <summary>The UI server's URL, or <see langword="null"/> where it may not wait and would have to.</summary>
@@ -128,10 +129,10 @@ namespace LibP21Auth.Interop
 
         internal string Stats()
         {
-            int status = NativeMethods.p21_client_stats(handle.Key, out var json);
+            int status = NativeMethods.p21_client_stats(handle.Key, out var json, out var error);
             using (json)
             {
-                Done(status, null);
+                Done(status, error);
                 return json.Take()!;
             }
         }

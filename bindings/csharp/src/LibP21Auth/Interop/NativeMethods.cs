@@ -37,10 +37,10 @@ namespace LibP21Auth.Interop
 
         // configuration
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_config_new(out ConfigHandle config);
+        internal static extern int p21_config_new(out ConfigHandle config, out ErrorHandle error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_config_set(ConfigHandle config, byte[] name, byte[]? value);
+        internal static extern int p21_config_set(ConfigHandle config, byte[] name, byte[]? value, IntPtr error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern void p21_config_free(IntPtr config);
@@ -64,23 +64,23 @@ namespace LibP21Auth.Interop
             IntPtr client, byte[] token, int httpStatus, byte[] body, UIntPtr length, out int verdict, out ErrorHandle error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_token_invalidate(IntPtr client, byte[]? token);
+        internal static extern int p21_token_invalidate(IntPtr client, byte[]? token, out ErrorHandle error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern int p21_ui_url(IntPtr client, uint flags, uint waitMs, out NativeString url, out ErrorHandle error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_client_stats(IntPtr client, out NativeString json);
+        internal static extern int p21_client_stats(IntPtr client, out NativeString json, out ErrorHandle error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_client_generation(IntPtr client, out IntPtr word);
+        internal static extern int p21_client_generation(IntPtr client, out IntPtr word, out ErrorHandle error);
 
         // snapshot
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern IntPtr p21_token_value(TokenHandle token);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_token_json(TokenHandle token, out NativeString json);
+        internal static extern int p21_token_json(TokenHandle token, out NativeString json, out ErrorHandle error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern long p21_token_reuse_ms(TokenHandle token);
@@ -106,7 +106,7 @@ namespace LibP21Auth.Interop
 
         // log
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
-        internal static extern int p21_log_read(ref ulong cursor, int maxLevel, out NativeString lines);
+        internal static extern int p21_log_read(ref ulong cursor, int maxLevel, out NativeString lines, IntPtr error);
 
         // errors
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]

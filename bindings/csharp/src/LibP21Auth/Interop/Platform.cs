@@ -35,8 +35,8 @@ namespace LibP21Auth.Interop
         internal static string Rid => (IsWindows ? "win-" : IsMac ? "osx-" : IsMusl ? "linux-musl-" : "linux-") + Architecture;
 
         internal static string[] FileNames => IsWindows ? new[] { "p21auth.dll" }
-            : IsMac ? new[] { "libp21auth.dylib", "libp21auth.0.dylib" }
-            : new[] { "libp21auth.so", "libp21auth.so.0" };
+            : IsMac ? new[] { "libp21auth.dylib", "libp21auth.1.dylib" }
+            : new[] { "libp21auth.so", "libp21auth.so.1" };
 
         /// <summary>Platform, bitness and C library, for error messages.</summary>
         internal static string Describe() =>
