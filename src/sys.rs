@@ -78,6 +78,9 @@ pub(crate) fn pin_library() {
 
 /// Starts a thread that nobody waits for, with a stack of so many bytes. `name` has at most 15 characters.
 ///
+/// The thread blocks every signal that can be meant for the program, and so do threads that it starts: a program that waits
+/// for its signals in one thread of its own must not be ended because one of ours took them.
+///
 /// std's threads won't do where the program itself is written in Rust: there each of them enters and leaves a list, whose
 /// lock a fork copies as it is. A child that was forked at such a moment could never start a thread of std's again.
 #[cfg(unix)]
@@ -125,10 +128,12 @@ pub(crate) fn start_thread(
     let start = Box::into_raw(Box::new(Start { name, job }));
     let mut thread = MaybeUninit::uninit();
     let started = checked(detached).and_then(|()| {
-        // SAFETY: `thread` is room for a handle, the attributes were made above, `run` has the signature asked for and
-        // takes over `start`, which no one else uses unless no thread is started.
-        checked(unsafe {
-            libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast())
+        with_signals_blocked(|| {
+            // SAFETY: `thread` is room for a handle, the attributes were made above, `run` has the signature asked for and
+            // takes over `start`, which no one else uses unless no thread is started.
+            checked(unsafe {
+                libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast())
+            })
         })
     });
     // SAFETY: they were made above, are destroyed once and not used again; the thread has its own copy.
@@ -138,6 +143,65 @@ pub(crate) fn start_thread(
         drop(unsafe { Box::from_raw(start) });
     }
     started
+}
+
+/// Runs `work` with all signals blocked but those that a fault of this very thread raises.
+#[cfg(unix)]
+fn with_signals_blocked<R>(work: impl FnOnce() -> R) -> R {
+    use std::mem::MaybeUninit;
+    let mut blocked = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset makes the set that the other calls read, and SIG_SETMASK fills `before`.
+    unsafe {
+        libc::sigfillset(blocked.as_mut_ptr());
+        for fault in [
+            libc::SIGSEGV,
+            libc::SIGBUS,
+            libc::SIGFPE,
+            libc::SIGILL,
+            libc::SIGTRAP,
+            libc::SIGABRT,
+            libc::SIGSYS,
+        ] {
+            libc::sigdelset(blocked.as_mut_ptr(), fault);
+        }
+        libc::pthread_sigmask(libc::SIG_SETMASK, blocked.as_ptr(), before.as_mut_ptr());
+    }
+    let result = work();
+    // SAFETY: `before` was filled by the call above, which can fail only for another first argument.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    result
+}
+
+/// Runs `work` with the cancellation of this thread put off: `pthread_cancel` unwinds in a way that Rust's frames abort on.
+/// It takes effect at the program's next cancellation point after the call.
+#[cfg(all(unix, not(target_os = "android")))]
+pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
+    // The libc crate has these for few systems.
+    const PTHREAD_CANCEL_DISABLE: libc::c_int = if cfg!(target_vendor = "apple") { 0 } else { 1 };
+    unsafe extern "C" {
+        fn pthread_setcancelstate(state: libc::c_int, before: *mut libc::c_int) -> libc::c_int;
+    }
+    /// Puts it back, also when the work panics.
+    struct Restore(libc::c_int);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            let mut ignored = 0;
+            // SAFETY: the state is one that the same function returned; the pointer is that of a local.
+            unsafe { pthread_setcancelstate(self.0, &raw mut ignored) };
+        }
+    }
+    let mut before = 0;
+    // SAFETY: the state is one of the two that POSIX has; the pointer is that of a local.
+    unsafe { pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &raw mut before) };
+    let _restore = Restore(before);
+    work()
+}
+
+/// Threads are not cancelled here.
+#[cfg(not(all(unix, not(target_os = "android"))))]
+pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
+    work()
 }
 
 /// Starts a thread that nobody waits for, with a stack of so many bytes.

@@ -222,3 +222,21 @@ fn the_cpp_header_is_clean_under_every_standard_and_strict_warnings() {
         "{said}"
     );
 }
+
+#[test]
+fn signals_cancellations_and_small_stacks_of_the_program_are_respected() {
+    let bench = Bench::new();
+    // A function pointer travels as a thread's argument, which ISO C does not promise.
+    let program = bench.compile(
+        "tests/c/process.c",
+        Link::Shared,
+        &["-std=c11", "-Wno-pedantic"],
+    );
+    for arguments in [&["signals"][..], &["cancel"], &["stack", "64"]] {
+        let said = run(bench
+            .command(&program)
+            .env("P21_MIN_REFRESH_INTERVAL_S", "0")
+            .args(arguments));
+        assert_eq!(output(&said), format!("process: {} ok\n", arguments[0]));
+    }
+}

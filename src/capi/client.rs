@@ -14,6 +14,7 @@ use super::{guard, handle, string};
 use crate::client::{Client, TokenOptions, update_default, with_default};
 use crate::error::Result;
 use crate::options::Config;
+use crate::sys::uncancelled;
 use crate::token::Token;
 
 /// The client of a handle; NULL is the default client.
@@ -39,7 +40,7 @@ pub(super) fn with_token<R>(
     options.check()?;
     match handle::hit(client, options, &look) {
         Some(seen) => Ok(seen),
-        None => with_client(client, |client| client.with_token(options, look)),
+        None => uncancelled(|| with_client(client, |client| client.with_token(options, look))),
     }
 }
 
@@ -75,7 +76,7 @@ pub unsafe extern "C" fn p21_client_new(
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_client_free(client: *mut p21_client) {
     guard::value("p21_client_free", (), || {
-        handle::remove(client, Client::close);
+        uncancelled(|| handle::remove(client, Client::close));
         None
     });
 }

@@ -10,6 +10,7 @@ use super::status::P21_OK;
 use super::types::{p21_error, p21_status};
 use crate::error::{Code, Error, Result};
 use crate::fork::section;
+use crate::sys::uncancelled;
 
 /// A library whose panics abort would take the host process with it. As somebody's Rust dependency (not the primary
 /// package) this crate may be built so: nobody then relies on the C boundary.
@@ -26,13 +27,28 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// Runs a function that answers a status; an error goes to the caller through `err`, which may be NULL.
+/// Runs a function that returns a status; an error goes to the caller through `err`, which may be NULL. A cancellation of
+/// the thread takes effect after the call.
+///
+/// # Safety
+///
+/// `err` is NULL or points to memory for a pointer.
+pub(super) unsafe fn status(
+    name: &'static str,
+    err: *mut *mut p21_error,
+    body: impl FnOnce() -> Result<()>,
+) -> p21_status {
+    // SAFETY: `err` is as the caller promised.
+    unsafe { hit_status(name, err, || uncancelled(body)) }
+}
+
+/// As [`status`], for functions whose hits reach no cancellation point: what goes beyond a hit says [`uncancelled`] itself.
 ///
 /// # Safety
 ///
 /// `err` is NULL or points to memory for a pointer.
 #[inline]
-pub(super) unsafe fn status(
+pub(super) unsafe fn hit_status(
     name: &'static str,
     err: *mut *mut p21_error,
     body: impl FnOnce() -> Result<()>,

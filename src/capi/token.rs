@@ -29,7 +29,7 @@ pub unsafe extern "C" fn p21_token_get(
     // SAFETY: `out_token` and `err` are checked for NULL and else point to memory for a pointer for as long as this call
     // lasts.
     unsafe {
-        guard::status("p21_token_get", err, || {
+        guard::hit_status("p21_token_get", err, || {
             let out = Out::new(out_token, std::ptr::null_mut(), "out_token")?;
             check_flags(flags, TOKEN_FLAGS)?;
             let ask = Ask::new(flags, wait_ms);
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn p21_token_copy(
     // text is only copied if it fits into `cap` with its NUL, and from memory of our own, so source and target do not
     // overlap.
     unsafe {
-        guard::status("p21_token_copy", err, || {
+        guard::hit_status("p21_token_copy", err, || {
             let len = Out::new(out_len, 0, "out_len")?;
             if cap > 0 {
                 Out::new(buf, 0, "buf")?;
