@@ -37,7 +37,7 @@
 //! | [`options`] | the option table, textual [`Config`], typed settings |
 //! | [`wire`] | the protocol as pure functions: settings to request, bytes to token, rejection to verdict |
 //! | [`http`], [`retry`] | how bytes reach the server, and how often that is tried |
-//! | [`cache`] | slots and flights; [`cache::classify`] is the whole decision, a pure function |
+//! | [`cache`] | slots and flights; [`cache::decide`] has the whole decision, a pure function |
 //! | [`client`] | ties them together |
 //! | [`token`], [`secret`], [`clock`], [`error`], [`log`] | what they all speak of |
 //!

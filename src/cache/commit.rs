@@ -1,10 +1,12 @@
-//! What an outcome does to the entry: the one place where backoff, cool-down and rejections are counted. Pure.
+//! What an event does to the entry: the one place where backoff, cool-down and rejections are counted. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::classify::{Entry, Failure, Held, Hold, YOUNG_MS};
+use super::decide::{Entry, LastFailure, Wait, YOUNG_MS};
 use crate::clock::{self, Now};
 use crate::error::{Code, Error};
+use crate::token::Token;
 
 /// First and longest backoff.
 const BACKOFF_MS: i64 = 1_000;
@@ -18,9 +20,9 @@ const GIVE_UP_AFTER: u32 = 3;
 
 /// Something that happened to a slot.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum Event {
     /// A new token.
-    Token(Held),
+    Token(Arc<Token>),
     /// A flight failed; the server refused the credentials if the code is `Unauthorized`.
     Failed(Error),
     /// The server refused the credentials, and another process was told so: what it said, milliseconds until they may be
@@ -39,41 +41,36 @@ pub struct Pace {
     pub cooldown_ms: i64,
 }
 
-/// Applies an outcome. `random(n)` is uniform in `0..n`.
-pub fn commit(
-    entry: &mut Entry,
-    outcome: Outcome,
-    pace: Pace,
-    now: Now,
-    random: &dyn Fn(u64) -> u64,
-) {
-    match outcome {
-        Outcome::Token(held) => {
+/// Applies an event. `random(n)` is uniform in `0..n`.
+pub fn commit(entry: &mut Entry, event: Event, pace: Pace, now: Now, random: &dyn Fn(u64) -> u64) {
+    match event {
+        Event::Token(token) => {
             if entry
                 .token
+                .as_ref()
                 .is_some_and(|old| old.life.age_ms(now) >= YOUNG_MS)
             {
                 entry.young_rejections = 0;
             }
             *entry = Entry {
-                token: Some(held),
-                last_success: Some(held.life.sent),
+                last_success: Some(token.life.sent),
+                token: Some(token),
                 young_rejections: entry.young_rejections,
                 ..Entry::default()
             };
         }
-        Outcome::Failed(error) => entry.failure = Some(failed(entry, error, pace, now, random)),
-        Outcome::Refused(error, wait_ms, denials) => {
+        Event::Failed(error) => entry.failure = Some(failed(entry, error, pace, now, random)),
+        Event::Refused(error, wait_ms, denials) => {
             entry.denials = entry.denials.max(denials);
-            entry.failure = Some(Failure {
+            entry.failure = Some(LastFailure {
                 error: error.with_retry_after(clock::duration(wait_ms)),
-                hold: Hold::CoolDown,
+                wait: Wait::CoolDown,
                 at: now,
                 wait_ms,
             });
         }
-        Outcome::Rejected => rejected(entry, now, random),
-        Outcome::Lifted => {
+        Event::Rejected => rejected(entry, now, random),
+        Event::Lifted => {
             *entry = Entry {
                 denials: entry.denials,
                 failures: entry.failures,
@@ -97,11 +94,11 @@ fn failed(
     pace: Pace,
     now: Now,
     random: &dyn Fn(u64) -> u64,
-) -> Failure {
-    let (hold, wait_ms, error) = if error.code() == Code::Unauthorized && pace.cooldown_ms > 0 {
+) -> LastFailure {
+    let (wait, wait_ms, error) = if error.code() == Code::Unauthorized && pace.cooldown_ms > 0 {
         let wait_ms = cool_down_ms(entry.denials, pace);
         entry.denials = entry.denials.saturating_add(1);
-        (Hold::CoolDown, wait_ms, error)
+        (Wait::CoolDown, wait_ms, error)
     } else {
         entry.failures = entry.failures.saturating_add(1);
         let wait_ms = match error.retry_after() {
@@ -109,11 +106,11 @@ fn failed(
             Some(after) if !after.is_zero() => clock::millis(after).min(MAX_RETRY_AFTER_MS),
             _ => backoff_ms(entry.failures, random),
         };
-        (Hold::Backoff, wait_ms, error)
+        (Wait::Backoff, wait_ms, error)
     };
-    Failure {
+    LastFailure {
         error: error.with_retry_after(clock::duration(wait_ms)),
-        hold,
+        wait,
         at: now,
         wait_ms,
     }
@@ -128,10 +125,10 @@ fn backoff_ms(failures: u32, random: &dyn Fn(u64) -> u64) -> i64 {
 }
 
 fn rejected(entry: &mut Entry, now: Now, random: &dyn Fn(u64) -> u64) {
-    let Some(held) = entry.token.take() else {
+    let Some(token) = entry.token.take() else {
         return;
     };
-    let young = held.life.age_ms(now) < YOUNG_MS;
+    let young = token.life.age_ms(now) < YOUNG_MS;
     entry.young_rejections = if young {
         entry.young_rejections.saturating_add(1)
     } else {
@@ -150,9 +147,9 @@ fn rejected(entry: &mut Entry, now: Now, random: &dyn Fn(u64) -> u64) {
              key's API scope in SOA Admin.",
         )
         .with_retry_after(Duration::from_millis(wait_ms.unsigned_abs()));
-        entry.failure = Some(Failure {
+        entry.failure = Some(LastFailure {
             error,
-            hold: Hold::Backoff,
+            wait: Wait::Backoff,
             at: now,
             wait_ms,
         });
@@ -162,7 +159,7 @@ fn rejected(entry: &mut Entry, now: Now, random: &dyn Fn(u64) -> u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::Life;
+    use crate::token::{Life, Reply};
     use proptest::prelude::*;
 
     const PACE: Pace = Pace {
@@ -177,23 +174,21 @@ mod tests {
         n - 1
     }
 
-    fn token(ms: i64) -> Outcome {
-        Outcome::Token(Held {
-            life: Life {
-                sent: at(ms),
-                lifetime_ms: 3_600_000,
-            },
-            jitter_permille: 0,
-        })
+    fn token(ms: i64) -> Event {
+        let life = Life {
+            sent: at(ms),
+            lifetime_ms: 3_600_000,
+        };
+        Event::Token(Arc::new(Token::new(Reply::default(), life, 0, 0)))
     }
 
-    fn wait(entry: &Entry) -> (Hold, i64) {
+    fn wait(entry: &Entry) -> (Wait, i64) {
         let failure = entry.failure.as_ref().expect("a failure");
         assert_eq!(
             failure.error.retry_after(),
             Some(clock::duration(failure.wait_ms))
         );
-        (failure.hold, failure.wait_ms)
+        (failure.wait, failure.wait_ms)
     }
 
     #[test]
@@ -202,25 +197,25 @@ mod tests {
         for minutes in [1, 10, 30, 30] {
             commit(
                 &mut entry,
-                Outcome::Failed(Error::new(Code::Unauthorized, "no")),
+                Event::Failed(Error::new(Code::Unauthorized, "no")),
                 PACE,
                 at(0),
                 &most,
             );
-            assert_eq!(wait(&entry), (Hold::CoolDown, minutes * 60_000));
+            assert_eq!(wait(&entry), (Wait::CoolDown, minutes * 60_000));
         }
         commit(&mut entry, token(0), PACE, at(0), &most);
         assert!(entry.failure.is_none());
         commit(
             &mut entry,
-            Outcome::Failed(Error::new(Code::Unauthorized, "no")),
+            Event::Failed(Error::new(Code::Unauthorized, "no")),
             PACE,
             at(0),
             &most,
         );
         assert_eq!(
             wait(&entry),
-            (Hold::CoolDown, 60_000),
+            (Wait::CoolDown, 60_000),
             "a success resets the schedule"
         );
     }
@@ -230,12 +225,12 @@ mod tests {
         let mut entry = Entry::default();
         commit(
             &mut entry,
-            Outcome::Failed(Error::new(Code::Unauthorized, "no")),
+            Event::Failed(Error::new(Code::Unauthorized, "no")),
             Pace { cooldown_ms: 0 },
             at(0),
             &most,
         );
-        assert_eq!(wait(&entry), (Hold::Backoff, 1_000));
+        assert_eq!(wait(&entry), (Wait::Backoff, 1_000));
     }
 
     #[test]
@@ -244,24 +239,24 @@ mod tests {
         for seconds in [1, 2, 4, 8, 16, 30, 30, 30] {
             commit(
                 &mut entry,
-                Outcome::Failed(Error::new(Code::Connect, "no")),
+                Event::Failed(Error::new(Code::Connect, "no")),
                 PACE,
                 at(0),
                 &most,
             );
-            assert_eq!(wait(&entry), (Hold::Backoff, seconds * 1_000));
+            assert_eq!(wait(&entry), (Wait::Backoff, seconds * 1_000));
         }
         commit(&mut entry, token(0), PACE, at(0), &most);
         commit(
             &mut entry,
-            Outcome::Failed(Error::new(Code::Connect, "no")),
+            Event::Failed(Error::new(Code::Connect, "no")),
             PACE,
             at(0),
             &|_| 0,
         );
         assert_eq!(
             wait(&entry),
-            (Hold::Backoff, 1),
+            (Wait::Backoff, 1),
             "full jitter, at least a millisecond"
         );
     }
@@ -272,8 +267,8 @@ mod tests {
             let mut entry = Entry::default();
             let error = Error::new(Code::RateLimited, "slow down")
                 .with_retry_after(Duration::from_millis(asked));
-            commit(&mut entry, Outcome::Failed(error), PACE, at(0), &|_| 0);
-            assert_eq!(wait(&entry), (Hold::Backoff, taken));
+            commit(&mut entry, Event::Failed(error), PACE, at(0), &|_| 0);
+            assert_eq!(wait(&entry), (Wait::Backoff, taken));
         }
     }
 
@@ -290,7 +285,7 @@ mod tests {
             );
             commit(
                 &mut entry,
-                Outcome::Rejected,
+                Event::Rejected,
                 PACE,
                 at(round * 5_000 + 100),
                 &most,
@@ -311,18 +306,18 @@ mod tests {
         let mut entry = Entry::default();
         for _ in 0..2 {
             commit(&mut entry, token(0), PACE, at(0), &most);
-            commit(&mut entry, Outcome::Rejected, PACE, at(1), &most);
+            commit(&mut entry, Event::Rejected, PACE, at(1), &most);
         }
         commit(&mut entry, token(0), PACE, at(0), &most);
         commit(&mut entry, token(60_000), PACE, at(60_000), &most);
-        commit(&mut entry, Outcome::Rejected, PACE, at(60_001), &most);
+        commit(&mut entry, Event::Rejected, PACE, at(60_001), &most);
         assert_eq!((entry.young_rejections, entry.failure), (1, None));
     }
 
     #[test]
     fn a_rejection_of_nothing_changes_nothing() {
         let mut entry = Entry::default();
-        commit(&mut entry, Outcome::Rejected, PACE, at(0), &most);
+        commit(&mut entry, Event::Rejected, PACE, at(0), &most);
         assert!(!entry.emptied && entry.young_rejections == 0);
     }
 
@@ -331,16 +326,16 @@ mod tests {
         let mut entry = Entry::default();
         commit(
             &mut entry,
-            Outcome::Failed(Error::new(Code::Unauthorized, "no")),
+            Event::Failed(Error::new(Code::Unauthorized, "no")),
             PACE,
             at(0),
             &most,
         );
-        commit(&mut entry, Outcome::Lifted, PACE, at(1), &most);
+        commit(&mut entry, Event::Lifted, PACE, at(1), &most);
         assert!(entry.failure.is_none());
         commit(
             &mut entry,
-            Outcome::Failed(Error::new(Code::Unauthorized, "no")),
+            Event::Failed(Error::new(Code::Unauthorized, "no")),
             PACE,
             at(2),
             &most,

@@ -15,29 +15,40 @@ use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
 use crate::sync::{Condvar, Mutex, MutexGuard};
 
-/// The result of one request, once it is there.
-pub struct Flight<T> {
-    result: OnceLock<Result<T>>,
+/// How a flight ended. What it brought is in the slot: a call that comes late finds there what is valid by then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It brought what it was started for.
+    Landed,
+    /// It failed.
+    Failed(Error),
+    /// The secret of the client that started it has changed: nothing was sent, and each call asks again where its client
+    /// now is.
+    Moved,
 }
 
-impl<T: Clone> Flight<T> {
+/// One request under way.
+#[derive(Debug, Default)]
+pub struct Flight {
+    ending: OnceLock<Ending>,
+}
+
+impl Flight {
     /// A flight that has just begun.
     #[must_use]
-    pub fn new() -> Arc<Flight<T>> {
-        Arc::new(Flight {
-            result: OnceLock::new(),
-        })
+    pub fn new() -> Arc<Flight> {
+        Arc::default()
     }
 
-    /// The result, once there is one: every waiter gets the same.
+    /// How it ended, once it has: every waiter gets the same.
     #[must_use]
-    pub fn result(&self) -> Option<Result<T>> {
-        self.result.get().cloned()
+    pub fn ending(&self) -> Option<&Ending> {
+        self.ending.get()
     }
 
-    /// Sets the result; only the first counts.
-    pub fn finish(&self, result: Result<T>) {
-        let _ = self.result.set(result);
+    /// Sets the ending; only the first counts.
+    pub fn end(&self, ending: Ending) {
+        let _ = self.ending.set(ending);
     }
 }
 
@@ -127,12 +138,12 @@ mod tests {
     use crate::clock::{ManualClock, Now, SystemClock};
 
     #[test]
-    fn the_first_result_counts_for_everybody() {
+    fn the_first_ending_counts_for_everybody() {
         let flight = Flight::new();
-        assert!(flight.result().is_none());
-        flight.finish(Ok(1));
-        flight.finish(Ok(2));
-        assert_eq!(flight.result(), Some(Ok(1)));
+        assert!(flight.ending().is_none());
+        flight.end(Ending::Landed);
+        flight.end(Ending::Moved);
+        assert_eq!(flight.ending(), Some(&Ending::Landed));
     }
 
     #[test]

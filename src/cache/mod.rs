@@ -1,20 +1,22 @@
 //! The cache: one slot for each identity, at most one token request at a time, every decision a pure function.
 
-pub mod classify;
+mod answers;
 pub mod commit;
+pub mod decide;
 mod flight;
 mod issued;
 #[cfg(test)]
 mod model;
 mod registry;
-mod share;
+mod shared;
 mod slot;
 
+pub(crate) use answers::{dead_on_arrival, own_expired};
 pub use flight::{Flight, Pulse, Spawn, ThreadSpawner};
 pub use issued::Issued;
 pub use registry::{Registry, SlotKey};
-pub use share::{Found, Health, Share};
+pub use shared::{FoundToken, Health, SharedTokens};
 pub use slot::{
-    Caller, Counters, Fetch, Fetched, Need, Presence, Rejected, Routed, Slot, SlotInfo,
-    SlotOptions, Status, Waited, held, next_number,
+    Caller, Counters, Fetch, Fetched, Need, Presence, Rejected, Reloaded, Routed, Slot, SlotInfo,
+    SlotOptions, Status, Waited, next_number,
 };

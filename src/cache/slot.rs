@@ -3,14 +3,13 @@
 //! The current token is read without a lock. Everything else lives behind the gate, a [`Guarded`] that is
 //! only taken for a moment: deciding, starting a flight, landing one.
 
-mod answers;
-mod landing;
-mod sharing;
-mod tokens;
+mod acquire;
+mod completion;
+mod flights;
+mod remote;
 mod types;
 mod ui;
 mod uncached;
-mod waiting;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,22 +18,21 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 
-use super::classify::{Ask, Decision, Entry, Held, classify};
-use super::commit::{Outcome, Pace, commit};
+use super::commit::{Event, Pace, commit};
+use super::decide::{Entry, Rules};
 use super::flight::{Flight, Pulse, Spawn};
 use super::issued::Issued;
-use super::share::Share;
+use super::shared::SharedTokens;
 use crate::clock::{Clock, Now};
-use crate::error::{Code, Error, Result};
+use crate::error::{Code, Error};
 use crate::fork::Guarded;
 use crate::log::{self, Level};
+use crate::options::AuthMode;
 use crate::token::Token;
-use answers::{not_cached, replay};
-use landing::Job;
-use sharing::{Shared, Wanted};
+use completion::Job;
+use remote::Tombstones;
 pub use types::*;
 use ui::Ui;
-use waiting::Step;
 
 /// A client that is open on the slot.
 struct Open {
@@ -44,18 +42,21 @@ struct Open {
 
 struct Gate {
     entry: Entry,
-    flight: Option<Arc<Flight<Arc<Token>>>>,
+    flight: Option<Arc<Flight>>,
     ui: Ui,
     pulse: Arc<Pulse>,
     open: Vec<Open>,
     failures: HashMap<&'static str, u64>,
     last_error: Option<(Error, Now)>,
-    shared: Shared,
+    tombstones: Tombstones,
+    /// Grows with every change of the token, so that news from a store can tell whether it is old by now.
+    revision: u64,
 }
 
 /// One identity in the process.
 pub struct Slot {
-    current: ArcSwapOption<Token>,
+    /// What hits read: the gate's token, set by [`Slot::publish`] alone.
+    published: ArcSwapOption<Token>,
     gate: Guarded<Gate>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
@@ -67,10 +68,10 @@ pub struct Slot {
     /// What happened so far.
     pub counters: Counters,
     skew_s: AtomicI64,
-    share: Option<Share>,
+    shared: Option<SharedTokens>,
     issued: Arc<Issued>,
-    /// Monotonic milliseconds at which a hit looks at the shared store; never, without one.
-    next_look: AtomicI64,
+    /// Monotonic milliseconds at which a hit polls the shared store; never, without one.
+    next_poll: AtomicI64,
 }
 
 /// Generations and the values of generation words: one counter for the process, so none ever repeats.
@@ -88,13 +89,13 @@ impl Slot {
     pub fn new(
         options: SlotOptions,
         info: SlotInfo,
-        share: Option<Share>,
+        shared: Option<SharedTokens>,
         clock: Arc<dyn Clock>,
         spawn: Arc<dyn Spawn>,
         random: fn(u64) -> u64,
     ) -> Arc<Slot> {
         Arc::new(Slot {
-            current: ArcSwapOption::empty(),
+            published: ArcSwapOption::empty(),
             gate: Guarded::new(Gate {
                 entry: Entry::default(),
                 flight: None,
@@ -103,7 +104,8 @@ impl Slot {
                 open: Vec::new(),
                 failures: HashMap::new(),
                 last_error: None,
-                shared: Shared::default(),
+                tombstones: Tombstones::default(),
+                revision: 0,
             }),
             clock,
             spawn,
@@ -112,19 +114,19 @@ impl Slot {
             info,
             counters: Counters::default(),
             skew_s: AtomicI64::new(0),
-            next_look: AtomicI64::new(i64::MAX),
-            share,
+            next_poll: AtomicI64::new(i64::MAX),
+            shared,
             issued: Arc::default(),
         })
     }
 
     /// Puts in a token that the caller brought (`auth_mode=token`), unless it is there already. No other is ever asked for.
-    pub fn hold(&self, token: Token) {
+    pub fn install_own(&self, token: Token) {
         self.gate(|gate| {
             if gate.entry.token.is_none() {
                 self.issued.remember(&token.to_reply());
-                gate.entry.token = Some(held(&token));
-                self.current.store(Some(Arc::new(token)));
+                gate.entry.token = Some(Arc::new(token));
+                self.publish(gate);
             }
         });
     }
@@ -132,13 +134,13 @@ impl Slot {
     /// The current token, expired or not, without a lock or a write to shared memory.
     #[inline]
     pub fn current(&self) -> arc_swap::Guard<Option<Arc<Token>>> {
-        self.current.load()
+        self.published.load()
     }
 
-    /// The identity's share in the stores; `None` where tokens stay in the process.
+    /// The identity's tokens in the stores; `None` where tokens stay in the process.
     #[must_use]
-    pub fn share(&self) -> Option<&Share> {
-        self.share.as_ref()
+    pub fn shared(&self) -> Option<&SharedTokens> {
+        self.shared.as_ref()
     }
 
     /// The identity's latest tokens, for whoever has to recognise them.
@@ -157,118 +159,18 @@ impl Slot {
         self.gate.with(work)
     }
 
-    /// A token by the rules of [`classify`]; waits within the caller's time.
-    ///
-    /// # Errors
-    ///
-    /// The flight's error or its replay; `Timeout`, `Pending`, `NoCachedToken`, `Closed`.
-    pub fn acquire(self: &Arc<Slot>, ask: &Ask, caller: &Caller<'_>) -> Result<Waited<Arc<Token>>> {
-        let step = |fetch: Option<Arc<dyn Fetch>>| self.token_step(ask, caller, fetch);
-        let result = self.wait_for(caller, ask.force, step, Need::Token);
-        // While the current token lives, failures show only to those who insist on a new one.
-        match &result {
-            Err(error) if error.code() != Code::Closed && !ask.force => {
-                let now = self.clock.now();
-                let token = self
-                    .current
-                    .load_full()
-                    .filter(|token| token.life.left_ms(now) > 0);
-                token.map_or(result, |token| Ok(Waited::Got(token)))
-            }
-            _ => result,
-        }
+    /// Lets hits see the gate's token, and tells every client that it may have changed. After each change of it.
+    fn publish(&self, gate: &mut Gate) {
+        gate.revision += 1;
+        self.published.store(gate.entry.token.clone());
+        gate.announce();
     }
 
-    fn token_step(
-        self: &Arc<Slot>,
-        ask: &Ask,
-        caller: &Caller<'_>,
-        fetch: Option<Arc<dyn Fetch>>,
-    ) -> Step<Arc<Token>> {
-        let now = self.clock.now();
-        let mut look = false;
-        let (step, job) = self.gate(|gate| {
-            let token = self
-                .current
-                .load_full()
-                .filter(|token| token.life.left_ms(now) > 0);
-            let decision = classify(
-                &gate.entry,
-                ask,
-                &caller.windows,
-                self.options.min_refresh_interval_ms,
-                now,
-            );
-            let wait = |flight: &Arc<Flight<Arc<Token>>>, started| Step::Wait {
-                flight: Arc::clone(flight),
-                pulse: Arc::clone(&gate.pulse),
-                fallback: token.clone(),
-                started,
-            };
-            let start_in_ms = match decision {
-                Decision::NotCached => return (Step::Fail(not_cached()), None),
-                // A forced refresh joins a flight under way, whatever the floor says.
-                Decision::Fresh if !ask.force || gate.flight.is_none() => {
-                    return (
-                        token.map_or_else(|| Step::Fail(not_cached()), Step::Have),
-                        None,
-                    );
-                }
-                Decision::RefreshDue if gate.flight.is_some() && !ask.force => {
-                    return (
-                        token.map_or_else(|| Step::Fail(not_cached()), Step::Have),
-                        None,
-                    );
-                }
-                Decision::Empty { start_in_ms } => start_in_ms,
-                _ => 0,
-            };
-            if let Some(flight) = &gate.flight {
-                return (wait(flight, false), None);
-            }
-            if let (Decision::Backoff { left_ms } | Decision::Denied { left_ms }, Some(failure)) =
-                (decision, &gate.entry.failure)
-            {
-                // Another process may have fared better meanwhile.
-                look = true;
-                return (Step::Fail(replay(failure, left_ms, now)), None);
-            }
-            if start_in_ms > 0 {
-                return (
-                    Step::Hold {
-                        pulse: Arc::clone(&gate.pulse),
-                        seen: gate.pulse.seen(),
-                        left_ms: start_in_ms,
-                    },
-                    None,
-                );
-            }
-            let Some(fetch) = fetch else {
-                return (Step::NeedFetch, None);
-            };
-            let flight = Flight::new();
-            let limit = gate.flight_limit(caller.wait);
-            let wanted = Wanted {
-                windows: caller.windows,
-                min_valid_ms: ask.min_valid_ms,
-                force: ask.force,
-                denials: gate.entry.denials,
-                lifted: std::mem::take(&mut gate.shared.lifted),
-            };
-            let job = self.token_job(Arc::clone(&flight), fetch, limit, wanted);
-            let step = match (decision, &token) {
-                (Decision::RefreshDue, Some(token)) => Step::Have(Arc::clone(token)),
-                _ => wait(&flight, true),
-            };
-            gate.flight = Some(flight);
-            (step, Some(job))
-        });
-        if let Some(job) = job {
-            self.launch(job);
-        } else if look {
-            self.look(now);
+    fn rules(&self) -> Rules {
+        Rules {
+            min_refresh_interval_ms: self.options.min_refresh_interval_ms,
+            own: self.info.auth_mode == AuthMode::Token,
         }
-        step
     }
 
     fn pace(&self) -> Pace {
@@ -287,53 +189,46 @@ impl Slot {
     /// Drops the token if it is still the current one: compare first, so that late reports do no harm. A shared store is
     /// told, so that no other process goes on with it.
     pub fn reject(&self, token: &str) -> Rejected {
-        let now = self.clock.now();
-        let mut told = None;
-        let rejected = self.gate(|gate| {
-            let current = self.current.load();
-            let dropped = current
-                .as_ref()
-                .is_some_and(|current| same_secret(current.value(), token));
-            if dropped {
-                told = self.drop_current(gate, now);
-            }
+        let (rejected, dropped) = self.gate(|gate| {
+            let now = self.clock.now();
+            let current = gate.entry.token.as_ref();
+            let is_current = current.is_some_and(|current| same_secret(current.value(), token));
+            let dropped = is_current.then(|| self.drop_current(gate, now)).flatten();
             let given_up = gate
                 .entry
-                .failure
-                .as_ref()
-                .is_some_and(|f| f.error.code() == Code::Rejected && f.left_ms(now) > 0);
-            Rejected { dropped, given_up }
+                .held_back(now)
+                .is_some_and(|(failure, _)| failure.error.code() == Code::Rejected);
+            let rejected = Rejected {
+                dropped: is_current,
+                given_up,
+            };
+            (rejected, dropped)
         });
-        if let (Some(share), Some(_)) = (&self.share, told) {
-            share.tell_dropped(told, false, &*self.clock);
+        if let (Some(shared), Some(_)) = (&self.shared, dropped) {
+            shared.tell_dropped(dropped, false, &*self.clock);
         }
         rejected
     }
 
     /// Drops whatever is cached, here and in a shared store, and lifts cool-down, backoff and floor once.
     pub fn invalidate(&self) {
-        let now = self.clock.now();
         let dropped = self.gate(|gate| {
-            let dropped = self.part_with_current(gate);
-            commit(
-                &mut gate.entry,
-                Outcome::Lifted,
-                self.pace(),
-                now,
-                &self.random,
-            );
+            let now = self.clock.now();
+            let dropped = self.bury_current(gate);
+            let (pace, random) = (self.pace(), &self.random);
+            commit(&mut gate.entry, Event::Lifted, pace, now, random);
             gate.ui = Ui {
                 flight: gate.ui.flight.take(),
                 ..Ui::default()
             };
-            gate.shared.not_before = Some(now);
-            gate.shared.lifted = true;
-            gate.announce();
+            gate.tombstones.not_before = Some(now);
+            gate.tombstones.lifted = true;
+            self.publish(gate);
             gate.pulse.beat();
             dropped
         });
-        if let Some(share) = &self.share {
-            share.tell_dropped(dropped, true, &*self.clock);
+        if let Some(shared) = &self.shared {
+            shared.tell_dropped(dropped, true, &*self.clock);
         }
     }
 
@@ -368,15 +263,8 @@ impl Slot {
         self.gate(|gate| {
             !gate.open.is_empty()
                 || gate.flight.is_some()
-                || gate
-                    .entry
-                    .token
-                    .is_some_and(|held| held.life.left_ms(now) > 0)
-                || gate
-                    .entry
-                    .failure
-                    .as_ref()
-                    .is_some_and(|failure| failure.left_ms(now) > 0)
+                || gate.entry.live(now).is_some()
+                || gate.entry.held_back(now).is_some()
         })
     }
 
@@ -397,13 +285,12 @@ impl Slot {
     pub fn status(&self) -> Status {
         let now = self.clock.now();
         self.gate(|gate| Status {
-            token: self.current.load_full(),
+            token: gate.entry.token.clone(),
             now,
             failure: gate
                 .entry
-                .failure
-                .clone()
-                .filter(|failure| failure.left_ms(now) > 0),
+                .held_back(now)
+                .map(|(failure, _)| failure.clone()),
             failures: gate
                 .failures
                 .iter()
@@ -414,11 +301,11 @@ impl Slot {
             skew_s: self.skew_s.load(Ordering::Relaxed),
             open_clients: gate.open.len(),
             refreshing: gate.flight.is_some(),
-            store: self.share.as_ref().map(Share::health),
+            store: self.shared.as_ref().map(SharedTokens::health),
             adoptions: self
-                .share
+                .shared
                 .as_ref()
-                .map_or(0, |share| share.adoptions.load(Ordering::Relaxed)),
+                .map_or(0, |shared| shared.adoptions.load(Ordering::Relaxed)),
         })
     }
 }
@@ -446,16 +333,6 @@ impl Gate {
     fn note_failure(&mut self, error: &Error, now: Now) {
         *self.failures.entry(error.code().name()).or_default() += 1;
         self.last_error = Some((error.clone(), now));
-    }
-}
-
-/// What the decision needs of a token.
-#[inline]
-#[must_use]
-pub fn held(token: &Token) -> Held {
-    Held {
-        life: token.life,
-        jitter_permille: token.jitter_permille,
     }
 }
 

@@ -19,7 +19,7 @@ use super::args::null;
 use super::error::Failure;
 use super::snapshot::Snapshot;
 use super::types::{p21_client, p21_config, p21_error, p21_token};
-use crate::client::{Client, Seat, TokenOptions};
+use crate::client::{Client, ClientCell, TokenOptions};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::Config;
@@ -89,8 +89,8 @@ struct Slot {
     generation: AtomicU64,
     /// The handle of a client that is in the slot, or 0.
     client: AtomicUsize,
-    /// That client's seat.
-    seat: AtomicPtr<Seat>,
+    /// That client's cell.
+    cell: AtomicPtr<ClientCell>,
 }
 
 struct Entry {
@@ -196,7 +196,7 @@ fn new_segment() -> Result<*mut Slot> {
         entry: ArcSwapOption::empty(),
         generation: AtomicU64::new(u64::from_le_bytes(*bytes)),
         client: AtomicUsize::new(0),
-        seat: AtomicPtr::new(std::ptr::null_mut()),
+        cell: AtomicPtr::new(std::ptr::null_mut()),
     }));
     Ok(Box::leak(slots.into_boxed_slice()).as_mut_ptr())
 }
@@ -234,14 +234,14 @@ pub(super) fn insert<T: Kind>(object: T) -> Result<*mut T::Opaque> {
                 slot: index,
                 generation,
             });
-            let seat = match &object {
-                Object::Client(client) => Some(client.seat()),
+            let cell = match &object {
+                Object::Client(client) => Some(client.cell()),
                 _ => None,
             };
             slot.entry.store(Some(Arc::new(Entry { key, object })));
-            if let Some(seat) = seat {
-                slot.seat
-                    .store(std::ptr::from_ref(seat).cast_mut(), Ordering::Relaxed);
+            if let Some(cell) = cell {
+                slot.cell
+                    .store(std::ptr::from_ref(cell).cast_mut(), Ordering::Relaxed);
                 slot.client.store(address(key), Ordering::Release);
             }
         }
@@ -257,8 +257,8 @@ fn address(key: u64) -> usize {
 
 /// A client's hit, without a share in its handle; `None` when there is none, for whatever reason.
 ///
-/// A seat is never freed, so what is read there is always some client's. It is this one's if the slot still holds the
-/// handle after the state was taken hold of: a seat changes hands only when its client is gone, and that comes after the
+/// A cell is never freed, so what is read there is always some client's. It is this one's if the slot still holds the
+/// handle after the state was taken hold of: a cell changes hands only when its client is gone, and that comes after the
 /// handle has left the slot.
 #[inline]
 pub(super) fn hit<R>(
@@ -272,10 +272,10 @@ pub(super) fn hit<R>(
     if !is_here() {
         return None;
     }
-    // SAFETY: NULL, or the address of a seat, which is never freed, so that a stale one is still a seat; whether it is this
+    // SAFETY: NULL, or the address of a cell, which is never freed, so that a stale one is still a cell; whether it is this
     // client's, `hit` asks again by `is_here`.
-    let seat = unsafe { slot.seat.load(Ordering::Relaxed).as_ref() }?;
-    seat.hit(options, is_here, |token| look(token))
+    let cell = unsafe { slot.cell.load(Ordering::Relaxed).as_ref() }?;
+    cell.hit(options, is_here, |token| look(token))
 }
 
 /// Hands the object of a handle to `work`; it lives until `work` is done, whoever frees the handle meanwhile.
@@ -331,7 +331,7 @@ pub(super) fn remove<T: Kind>(handle: *const T::Opaque, last: impl FnOnce(&T)) {
         return;
     };
     let mine = FREE.with(|free| {
-        // First of all: from here on nobody finds the client's seat.
+        // First of all: from here on nobody finds the client's cell.
         let _ = slot
             .client
             .compare_exchange(handle.addr(), 0, Ordering::AcqRel, Ordering::Relaxed);

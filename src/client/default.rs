@@ -1,4 +1,4 @@
-//! The process-wide default client, opened from the `P21_*` environment variables at first use.
+//! The process-wide default client, binding from the `P21_*` environment variables at first use.
 
 use arc_swap::ArcSwapOption;
 
@@ -16,15 +16,15 @@ pub fn with_default<R>(work: impl FnOnce(&Client) -> Result<R>) -> Result<R> {
     if let Some(client) = &*DEFAULT.load() {
         return work(client);
     }
-    let opened = std::sync::Arc::new(Client::from_env("P21_")?);
-    // Whoever comes first wins; another that opened meanwhile shares its slot anyway.
+    let binding = std::sync::Arc::new(Client::from_env("P21_")?);
+    // Whoever comes first wins; another that binding meanwhile shares its slot anyway.
     let before = DEFAULT.compare_and_swap(
         &None::<std::sync::Arc<Client>>,
-        Some(std::sync::Arc::clone(&opened)),
+        Some(std::sync::Arc::clone(&binding)),
     );
     match &*before {
         Some(first) => work(first),
-        None => work(&opened),
+        None => work(&binding),
     }
 }
 

@@ -26,8 +26,8 @@ impl Client {
     ///
     /// The network's; `Closed`.
     pub(crate) fn ask_api(&self, name: &str, url: &Url, token: Option<&Token>) -> Result<Asked> {
-        let opened = self.0.opened()?;
-        let (server, settings) = (opened.server(&self.0.runtime), &opened.settings);
+        let binding = self.0.binding()?;
+        let (server, settings) = (binding.server(&self.0.runtime), &binding.settings);
         let request = match token {
             Some(token) => wire::api_request(settings, url.clone(), &Secret::new(token.value()))?,
             None => Request {
@@ -61,9 +61,9 @@ impl Client {
     ///
     /// The router's, as [`Client::ui_url`] has them.
     pub(crate) fn ask_router(&self, token: &Arc<Token>) -> Result<String> {
-        let opened = self.0.opened()?;
-        let limit = Duration::from_millis(opened.settings.timeout_ms);
-        match opened
+        let binding = self.0.binding()?;
+        let limit = Duration::from_millis(binding.settings.timeout_ms);
+        match binding
             .server(&self.0.runtime)
             .ui_url(token, limit, &|| ())?
         {

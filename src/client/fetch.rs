@@ -3,8 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::binding::Binding;
+use super::cell::ClientCell;
 use super::runtime::{Runtime, public_identity};
-use crate::cache::{Fetch, Fetched, Issued, Routed};
+use crate::cache::{Fetch, Fetched, Issued, Reloaded, Routed};
 use crate::error::{Code, Result};
 use crate::http::Transport;
 use crate::options::{AuthMode, Settings};
@@ -128,5 +130,55 @@ impl Fetch for ServerFetch {
                 }
             }
         }
+    }
+}
+
+/// A client's way to the server, for a flight: its secret file is read first, and the client moves if the secret changed.
+pub(super) struct BoundFetch {
+    runtime: Arc<Runtime>,
+    cell: &'static ClientCell,
+    binding: Arc<Binding>,
+    server: Arc<ServerFetch>,
+}
+
+impl BoundFetch {
+    pub(super) fn new(
+        runtime: &Arc<Runtime>,
+        cell: &'static ClientCell,
+        binding: &Arc<Binding>,
+    ) -> BoundFetch {
+        BoundFetch {
+            runtime: Arc::clone(runtime),
+            cell,
+            binding: Arc::clone(binding),
+            server: binding.server(runtime),
+        }
+    }
+}
+
+impl Fetch for BoundFetch {
+    fn reload(&self) -> Result<Reloaded> {
+        if !self.binding.settings.credential.is_file() {
+            return Ok(Reloaded::Same);
+        }
+        match self.cell.reload_secret_file(&self.runtime, &self.binding) {
+            Ok(true) => Ok(Reloaded::Moved),
+            Ok(false) => Ok(Reloaded::Same),
+            // It was freed meanwhile: whoever still waits asks by way of a client that is there.
+            Err(error) if error.code() == Code::Closed => Ok(Reloaded::Moved),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched> {
+        self.server.token(limit, on_try)
+    }
+
+    fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed> {
+        self.server.ui_url(token, limit, on_try)
+    }
+
+    fn store_keys(&self, salt: &Salt) -> Result<Keys> {
+        self.server.store_keys(salt)
     }
 }

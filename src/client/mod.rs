@@ -1,13 +1,13 @@
 //! The client: one identity's tokens, for any number of threads.
 
+mod binding;
+mod cell;
 mod default;
 #[cfg(feature = "cli")]
 mod examine;
 mod fetch;
-mod place;
+mod inner;
 mod runtime;
-mod seat;
-mod shared;
 mod stats;
 mod store;
 
@@ -16,21 +16,21 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+pub(crate) use cell::ClientCell;
 pub use default::{update_default, with_default};
 pub use runtime::Runtime;
-pub(crate) use seat::Seat;
 pub use store::{OwnEntry, StoreEntry};
 
 use zeroize::Zeroizing;
 
-use crate::cache::classify::{Ask, Windows, fresh_for_ms};
-use crate::cache::{Slot, held};
+use crate::cache::decide::{TokenTimes, Windows, Wish, fresh_for_ms};
+use crate::cache::{Slot, dead_on_arrival};
 use crate::clock::millis;
 use crate::error::{Code, Error, Result};
 use crate::options::{Config, Settings};
 use crate::token::{Token, without_scheme};
 use crate::wire::{self, Rejection, Verdict};
-use shared::{Shared, own_expired};
+use inner::{ClientInner, own_expired};
 
 /// What one call asks for. The default is a token that is good now, waiting as long as the client's `timeout_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl TokenOptions {
         Ok(())
     }
 
-    fn ask(&self) -> Ask {
-        Ask {
+    fn wish(&self) -> Wish {
+        Wish {
             force: self.force_refresh,
             cached_only: self.cached_only,
             min_valid_ms: millis(self.min_valid),
@@ -85,7 +85,7 @@ impl TokenOptions {
 /// # Ok::<(), p21auth::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Client(Arc<Shared>);
+pub struct Client(Arc<ClientInner>);
 
 impl Client {
     /// Opens a client. Nothing is sent before the first token is asked for.
@@ -127,8 +127,8 @@ impl Client {
     pub fn open_in(runtime: &Arc<Runtime>, config: &Config) -> Result<Client> {
         let settings = config.settings()?;
         let secret = settings.credential.read()?;
-        let shared = Shared::open(runtime, settings, secret)?;
-        Ok(Client(Arc::new(shared)))
+        let inner = ClientInner::open(runtime, settings, secret)?;
+        Ok(Client(Arc::new(inner)))
     }
 
     /// A token that is good now.
@@ -147,7 +147,7 @@ impl Client {
     /// As [`Client::token`]; `InvalidArgument` for options that exclude each other; `NoCachedToken`, `Pending`, `Closed`.
     pub fn token_with(&self, options: &TokenOptions) -> Result<Arc<Token>> {
         options.check()?;
-        if let Some(token) = self.0.seat.hit(options, || true, Arc::clone) {
+        if let Some(token) = self.0.cell.hit(options, || true, Arc::clone) {
             Ok(token)
         } else {
             self.0.acquire(options)
@@ -168,7 +168,7 @@ impl Client {
         options.check()?;
         let mut look = Some(look);
         let mut once = |token: &Arc<Token>| look.take().map(|look| look(token));
-        if let Some(Some(seen)) = self.0.seat.hit(options, || true, &mut once) {
+        if let Some(Some(seen)) = self.0.cell.hit(options, || true, &mut once) {
             return Ok(seen);
         }
         let token = self.0.acquire(options)?;
@@ -181,7 +181,7 @@ impl Client {
     ///
     /// `InvalidArgument` for an HTTP status outside 100 … 599; `Closed`.
     pub fn report(&self, token: &str, http_status: i32, body: &[u8]) -> Result<Verdict> {
-        let opened = self.0.opened()?;
+        let binding = self.0.binding()?;
         let status = u16::try_from(http_status)
             .ok()
             .filter(|status| (100..600).contains(status))
@@ -193,12 +193,12 @@ impl Client {
                 .with_hint("Pass the status of the API's response, such as 401.")
             })?;
         Ok(match wire::classify_rejection(status, body) {
-            Rejection::TokenDead | Rejection::Unknown401 if opened.is_own() => {
-                self.0.look_again(&opened);
+            Rejection::TokenDead | Rejection::Unknown401 if binding.is_own() => {
+                self.0.reload_before_next(&binding);
                 Verdict::GiveUp
             }
             Rejection::TokenDead | Rejection::Unknown401 => {
-                if opened.slot.reject(without_scheme(token)).given_up {
+                if binding.slot.reject(without_scheme(token)).given_up {
                     Verdict::GiveUp
                 } else {
                     Verdict::Retry
@@ -215,13 +215,13 @@ impl Client {
     ///
     /// `Closed`.
     pub fn invalidate(&self, token: Option<&str>) -> Result<()> {
-        let opened = self.0.opened()?;
+        let binding = self.0.binding()?;
         match token {
-            _ if opened.is_own() => self.0.look_again(&opened),
+            _ if binding.is_own() => self.0.reload_before_next(&binding),
             Some(token) => {
-                opened.slot.reject(without_scheme(token));
+                binding.slot.reject(without_scheme(token));
             }
-            None => opened.slot.invalidate(),
+            None => binding.slot.invalidate(),
         }
         Ok(())
     }
@@ -243,7 +243,7 @@ impl Client {
     pub fn ui_url_with(&self, options: &TokenOptions) -> Result<Arc<str>> {
         options.check()?;
         self.0
-            .ask(options, |slot, caller| slot.ui_url(&options.ask(), caller))
+            .ask(options, |slot, caller| slot.ui_url(options.wish(), caller))
     }
 
     /// A token of its own from the server, past the cache, as JSON in the guide's names. It is asked for on the calling
@@ -255,17 +255,17 @@ impl Client {
     ///
     /// As [`Client::token`].
     pub fn request_uncached(&self) -> Result<Zeroizing<String>> {
-        let opened = self.0.opened()?;
-        let (slot, now) = (&opened.slot, || self.0.runtime.clock.now());
-        if opened.is_own() {
+        let binding = self.0.binding()?;
+        let (slot, now) = (&binding.slot, || self.0.runtime.clock.now());
+        if binding.is_own() {
             let token = slot.current();
             let live = token.as_ref().filter(|token| token.life.left_ms(now()) > 0);
-            let token = live.ok_or_else(|| own_expired(&opened))?;
+            let token = live.ok_or_else(|| own_expired(&binding))?;
             return Ok(token.to_json(now()));
         }
         crate::sys::pin_library();
-        let limit = Duration::from_millis(opened.settings.timeout_ms);
-        let fetch = opened.fetch(&self.0.runtime);
+        let limit = Duration::from_millis(binding.settings.timeout_ms);
+        let fetch = binding.fetch(&self.0.runtime);
         if let Some(error) = slot.held_back(&*fetch) {
             return Err(error);
         }
@@ -283,6 +283,9 @@ impl Client {
         })
         .map_err(|error| slot.note_refusal(error))?;
         slot.issued().remember(&fetched.reply);
+        if fetched.life.left_ms(now()) <= 0 {
+            return Err(dead_on_arrival(fetched.life, now()));
+        }
         Ok(Token::new(fetched.reply, fetched.life, 0, 0).to_json(now()))
     }
 
@@ -308,20 +311,20 @@ impl Client {
     ///
     /// `Closed`.
     pub fn stats(&self) -> Result<String> {
-        let opened = self.0.opened()?;
-        Ok(stats::json(&opened))
+        let binding = self.0.binding()?;
+        Ok(stats::json(&binding))
     }
 
     /// A word that changes whenever the token that a caller would get may have changed. Its values never repeat in a
     /// process; it says nothing about time. The address stays valid for the life of the process.
     #[must_use]
     pub fn generation(&self) -> &'static AtomicU64 {
-        &self.0.seat.word
+        &self.0.cell.word
     }
 
     /// Where the client lives, for whoever knows by other means how long that is.
-    pub(crate) fn seat(&self) -> &'static Seat {
-        self.0.seat
+    pub(crate) fn cell(&self) -> &'static ClientCell {
+        self.0.cell
     }
 
     /// The settings in use.
@@ -330,17 +333,17 @@ impl Client {
     ///
     /// `Closed`.
     pub fn settings(&self) -> Result<Arc<Settings>> {
-        Ok(Arc::clone(&self.0.opened()?.settings))
+        Ok(Arc::clone(&self.0.binding()?.settings))
     }
 
     /// How long a caller may use `token` again without asking, while [`Client::generation`] does not change: at most 60 s,
     /// 1 s with a shared store, nothing inside the refresh windows or within `min_valid` of expiry.
     #[must_use]
     pub fn reuse_for(&self, token: &Token, min_valid: Duration) -> Duration {
-        let Ok(opened) = self.0.opened() else {
+        let Ok(binding) = self.0.binding() else {
             return Duration::ZERO;
         };
-        opened.reuse().left(token, min_valid)
+        binding.reuse().left(token, min_valid)
     }
 
     /// What [`Client::reuse_for`] needs to know, to be asked later and without the client.
@@ -349,7 +352,7 @@ impl Client {
     ///
     /// `Closed`.
     pub fn reuse(&self) -> Result<Reuse> {
-        Ok(self.0.opened()?.reuse())
+        Ok(self.0.binding()?.reuse())
     }
 }
 
@@ -367,7 +370,13 @@ impl Reuse {
     pub fn left(&self, token: &Token, min_valid: Duration) -> Duration {
         let now = self.slot.clock().now();
         crate::clock::duration(
-            fresh_for_ms(&held(token), &self.windows, millis(min_valid), now).min(self.most_ms),
+            fresh_for_ms(
+                &TokenTimes::of(token),
+                &self.windows,
+                millis(min_valid),
+                now,
+            )
+            .min(self.most_ms),
         )
     }
 
@@ -380,11 +389,11 @@ impl Reuse {
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0.opened() {
-            Ok(opened) => write!(
+        match self.0.binding() {
+            Ok(binding) => write!(
                 f,
                 "Client({}, {})",
-                opened.settings.base_url, opened.slot.info.fingerprint
+                binding.settings.base_url, binding.slot.info.fingerprint
             ),
             Err(_) => f.write_str("Client(closed)"),
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::seat::Seat;
+use super::cell::ClientCell;
 use crate::cache::{Registry, SlotKey, Spawn, ThreadSpawner};
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
@@ -30,8 +30,8 @@ pub struct Runtime {
     pub(super) places: Places,
     /// Under which identities are hashed: a secret never leaves a trace that another process could compare.
     key: [u8; 32],
-    /// Seats of clients that are gone, ready to be taken again: they stay where they are for the life of the process.
-    seats: Guarded<Vec<&'static Seat>>,
+    /// Cells of clients that are gone, ready to be taken again: they stay where they are for the life of the process.
+    cells: Guarded<Vec<&'static ClientCell>>,
 }
 
 impl Runtime {
@@ -54,7 +54,7 @@ impl Runtime {
             transports,
             places: Places::default(),
             key,
-            seats: Guarded::default(),
+            cells: Guarded::default(),
         })
     }
 
@@ -85,14 +85,14 @@ impl Runtime {
         )
     }
 
-    pub(super) fn take_seat(&self) -> &'static Seat {
-        self.seats
+    pub(super) fn take_cell(&self) -> &'static ClientCell {
+        self.cells
             .with(Vec::pop)
-            .unwrap_or_else(|| Box::leak(Box::new(Seat::new())))
+            .unwrap_or_else(|| Box::leak(Box::new(ClientCell::new())))
     }
 
-    pub(super) fn give_back_seat(&self, seat: &'static Seat) {
-        self.seats.with(|seats| seats.push(seat));
+    pub(super) fn give_back_cell(&self, cell: &'static ClientCell) {
+        self.cells.with(|cells| cells.push(cell));
     }
 
     /// The identity of these settings with this secret: equal only when everything is that decides how a token is fetched.

@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::place::{Opened, slot_options};
+use super::binding::{Binding, slot_options};
 use crate::cache::Health;
-use crate::cache::classify::Hold;
+use crate::cache::decide::Wait;
 use crate::http;
 use crate::options::Settings;
 use crate::secret::hex;
@@ -14,8 +14,8 @@ use crate::secret::hex;
 /// Version of the layout; grows when a name changes its meaning, not when one is added.
 const SCHEMA: u32 = 1;
 
-pub(super) fn json(opened: &Opened) -> String {
-    let (slot, settings) = (&opened.slot, &opened.settings);
+pub(super) fn json(binding: &Binding) -> String {
+    let (slot, settings) = (&binding.slot, &binding.settings);
     let status = slot.status();
     let now = status.now;
     let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
@@ -31,7 +31,7 @@ pub(super) fn json(opened: &Opened) -> String {
     });
     let hold = status.failure.as_ref().map(|failure| {
         json!({
-            "kind": match failure.hold { Hold::CoolDown => "cool-down", Hold::Backoff => "backoff" },
+            "kind": match failure.wait { Wait::CoolDown => "cool-down", Wait::Backoff => "backoff" },
             "left_ms": failure.left_ms(now),
         })
     });
@@ -82,9 +82,9 @@ pub(super) fn json(opened: &Opened) -> String {
         "tls_verify": settings.transport.tls.verify,
         "options": options_json(settings),
         "proxy": proxy_json(&proxy),
-        "store": store_json(opened, status.store.as_ref()),
+        "store": store_json(binding, status.store.as_ref()),
         "ui_url": ui_url,
-        "options_of_first_opener": mismatches(opened),
+        "options_of_first_opener": mismatches(binding),
     })
     .to_string()
 }
@@ -104,16 +104,16 @@ fn options_json(settings: &Settings) -> Value {
 }
 
 /// The store that was asked for, the one in use, and why they differ.
-fn store_json(opened: &Opened, health: Option<&Health>) -> Value {
+fn store_json(binding: &Binding, health: Option<&Health>) -> Value {
     let active = health.map_or("memory", |health| health.active);
     let reason = health.and_then(|health| health.reason.as_deref());
     json!({
-        "kind": opened.settings.store.choice.shown(),
+        "kind": binding.settings.store.choice.shown(),
         "active": active,
         "place": health.map_or("memory", |health| &health.shown),
         "health": if reason.is_some() { "degraded" } else { "ok" },
         "reason": reason,
-        "required": opened.settings.store.required,
+        "required": binding.settings.store.required,
     })
 }
 
@@ -121,9 +121,9 @@ fn proxy_json(proxy: &http::ProxyOrigin) -> Value {
     json!({ "from": proxy.source, "url": proxy.proxy })
 }
 
-/// Options of this client that do not count because another client opened the identity first.
-fn mismatches(opened: &Opened) -> Vec<&'static str> {
-    let (mine, chosen) = (slot_options(&opened.settings), &opened.slot.options);
+/// Options of this client that do not count because another client binding the identity first.
+fn mismatches(binding: &Binding) -> Vec<&'static str> {
+    let (mine, chosen) = (slot_options(&binding.settings), &binding.slot.options);
     [
         (
             "min_refresh_interval_s",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Client;
-use crate::cache::Share;
+use crate::cache::SharedTokens;
 use crate::error::{Code, Error, Result};
 use crate::secret::fingerprint;
 use crate::store::record::Record;
@@ -45,10 +45,10 @@ impl Client {
     /// As [`Client::store_entries`].
     #[cfg(feature = "cli")]
     pub(crate) fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
-        let opened = self.0.opened()?;
-        let (share, place) = shared(opened.slot.share())?;
+        let binding = self.0.binding()?;
+        let (share, place) = shared(binding.slot.shared())?;
         let keys = share
-            .keys(&*opened.fetch(&self.0.runtime))
+            .keys(&*binding.fetch(&self.0.runtime))
             .map_err(|fault| unusable(&fault))?;
         let attempt = place.store.try_lease(keys.name());
         drop(attempt.map_err(|fault| unusable(&fault))?);
@@ -61,15 +61,15 @@ impl Client {
     ///
     /// `Config` for a client without a shared store; `Store` when the store cannot be used; `Closed`.
     pub fn store_entries(&self) -> Result<(String, Vec<StoreEntry>)> {
-        let opened = self.0.opened()?;
-        let (share, place) = shared(opened.slot.share())?;
+        let binding = self.0.binding()?;
+        let (share, place) = shared(binding.slot.shared())?;
         let listed = place.store.list().map_err(|fault| unusable(&fault))?;
         let shown = place.store.shown();
         if listed.is_empty() {
             return Ok((shown, Vec::new()));
         }
         let keys = share
-            .keys(&*opened.fetch(&self.0.runtime))
+            .keys(&*binding.fetch(&self.0.runtime))
             .map_err(|fault| unusable(&fault))?;
         let now = self.0.runtime.clock.now();
         let entries = listed.into_iter().map(|(name, kind, sealed)| {
@@ -115,14 +115,14 @@ impl Client {
     ///
     /// As [`Client::store_entries`].
     pub fn clear_store(&self) -> Result<(String, usize)> {
-        let opened = self.0.opened()?;
-        let (_, place) = shared(opened.slot.share())?;
+        let binding = self.0.binding()?;
+        let (_, place) = shared(binding.slot.shared())?;
         let count = place.store.clear().map_err(|fault| unusable(&fault))?;
         Ok((place.store.shown(), count))
     }
 }
 
-fn shared(share: Option<&Share>) -> Result<(&Share, &Arc<Place>)> {
+fn shared(share: Option<&SharedTokens>) -> Result<(&SharedTokens, &Arc<Place>)> {
     share.map(|share| (share, share.place())).ok_or_else(|| {
         Error::new(Code::Config, "tokens stay in this process: store is memory")
             .with_hint("Set store to file, or to redis://host:port.")

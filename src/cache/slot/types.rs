@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use crate::cache::classify::{Failure, Windows};
-use crate::cache::share::Health;
+use crate::cache::decide::{LastFailure, Windows};
+use crate::cache::shared::Health;
 use crate::clock::Now;
 use crate::error::{Error, Result};
 use crate::options::AuthMode;
@@ -32,6 +32,15 @@ pub enum Routed {
 
 /// How a slot reaches the server. One for each client, since the slot itself keeps no secret.
 pub trait Fetch: Send + Sync {
+    /// Reads again what the credentials are read from, before each flight and on its thread.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, or a secret in it that cannot be used.
+    fn reload(&self) -> Result<Reloaded> {
+        Ok(Reloaded::Same)
+    }
+
     /// Asks for a token, retries included, within `limit`. `on_try` is called for each request that goes out.
     ///
     /// # Errors
@@ -105,10 +114,19 @@ pub struct Caller<'a> {
     pub wait: Duration,
     /// Whether it wants `Pending` instead of waiting.
     pub no_wait: bool,
-    /// Whether its client is still open, and on this slot.
+    /// Whether its client is still open, and on this slot. Called under the gate.
     pub presence: &'a dyn Fn() -> Presence,
-    /// How to ask the server, once that is needed; `None`: the client's credentials have changed, it belongs elsewhere now.
-    pub fetch: &'a dyn Fn(Need) -> Result<Option<Arc<dyn Fetch>>>,
+    /// How to ask the server, once that is needed. Called under the gate.
+    pub fetch: &'a dyn Fn() -> Arc<dyn Fetch>,
+}
+
+/// What became of credentials that were read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reloaded {
+    /// They are the same.
+    Same,
+    /// They have changed, and the client has moved.
+    Moved,
 }
 
 /// Where a waiting call's client is.
@@ -135,7 +153,7 @@ pub enum Need {
 pub enum Waited<T> {
     /// With what it wanted.
     Got(T),
-    /// Its client now belongs to another slot: ask that one.
+    /// Its client is, or may be, on another slot by now: ask there.
     Moved,
 }
 
@@ -155,7 +173,7 @@ pub struct Status {
     /// The moment.
     pub now: Now,
     /// A cool-down or backoff in force.
-    pub failure: Option<Failure>,
+    pub failure: Option<LastFailure>,
     /// Failures so far, by the name of their code.
     pub failures: Vec<(&'static str, u64)>,
     /// The last one, and when.

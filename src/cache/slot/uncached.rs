@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::answers::replay;
 use super::{Fetch, Slot};
-use crate::cache::commit::{Outcome, commit};
+use crate::cache::answers::replay;
+use crate::cache::commit::{Event, commit};
 use crate::error::{Code, Error};
 
 impl Slot {
@@ -13,28 +13,27 @@ impl Slot {
     #[must_use]
     pub fn held_back(self: &Arc<Slot>, fetch: &dyn Fetch) -> Option<Error> {
         let now = self.clock.now();
-        let (own, lifted) = self.gate(|gate| {
-            let own = gate.entry.failure.as_ref().and_then(|failure| {
-                let left_ms = failure.left_ms(now);
-                (left_ms > 0).then(|| replay(failure, left_ms, now))
-            });
-            let lifted = own.is_none() && std::mem::take(&mut gate.shared.lifted);
-            (own, lifted)
+        let (own, lifted, before) = self.gate(|gate| {
+            let own = gate.entry.held_back(now);
+            let own = own.map(|(failure, left_ms)| replay(failure, left_ms, now));
+            let lifted = own.is_none() && std::mem::take(&mut gate.tombstones.lifted);
+            (own, lifted, gate.revision)
         });
         if own.is_some() {
             // Another process may have fared better meanwhile.
-            self.look(now);
+            self.poll_store(now);
             return own;
         }
-        let (error, left_ms, denials) = self.share.as_ref()?.refused(fetch, &*self.clock)?;
-        let now = self.clock.now();
+        let (error, left_ms, denials) = self.shared.as_ref()?.refused(fetch, &*self.clock)?;
         self.gate(|gate| {
+            let now = self.clock.now();
             gate.entry.denials = gate.entry.denials.max(denials);
-            if lifted || left_ms <= 0 {
+            // A token that came, or an invalidation, while the store was read counts for more.
+            if lifted || left_ms <= 0 || gate.revision != before {
                 return None;
             }
-            let outcome = Outcome::Refused(error, left_ms, denials);
-            commit(&mut gate.entry, outcome, self.pace(), now, &self.random);
+            let event = Event::Refused(error, left_ms, denials);
+            commit(&mut gate.entry, event, self.pace(), now, &self.random);
             let failure = gate.entry.failure.as_ref()?;
             Some(replay(failure, left_ms, now))
         })
@@ -56,13 +55,13 @@ impl Slot {
         let (told, before) = self.gate(|gate| {
             let before = gate.entry.denials;
             gate.note_failure(&error, now);
-            let outcome = Outcome::Failed(error.clone());
-            commit(&mut gate.entry, outcome, self.pace(), now, &self.random);
+            let event = Event::Failed(error.clone());
+            commit(&mut gate.entry, event, self.pace(), now, &self.random);
             let failure = gate.entry.failure.as_ref();
             (failure.map(|failure| failure.error.clone()), before)
         });
-        if let Some(share) = &self.share {
-            share.tell_refused(&error, before, self.pace(), &*self.clock);
+        if let Some(shared) = &self.shared {
+            shared.tell_refused(&error, before, self.pace(), &*self.clock);
         }
         told.unwrap_or(error)
     }

@@ -193,7 +193,7 @@ fn token_of_another() -> Loaded {
 }
 
 /// A flight; answers the token or the error, and what happened.
-fn fly(
+fn run_flight(
     loads: Vec<Loaded>,
     publishes: Result<Published, Fault>,
     issues: Option<&'static str>,
@@ -209,8 +209,8 @@ fn fly(
         clock: Arc::clone(&clock),
         log: Arc::clone(&log),
     };
-    let share = Share::new(vec![Place::new(Box::new(store))], false).expect("a share");
-    let ended = share.fly(&Flying {
+    let share = SharedTokens::new(vec![Place::new(Box::new(store))], false).expect("a share");
+    let result = share.run_flight(&FlightContext {
         fetch: &server,
         clock: &*clock,
         random: |_| 0,
@@ -224,10 +224,10 @@ fn fly(
         min_interval_ms: 5_000,
         on_try: &|| {},
     });
-    let what = match ended.result {
-        Ok(Landed::Fetched(fetched)) => fetched.reply.access_token.expose().to_owned(),
-        Ok(Landed::Adopted(found)) => found.reply.access_token.expose().to_owned(),
-        Ok(Landed::Refused { left_ms, .. }) => format!("refused for {left_ms} ms"),
+    let what = match result.result {
+        Ok(Outcome::Fetched(fetched)) => fetched.reply.access_token.expose().to_owned(),
+        Ok(Outcome::Adopted(found)) => found.reply.access_token.expose().to_owned(),
+        Ok(Outcome::Refused { left_ms, .. }) => format!("refused for {left_ms} ms"),
         Err(error) => error.code().name().to_owned(),
     };
     let log = log.lock().expect("unpoisoned").clone();
@@ -238,11 +238,11 @@ const STORED: Result<Published, Fault> = Ok(Published::Stored);
 
 #[test]
 fn what_came_is_published_before_the_right_is_given_back() {
-    let (what, log) = fly(vec![Loaded::default()], STORED, Some("ours"));
+    let (what, log) = run_flight(vec![Loaded::default()], STORED, Some("ours"));
     assert_eq!(what, "ours");
     let right = ["look", "lease", "look", "keep", "ask"];
     assert_eq!(log, [&right[..], &["publish token", "give back"]].concat());
-    let (what, log) = fly(vec![Loaded::default()], STORED, None);
+    let (what, log) = run_flight(vec![Loaded::default()], STORED, None);
     assert_eq!(what, "P21_E_UNAUTHORIZED");
     assert_eq!(
         log,
@@ -253,7 +253,7 @@ fn what_came_is_published_before_the_right_is_given_back() {
 #[test]
 fn what_was_published_between_look_and_lease_is_taken_over() {
     let loads = vec![Loaded::default(), token_of_another()];
-    let (what, log) = fly(loads, STORED, Some("ours"));
+    let (what, log) = run_flight(loads, STORED, Some("ours"));
     assert_eq!(what, "theirs");
     assert_eq!(log, ["look", "lease", "look", "give back"]);
     let denied = found(&Record::Denied {
@@ -261,7 +261,7 @@ fn what_was_published_between_look_and_lease_is_taken_over() {
         left_ms: 60_000,
         denials: 1,
     });
-    let (what, log) = fly(vec![Loaded::default(), denied], STORED, Some("ours"));
+    let (what, log) = run_flight(vec![Loaded::default(), denied], STORED, Some("ours"));
     assert_eq!(what, "refused for 60000 ms");
     assert_eq!(log, ["look", "lease", "look", "give back"]);
 }
@@ -269,18 +269,18 @@ fn what_was_published_between_look_and_lease_is_taken_over() {
 #[test]
 fn who_is_fenced_off_takes_the_newer_token() {
     let loads = vec![Loaded::default(), Loaded::default(), token_of_another()];
-    let (what, _) = fly(loads, Ok(Published::Fenced), Some("ours"));
+    let (what, _) = run_flight(loads, Ok(Published::Fenced), Some("ours"));
     assert_eq!(what, "theirs");
     // Evicted meanwhile: one's own is as good as any.
-    let (what, _) = fly(vec![Loaded::default()], Ok(Published::Fenced), Some("ours"));
+    let (what, _) = run_flight(vec![Loaded::default()], Ok(Published::Fenced), Some("ours"));
     assert_eq!(what, "ours");
 }
 
 #[test]
 fn a_store_that_cannot_take_the_token_costs_nobody_the_token() {
     let full = || Err(Fault::new("full"));
-    let (what, _) = fly(vec![Loaded::default()], full(), Some("ours"));
+    let (what, _) = run_flight(vec![Loaded::default()], full(), Some("ours"));
     assert_eq!(what, "ours");
-    let (what, _) = fly(vec![Loaded::default()], full(), None);
+    let (what, _) = run_flight(vec![Loaded::default()], full(), None);
     assert_eq!(what, "P21_E_UNAUTHORIZED");
 }

@@ -1,4 +1,4 @@
-//! A client's place: under which identity, on which slot, and by which way to the server.
+//! What a client is bound to: under which identity, on which slot, and by which way to the server.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::fetch::ServerFetch;
 use super::{Reuse, Runtime};
-use crate::cache::classify::Windows;
-use crate::cache::{Fetch, Share, Slot, SlotInfo, SlotKey, SlotOptions};
+use crate::cache::decide::Windows;
+use crate::cache::{Fetch, SharedTokens, Slot, SlotInfo, SlotKey, SlotOptions};
 use crate::error::Result;
 use crate::fork::Once;
 use crate::log::{self, Level};
@@ -17,24 +17,24 @@ use crate::token::Token;
 use crate::wire;
 
 /// The settings, its secret as it was read, and its slot.
-pub struct Opened {
+pub struct Binding {
     pub(super) settings: Arc<Settings>,
     pub(super) key: SlotKey,
     pub(super) slot: Arc<Slot>,
     pub(super) windows: Windows,
     pub(super) secret: Secret,
     fetch: Once<Arc<ServerFetch>>,
-    /// `access_token_file` was reported: look at it before the next answer.
-    pub(super) look_again: AtomicBool,
+    /// The token of `access_token_file` was reported: the file is read before the next call.
+    pub(super) reload_first: AtomicBool,
 }
 
-impl Opened {
+impl Binding {
     pub(super) fn new(
         runtime: &Arc<Runtime>,
         mut settings: Settings,
         secret: Secret,
         word: &'static AtomicU64,
-    ) -> Result<Opened> {
+    ) -> Result<Binding> {
         let own = settings.auth_mode == AuthMode::Token;
         if own {
             // A token is valid until it expires: no windows.
@@ -75,7 +75,7 @@ impl Opened {
                 Slot::new(
                     slot_options(&settings),
                     info,
-                    Share::new(places, settings.store.required),
+                    SharedTokens::new(places, settings.store.required),
                     Arc::clone(&runtime.clock),
                     Arc::clone(&runtime.spawn),
                     runtime.random,
@@ -83,9 +83,9 @@ impl Opened {
             },
         );
         if let Some(token) = token {
-            slot.hold(token);
+            slot.install_own(token);
         }
-        Ok(Opened {
+        Ok(Binding {
             windows: Windows {
                 refresh_margin_ms: settings.refresh_margin_ms,
                 max_token_age_ms: settings.max_token_age_ms,
@@ -95,12 +95,20 @@ impl Opened {
             slot,
             secret,
             fetch: Once::new(),
-            look_again: AtomicBool::new(false),
+            reload_first: AtomicBool::new(false),
         })
     }
 
     pub(super) fn is_own(&self) -> bool {
         self.settings.auth_mode == AuthMode::Token
+    }
+
+    pub(super) fn has_live_token(&self) -> bool {
+        let now = self.slot.clock().now();
+        let current = self.slot.current();
+        current
+            .as_ref()
+            .is_some_and(|token| token.life.left_ms(now) > 0)
     }
 
     /// The way to the server, with what the slot's first opener chose.

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub use link::{Found, Seen};
-use link::{Link, read, refuse, seal};
+pub use link::{FoundToken, StoreView};
+use link::{StoreLink, read, refuse, seal};
 
 use super::commit::Pace;
 use super::slot::{Fetch, Fetched};
@@ -22,12 +22,12 @@ use crate::store::seal::{Keys, Which};
 use crate::store::{Attempt, Change, Fault, Lease, Place, Published};
 use crate::token::Life;
 
-/// How a flight ended.
-pub enum Landed {
+/// How a flight result.
+pub enum Outcome {
     /// The server issued a token.
     Fetched(Fetched),
     /// Another process had one.
-    Adopted(Found),
+    Adopted(FoundToken),
     /// Another process has been refused, and credentials may not be tried for a while.
     Refused {
         /// What the server said.
@@ -40,7 +40,7 @@ pub enum Landed {
 }
 
 /// A flight: what it needs, and what it knows of its slot.
-pub struct Flying<'a> {
+pub struct FlightContext<'a> {
     /// The way to the server and to the keys.
     pub fetch: &'a dyn Fetch,
     /// The slot's clock.
@@ -50,7 +50,7 @@ pub struct Flying<'a> {
     /// Time for the whole flight.
     pub limit: Duration,
     /// Whether a token from the store is what the flight was started for.
-    pub adoptable: &'a dyn Fn(&Found, Now) -> bool,
+    pub adoptable: &'a dyn Fn(&FoundToken, Now) -> bool,
     /// Refusals in a row, as far as this process knows.
     pub denials: u32,
     /// A refusal in the store is overridden once.
@@ -64,17 +64,17 @@ pub struct Flying<'a> {
 }
 
 /// The result, and how many refusals in a row there were before it, as the store knows.
-pub struct Ended {
+pub struct FlightResult {
     /// What the flight brought.
-    pub result: Result<Landed>,
+    pub result: Result<Outcome>,
     /// At least so many refusals came before.
     pub denials: u32,
 }
 
 /// One identity's share in the stores.
-pub struct Share {
+pub struct SharedTokens {
     /// The widest first. Beyond the last there is the process alone.
-    links: Vec<Link>,
+    links: Vec<StoreLink>,
     required: bool,
     /// Tokens taken over from a store.
     pub adoptions: AtomicU64,
@@ -90,12 +90,12 @@ pub struct Health {
     pub reason: Option<String>,
 }
 
-impl Share {
+impl SharedTokens {
     /// A share in these stores; `None` when there are none.
     #[must_use]
-    pub fn new(places: Vec<Arc<Place>>, required: bool) -> Option<Share> {
-        let links: Vec<Link> = places.into_iter().map(Link::new).collect();
-        (!links.is_empty()).then_some(Share {
+    pub fn new(places: Vec<Arc<Place>>, required: bool) -> Option<SharedTokens> {
+        let links: Vec<StoreLink> = places.into_iter().map(StoreLink::new).collect();
+        (!links.is_empty()).then_some(SharedTokens {
             links,
             required,
             adoptions: AtomicU64::new(0),
@@ -117,8 +117,8 @@ impl Share {
         self.first().derive(fetch)
     }
 
-    /// There is one: [`Share::new`] makes no share in nothing.
-    fn first(&self) -> &Link {
+    /// There is one: [`SharedTokens::new`] makes no share in nothing.
+    fn first(&self) -> &StoreLink {
         &self.links[0]
     }
 
@@ -139,19 +139,23 @@ impl Share {
     }
 
     /// A whole flight. Waits for other processes, for at most the flight's limit.
-    pub fn fly(&self, flying: &Flying<'_>) -> Ended {
-        let end = flying.clock.now().mono.saturating_add(millis(flying.limit));
+    pub fn run_flight(&self, context: &FlightContext<'_>) -> FlightResult {
+        let end = context
+            .clock
+            .now()
+            .mono
+            .saturating_add(millis(context.limit));
         let mut reasons = Vec::new();
         for (at, link) in self.links.iter().enumerate() {
-            if let Some(fault) = link.place.resting(flying.clock.now()) {
+            if let Some(fault) = link.place.resting(context.clock.now()) {
                 reasons.push(fault.0);
                 continue;
             }
-            match self.fly_on(at, flying, end) {
-                Ok(ended) => return ended,
+            match self.run_on(at, context, end) {
+                Ok(result) => return result,
                 Err(fault) => {
                     reasons.push(fault.0.clone());
-                    link.failed(fault, flying.clock.now());
+                    link.failed(fault, context.clock.now());
                 }
             }
         }
@@ -162,58 +166,66 @@ impl Share {
             )
             .with_hint("Mend the store, or allow to go on without it by store_required=0."))
         } else {
-            let left = left(flying, end);
-            flying.fetch.token(left, flying.on_try).map(Landed::Fetched)
+            let left = left(context, end);
+            context
+                .fetch
+                .token(left, context.on_try)
+                .map(Outcome::Fetched)
         };
-        Ended { result, denials: 0 }
+        FlightResult { result, denials: 0 }
     }
 
-    fn fly_on(&self, at: usize, flying: &Flying<'_>, end: i64) -> Result<Ended, Fault> {
+    fn run_on(
+        &self,
+        at: usize,
+        context: &FlightContext<'_>,
+        end: i64,
+    ) -> Result<FlightResult, Fault> {
         let link = &self.links[at];
         let store = &link.place.store;
         let (first, most) = store.patience();
         let mut pause = first;
-        let mut keys = link.derive(flying.fetch)?;
-        let mut denials = flying.denials;
+        let mut keys = link.derive(context.fetch)?;
+        let mut denials = context.denials;
         let mut lease = loop {
-            let seen = link.look(&mut keys, flying.fetch, flying.clock)?;
+            let seen = link.read_store(&mut keys, context.fetch, context.clock)?;
             link.place.well();
             denials = denials.max(seen.denied.as_ref().map_or(0, |(_, _, denials)| *denials));
-            if let Some(ended) = self.settled(&seen, flying, denials) {
-                return Ok(ended);
+            if let Some(result) = self.settled(&seen, context, denials) {
+                return Ok(result);
             }
             // A token that was rejected elsewhere is replaced no sooner than one that was rejected here.
-            let now = flying.clock.now();
+            let now = context.clock.now();
             let since = seen
                 .rejected
                 .and_then(|(_, sent)| sent)
                 .map_or(i64::MAX, |sent| now.since(sent).max(0));
-            let hold = flying.min_interval_ms.saturating_sub(since);
-            let rest = left(flying, end);
-            if hold > 0 && !flying.lifted && !rest.is_zero() {
-                flying.clock.sleep(duration(hold).min(rest));
+            let hold = context.min_interval_ms.saturating_sub(since);
+            let rest = left(context, end);
+            if hold > 0 && !context.lifted && !rest.is_zero() {
+                context.clock.sleep(duration(hold).min(rest));
                 continue;
             }
             match store.try_lease(keys.name())? {
                 Attempt::Got(lease) => {
                     // Whoever had it before us may have published since we looked.
-                    let seen = link.look(&mut keys, flying.fetch, flying.clock)?;
-                    if let Some(ended) = self.settled(&seen, flying, denials) {
-                        return Ok(ended);
+                    let seen = link.read_store(&mut keys, context.fetch, context.clock)?;
+                    if let Some(result) = self.settled(&seen, context, denials) {
+                        return Ok(result);
                     }
                     break lease;
                 }
                 Attempt::Busy(holder) if rest.is_zero() => {
-                    return Ok(Ended {
-                        result: Err(busy(holder.as_deref(), flying.limit)),
+                    return Ok(FlightResult {
+                        result: Err(busy(holder.as_deref(), context.limit)),
                         denials,
                     });
                 }
                 Attempt::Busy(_) => {
                     // A little chance, so that many waiters do not come back in step.
                     let whole = u64::try_from(pause.as_millis()).unwrap_or(0).max(2);
-                    let chance = Duration::from_millis((flying.random)(whole / 2));
-                    flying
+                    let chance = Duration::from_millis((context.random)(whole / 2));
+                    context
                         .clock
                         .sleep(pause.saturating_sub(chance).max(first).min(rest));
                     pause = pause.mul_f32(1.5).min(most);
@@ -221,22 +233,27 @@ impl Share {
             }
         };
         lease.keep();
-        let fetched = flying.fetch.token(left(flying, end), flying.on_try);
-        let result = self.tell_what_came(at, flying, &keys, &*lease, denials, fetched);
+        let fetched = context.fetch.token(left(context, end), context.on_try);
+        let result = self.publish_result(at, context, &keys, &*lease, denials, fetched);
         drop(lease);
-        Ok(Ended { result, denials })
+        Ok(FlightResult { result, denials })
     }
 
     /// Whether what the store says ends the flight. A token counts more than a refusal.
-    fn settled(&self, seen: &Seen, flying: &Flying<'_>, denials: u32) -> Option<Ended> {
-        let now = flying.clock.now();
+    fn settled(
+        &self,
+        seen: &StoreView,
+        context: &FlightContext<'_>,
+        denials: u32,
+    ) -> Option<FlightResult> {
+        let now = context.clock.now();
         let landed = match (&seen.token, &seen.denied) {
-            (Some(found), _) if (flying.adoptable)(found, now) => {
+            (Some(found), _) if (context.adoptable)(found, now) => {
                 self.adoptions.fetch_add(1, Ordering::Relaxed);
-                Landed::Adopted(found.clone())
+                Outcome::Adopted(found.clone())
             }
-            (_, Some((error, left_ms, denials))) if *left_ms > 0 && !flying.lifted => {
-                Landed::Refused {
+            (_, Some((error, left_ms, denials))) if *left_ms > 0 && !context.lifted => {
+                Outcome::Refused {
                     error: error.clone(),
                     left_ms: *left_ms,
                     denials: *denials,
@@ -244,23 +261,23 @@ impl Share {
             }
             _ => return None,
         };
-        Some(Ended {
+        Some(FlightResult {
             result: Ok(landed),
             denials,
         })
     }
 
     /// Publishes a token or a refusal under the lease. A store that cannot take it costs nobody the token.
-    fn tell_what_came(
+    fn publish_result(
         &self,
         at: usize,
-        flying: &Flying<'_>,
+        context: &FlightContext<'_>,
         keys: &Keys,
         lease: &dyn Lease,
         denials: u32,
         fetched: Result<Fetched>,
-    ) -> Result<Landed> {
-        let now = flying.clock.now();
+    ) -> Result<Outcome> {
+        let now = context.clock.now();
         let link = &self.links[at];
         match fetched {
             Ok(fetched) if fetched.life.left_ms(now) > 0 => {
@@ -273,68 +290,73 @@ impl Share {
                         })
                     });
                 match published {
-                    Ok(Published::Stored) => Ok(Landed::Fetched(fetched)),
+                    Ok(Published::Stored) => Ok(Outcome::Fetched(fetched)),
                     // While we hung, another process took over: all go on with its token.
                     Ok(Published::Fenced) => Ok(self
-                        .instead(link, flying, keys)
-                        .unwrap_or(Landed::Fetched(fetched))),
+                        .adopt_published(link, context, keys)
+                        .unwrap_or(Outcome::Fetched(fetched))),
                     Err(fault) => {
                         link.failed(fault, now);
-                        Ok(self.hand_down(at + 1, flying, fetched))
+                        Ok(self.fall_back(at + 1, context, fetched))
                     }
                 }
             }
-            Err(error) if error.code() == Code::Unauthorized && flying.pace.cooldown_ms > 0 => {
-                let published = refuse(keys, lease, &error, denials, flying.pace, now);
+            Err(error) if error.code() == Code::Unauthorized && context.pace.cooldown_ms > 0 => {
+                let published = refuse(keys, lease, &error, denials, context.pace, now);
                 if let Err(fault) = published {
                     link.failed(fault, now);
                 }
                 Err(error)
             }
-            other => other.map(Landed::Fetched),
+            other => other.map(Outcome::Fetched),
         }
     }
 
     /// The token that another process published while this one was fenced off.
-    fn instead(&self, link: &Link, flying: &Flying<'_>, keys: &Keys) -> Option<Landed> {
-        let now = flying.clock.now();
+    fn adopt_published(
+        &self,
+        link: &StoreLink,
+        context: &FlightContext<'_>,
+        keys: &Keys,
+    ) -> Option<Outcome> {
+        let now = context.clock.now();
         let loaded = link.place.store.load(keys.name()).ok()?;
         let found = read(keys, &loaded, now).token?;
-        (flying.adoptable)(&found, now).then(|| {
+        (context.adoptable)(&found, now).then(|| {
             self.adoptions.fetch_add(1, Ordering::Relaxed);
-            Landed::Adopted(found)
+            Outcome::Adopted(found)
         })
     }
 
     /// The store failed while the server was being asked: the narrower ones get the token, unless they have another by now,
     /// which those who share them already use.
-    fn hand_down(&self, from: usize, flying: &Flying<'_>, fetched: Fetched) -> Landed {
+    fn fall_back(&self, from: usize, context: &FlightContext<'_>, fetched: Fetched) -> Outcome {
         for link in &self.links[from..] {
-            let now = flying.clock.now();
-            match self.put(link, flying, &fetched) {
+            let now = context.clock.now();
+            match self.put(link, context, &fetched) {
                 Ok(Some(other)) => return other,
-                Ok(None) => return Landed::Fetched(fetched),
+                Ok(None) => return Outcome::Fetched(fetched),
                 Err(fault) => link.failed(fault, now),
             }
         }
-        Landed::Fetched(fetched)
+        Outcome::Fetched(fetched)
     }
 
     fn put(
         &self,
-        link: &Link,
-        flying: &Flying<'_>,
+        link: &StoreLink,
+        context: &FlightContext<'_>,
         fetched: &Fetched,
-    ) -> Result<Option<Landed>, Fault> {
-        let keys = link.derive(flying.fetch)?;
+    ) -> Result<Option<Outcome>, Fault> {
+        let keys = link.derive(context.fetch)?;
         let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? else {
             // Somebody is asking the server this very moment; what comes of that will be found by the next look.
             return Ok(None);
         };
-        if let Some(other) = self.instead(link, flying, &keys) {
+        if let Some(other) = self.adopt_published(link, context, &keys) {
             return Ok(Some(other));
         }
-        let now = flying.clock.now();
+        let now = context.clock.now();
         let record = Record::Token(fetched.reply.clone(), fetched.life);
         let sealed = seal(&keys, Which::Token, &record, fetched.life.left_ms(now), now)?;
         lease.publish(&Change {
@@ -345,7 +367,7 @@ impl Share {
     }
 
     /// A look without a lease: what the widest store that answers says now. `None`: nothing can be said.
-    pub fn look(&self, clock: &dyn Clock) -> Option<Seen> {
+    pub fn poll(&self, clock: &dyn Clock) -> Option<StoreView> {
         for link in &self.links {
             let Some((salt, keys)) = link.known() else {
                 continue;
@@ -367,7 +389,7 @@ impl Share {
     pub fn refused(&self, fetch: &dyn Fetch, clock: &dyn Clock) -> Option<(Error, i64, u32)> {
         self.on_widest(clock, |link| {
             let mut keys = link.derive(fetch)?;
-            Ok(link.look(&mut keys, fetch, clock)?.denied)
+            Ok(link.read_store(&mut keys, fetch, clock)?.denied)
         })
     }
 
@@ -403,7 +425,7 @@ impl Share {
     fn on_widest<T>(
         &self,
         clock: &dyn Clock,
-        work: impl Fn(&Link) -> Result<Option<T>, Fault>,
+        work: impl Fn(&StoreLink) -> Result<Option<T>, Fault>,
     ) -> Option<T> {
         for link in &self.links {
             if link.place.resting(clock.now()).is_some() {
@@ -419,8 +441,8 @@ impl Share {
     }
 }
 
-fn left(flying: &Flying<'_>, end: i64) -> Duration {
-    duration(end.saturating_sub(flying.clock.now().mono))
+fn left(context: &FlightContext<'_>, end: i64) -> Duration {
+    duration(end.saturating_sub(context.clock.now().mono))
 }
 
 fn busy(holder: Option<&str>, limit: Duration) -> Error {

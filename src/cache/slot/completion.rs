@@ -1,4 +1,4 @@
-//! What makes sure that a flight lands.
+//! What makes sure that a flight ends.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -6,31 +6,31 @@ use crate::error::{Code, Error, Result};
 
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// Lands a flight exactly once: with its result, or, if the job is dropped unrun or its thread dies, with an error. So a
+/// Completes a flight exactly once: with its result, or, if the job is dropped unrun or its thread dies, with an error. So a
 /// gate never stays shut.
-pub(super) struct Landing<T, F: FnOnce(Result<T>)> {
-    land: Option<F>,
+pub(super) struct CompletionGuard<T, F: FnOnce(Result<T>)> {
+    complete: Option<F>,
     result: std::marker::PhantomData<fn(T)>,
 }
 
-impl<T, F: FnOnce(Result<T>)> Landing<T, F> {
-    pub(super) fn new(land: F) -> Landing<T, F> {
-        Landing {
-            land: Some(land),
+impl<T, F: FnOnce(Result<T>)> CompletionGuard<T, F> {
+    pub(super) fn new(complete: F) -> CompletionGuard<T, F> {
+        CompletionGuard {
+            complete: Some(complete),
             result: std::marker::PhantomData,
         }
     }
 
-    pub(super) fn land(mut self, result: Result<T>) {
-        if let Some(land) = self.land.take() {
-            land(result);
+    pub(super) fn complete(mut self, result: Result<T>) {
+        if let Some(complete) = self.complete.take() {
+            complete(result);
         }
     }
 }
 
-impl<T, F: FnOnce(Result<T>)> Drop for Landing<T, F> {
+impl<T, F: FnOnce(Result<T>)> Drop for CompletionGuard<T, F> {
     fn drop(&mut self) {
-        if let Some(land) = self.land.take() {
+        if let Some(complete) = self.complete.take() {
             let error = if std::thread::panicking() {
                 Error::new(Code::Panic, "the token request failed inside the library")
             } else {
@@ -40,7 +40,7 @@ impl<T, F: FnOnce(Result<T>)> Drop for Landing<T, F> {
                 )
                 .with_hint("The process has reached its limit of threads or memory.")
             };
-            land(Err(error));
+            complete(Err(error));
         }
     }
 }

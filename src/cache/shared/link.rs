@@ -19,7 +19,7 @@ const REMEMBER_DENIAL_MS: i64 = 24 * 3_600_000;
 
 /// A token from the store.
 #[derive(Clone, Debug)]
-pub struct Found {
+pub struct FoundToken {
     /// What the reply said that brought it.
     pub reply: Reply,
     /// Its life, counted on this process' clocks.
@@ -30,9 +30,9 @@ pub struct Found {
 
 /// What the store says of an identity.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct StoreView {
     /// An unexpired token.
-    pub token: Option<Found>,
+    pub token: Option<FoundToken>,
     /// The token with this hash is dead; when it was asked for, unless the next may follow at once.
     pub rejected: Option<([u8; 32], Option<Now>)>,
     /// The server refused the credentials: what it said, milliseconds left, refusals in a row.
@@ -40,14 +40,14 @@ pub struct Seen {
 }
 
 /// The keys of an identity in one store.
-pub(super) struct Link {
+pub(super) struct StoreLink {
     pub(super) place: Arc<Place>,
     keys: Guarded<Option<(Salt, Arc<Keys>)>>,
 }
 
-impl Link {
-    pub(super) fn new(place: Arc<Place>) -> Link {
-        Link {
+impl StoreLink {
+    pub(super) fn new(place: Arc<Place>) -> StoreLink {
+        StoreLink {
             place,
             keys: Guarded::default(),
         }
@@ -150,12 +150,12 @@ impl Link {
     }
 
     /// What the store holds now; should its salt be another one than ours, ours are not its keys any more.
-    pub(super) fn look(
+    pub(super) fn read_store(
         &self,
         keys: &mut Arc<Keys>,
         fetch: &dyn Fetch,
         clock: &dyn Clock,
-    ) -> Result<Seen, Fault> {
+    ) -> Result<StoreView, Fault> {
         let mut loaded = self.place.store.load(keys.name())?;
         let known = self.known().map(|(salt, _)| salt);
         if loaded.salt.is_none() || loaded.salt != known {
@@ -167,16 +167,16 @@ impl Link {
 }
 
 /// Understands what was loaded; what it cannot understand is not there.
-pub(super) fn read(keys: &Keys, loaded: &Loaded, now: Now) -> Seen {
+pub(super) fn read(keys: &Keys, loaded: &Loaded, now: Now) -> StoreView {
     let open = |which, sealed: &Option<Sealed>| {
         let sealed = sealed.as_ref()?;
         Record::decode(&keys.unseal(which, &sealed.bytes)?, sealed.left_ms, now)
     };
-    let mut seen = Seen::default();
+    let mut seen = StoreView::default();
     match open(Which::Token, &loaded.token) {
         Some(Record::Token(reply, life)) if life.left_ms(now) > 0 => {
             let hash = token_hash(reply.access_token.expose());
-            seen.token = Some(Found { reply, life, hash });
+            seen.token = Some(FoundToken { reply, life, hash });
         }
         Some(Record::Rejected { sha256, sent }) => seen.rejected = Some((sha256, sent)),
         _ => {}

@@ -1,13 +1,13 @@
 //! What callers are told when there is no token for them.
 
-use super::Need;
-use crate::cache::classify::Failure;
+use super::decide::LastFailure;
+use super::slot::Need;
 use crate::clock::{Now, duration};
 use crate::error::{Code, Error};
 use crate::token::Life;
 
 /// The failure again, with the time that is left.
-pub(super) fn replay(failure: &Failure, left_ms: i64, now: Now) -> Error {
+pub(super) fn replay(failure: &LastFailure, left_ms: i64, now: Now) -> Error {
     let at = std::time::UNIX_EPOCH + duration(now.wall.saturating_add(left_ms));
     failure
         .error
@@ -32,9 +32,18 @@ pub(super) fn pending() -> Error {
         .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
 }
 
-pub(super) fn not_cached() -> Error {
-    Error::new(Code::NoCachedToken, "no unexpired token is cached")
+/// `what` is what would have been needed.
+pub(super) fn not_cached(what: &str) -> Error {
+    Error::new(Code::NoCachedToken, format!("{what} is cached"))
         .with_hint("Ask without P21_CACHED_ONLY to fetch one.")
+}
+
+/// The token that the caller brought is dead; how to bring another is for its client to say.
+pub(crate) fn own_expired() -> Error {
+    Error::new(
+        Code::TokenExpired,
+        "the access token that was supplied has expired",
+    )
 }
 
 pub(super) fn timed_out(need: Need) -> Error {
@@ -49,10 +58,11 @@ pub(super) fn timed_out(need: Need) -> Error {
     .with_hint(
         "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
     )
+    .with_retry_after(std::time::Duration::ZERO)
 }
 
 /// A token that nobody can use, for one of two reasons.
-pub(super) fn dead_on_arrival(life: Life, now: Now) -> Error {
+pub(crate) fn dead_on_arrival(life: Life, now: Now) -> Error {
     let (what, hint) = if life.lifetime_ms > 0 {
         let (lives, took) = (life.lifetime_ms / 1000, (life.age_ms(now) + 500) / 1000);
         (

@@ -1,0 +1,116 @@
+//! How a call gets a token: it asks for the decision under the gate, acts on it, and asks again after each wait.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{Caller, Gate, Slot, Waited};
+use crate::cache::decide::{Call, Decision, Wish, decide};
+use crate::cache::flight::{Flight, Pulse};
+use crate::clock::{Clock, duration, millis};
+use crate::error::Result;
+use crate::token::Token;
+
+/// A caller's own time.
+#[derive(Clone, Copy)]
+pub(super) struct Deadline(i64);
+
+impl Deadline {
+    pub(super) fn after(wait: Duration, clock: &dyn Clock) -> Deadline {
+        Deadline(clock.now().mono.saturating_add(millis(wait)))
+    }
+
+    pub(super) fn left(self, clock: &dyn Clock) -> Duration {
+        duration(self.left_ms(clock))
+    }
+
+    pub(super) fn left_ms(self, clock: &dyn Clock) -> i64 {
+        self.0.saturating_sub(clock.now().mono)
+    }
+}
+
+/// A place in the queue for news of a slot, taken under the gate: nothing that happens after that is missed.
+pub(super) struct Ticket {
+    pulse: Arc<Pulse>,
+    seen: u64,
+}
+
+impl Ticket {
+    pub(super) fn wait(&self, most: Duration, clock: &dyn Clock) {
+        self.pulse.wait(self.seen, most, clock);
+    }
+}
+
+impl Gate {
+    pub(super) fn ticket(&self) -> Ticket {
+        Ticket {
+            pulse: Arc::clone(&self.pulse),
+            seen: self.pulse.seen(),
+        }
+    }
+}
+
+impl Slot {
+    /// A token by the rules of [`decide`]; waits within the caller's time.
+    ///
+    /// # Errors
+    ///
+    /// The flight's error or its replay; `Timeout`, `Pending`, `NoCachedToken`, `Closed`.
+    pub fn acquire(
+        self: &Arc<Slot>,
+        wish: Wish,
+        caller: &Caller<'_>,
+    ) -> Result<Waited<Arc<Token>>> {
+        let clock = self.clock();
+        let deadline = Deadline::after(caller.wait, clock);
+        let mut awaited: Option<Arc<Flight>> = None;
+        loop {
+            // Client and time are looked at under the gate too: what a call gets is valid when it leaves the gate, and a
+            // client that goes later beats the pulse later.
+            let (decision, started, ticket) = self.gate(|gate| {
+                let now = clock.now();
+                let call = Call {
+                    wish,
+                    windows: caller.windows,
+                    no_wait: caller.no_wait,
+                    presence: (caller.presence)(),
+                    left_ms: deadline.left_ms(clock),
+                    awaited: awaited.as_ref(),
+                };
+                let flight = gate.flight.as_ref();
+                let decision = decide(&gate.entry, flight, &call, self.rules(), now);
+                let started = matches!(decision, Decision::Start | Decision::ServeAndStart(_))
+                    .then(|| self.start_flight(gate, wish, caller));
+                (decision, started, gate.ticket())
+            });
+            let started = started.map(|(flight, job)| {
+                self.launch(job);
+                flight
+            });
+            match decision {
+                Decision::Serve(token) => return Ok(Waited::Got(token)),
+                Decision::ServeAndStart(token) => {
+                    // To start a thread may have taken a while.
+                    if token.life.left_ms(clock.now()) > 0 {
+                        return Ok(Waited::Got(token));
+                    }
+                }
+                Decision::Start => awaited = started,
+                Decision::Join(flight) => {
+                    if !awaited.is_some_and(|awaited| Arc::ptr_eq(&awaited, &flight)) {
+                        self.counters.shared_waits.fetch_add(1, Ordering::Relaxed);
+                    }
+                    ticket.wait(deadline.left(clock), clock);
+                    awaited = Some(flight);
+                }
+                Decision::Wait(ms) => ticket.wait(deadline.left(clock).min(duration(ms)), clock),
+                Decision::Moved => return Ok(Waited::Moved),
+                Decision::HeldBack(error) => {
+                    self.poll_store(clock.now());
+                    return Err(error);
+                }
+                Decision::Fail(error) => return Err(error),
+            }
+        }
+    }
+}

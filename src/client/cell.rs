@@ -1,0 +1,183 @@
+//! A client's cell: memory that outlives it, so that the C boundary can look at a client without taking a share in it, and
+//! how the client in it moves when its secret or settings change.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use arc_swap::ArcSwapOption;
+
+use super::binding::Binding;
+use super::{Runtime, TokenOptions};
+use crate::cache::Presence;
+use crate::cache::decide::{TokenTimes, fresh_for_ms};
+use crate::clock::millis;
+use crate::error::{Code, Error, Result};
+use crate::fork::Guarded;
+use crate::options::Settings;
+use crate::secret::Secret;
+use crate::token::Token;
+
+/// A file with a token of the caller's own is read no more often than this.
+const RELOAD_MS: i64 = 1_000;
+
+/// What of a client is never freed: another client takes the cell over when it is gone.
+#[repr(align(64))]
+pub(crate) struct ClientCell {
+    /// What the client is open on; `None` once it is closed.
+    pub(super) state: ArcSwapOption<Binding>,
+    /// See [`super::Client::generation`].
+    pub(super) word: AtomicU64,
+    /// Held while the client moves from slot to slot, so that two moves do not cross.
+    moving: Guarded<()>,
+    /// Monotonic milliseconds at which `access_token_file` was last read.
+    reloaded: AtomicI64,
+}
+
+impl ClientCell {
+    pub(super) fn new() -> ClientCell {
+        ClientCell {
+            state: ArcSwapOption::empty(),
+            word: AtomicU64::new(0),
+            moving: Guarded::new(()),
+            reloaded: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// The whole way of a hit: cell → slot → token → two clocks. No lock, no allocation, no write to shared memory.
+    ///
+    /// Whoever has no share in the client looks through `is_taken`, once the state is safe from being dropped, whether the
+    /// cell is still that client's. If it is, so is the state.
+    #[inline]
+    pub(crate) fn hit<R>(
+        &self,
+        options: &TokenOptions,
+        is_taken: impl FnOnce() -> bool,
+        look: impl FnOnce(&Arc<Token>) -> R,
+    ) -> Option<R> {
+        let state = self.state.load();
+        if !is_taken() {
+            return None;
+        }
+        let binding = state.as_ref()?;
+        if options.force_refresh || binding.reload_first.load(Ordering::Relaxed) {
+            return None;
+        }
+        let current = binding.slot.current();
+        let token = current.as_ref()?;
+        let now = binding.slot.clock().now();
+        if now.mono >= binding.slot.next_poll_ms() {
+            binding.slot.poll_store(now);
+        }
+        (fresh_for_ms(
+            &TokenTimes::of(token),
+            &binding.windows,
+            millis(options.min_valid),
+            now,
+        ) > 0)
+            .then(|| look(token))
+    }
+
+    pub(super) fn presence(&self, binding: &Arc<Binding>) -> Presence {
+        match self.state.load().as_ref() {
+            None => Presence::Closed,
+            Some(now) if Arc::ptr_eq(now, binding) => Presence::Here,
+            Some(_) => Presence::Moved,
+        }
+    }
+
+    /// Opens a client in the cell.
+    pub(super) fn open(
+        &'static self,
+        runtime: &Arc<Runtime>,
+        settings: Settings,
+        secret: Secret,
+    ) -> Result<()> {
+        let binding = Binding::new(runtime, settings, secret, &self.word)?;
+        self.reloaded.store(i64::MIN, Ordering::Relaxed);
+        self.state.store(Some(Arc::new(binding)));
+        Ok(())
+    }
+
+    /// Opens the new binding, then leaves the old one; not if something else moved the client away from `from` meanwhile.
+    pub(super) fn move_if(
+        &'static self,
+        runtime: &Runtime,
+        from: Option<&Arc<Binding>>,
+        new: Binding,
+    ) -> Result<()> {
+        self.moving.with(|()| {
+            let Some(old) = self.state.load_full() else {
+                self.leave(runtime, &new);
+                return Err(closed());
+            };
+            if from.is_some_and(|from| !Arc::ptr_eq(from, &old)) {
+                self.leave(runtime, &new);
+                return Ok(());
+            }
+            self.state.store(Some(Arc::new(new)));
+            self.leave(runtime, &old);
+            Ok(())
+        })
+    }
+
+    pub(super) fn close(&'static self, runtime: &Runtime) {
+        self.moving.with(|()| {
+            if let Some(old) = self.state.swap(None) {
+                self.leave(runtime, &old);
+            }
+        });
+    }
+
+    fn leave(&'static self, runtime: &Runtime, binding: &Binding) {
+        runtime
+            .registry
+            .close(&binding.key, &binding.slot, &self.word);
+    }
+
+    /// Reads a secret file; a changed secret is another identity. Answers whether the client has moved.
+    pub(super) fn reload_secret_file(
+        &'static self,
+        runtime: &Arc<Runtime>,
+        binding: &Arc<Binding>,
+    ) -> Result<bool> {
+        let secret = binding.settings.credential.read()?;
+        if secret == binding.secret {
+            return Ok(false);
+        }
+        let settings = (*binding.settings).clone();
+        let new = Binding::new(runtime, settings, secret, &self.word)?;
+        self.move_if(runtime, Some(binding), new)?;
+        Ok(true)
+    }
+
+    /// Reads `access_token_file` again, at most once a second. Answers whether the client has moved.
+    pub(super) fn reload_own_token(
+        &'static self,
+        runtime: &Arc<Runtime>,
+        binding: &Arc<Binding>,
+    ) -> Result<bool> {
+        let now = runtime.clock.now().mono;
+        let last = self.reloaded.load(Ordering::Relaxed);
+        let due = now.saturating_sub(last) >= RELOAD_MS;
+        if !binding.settings.credential.is_file()
+            || !due
+            || self
+                .reloaded
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_err()
+        {
+            return Ok(false);
+        }
+        let moved = self.reload_secret_file(runtime, binding);
+        // A file that cannot be read matters only once the token in hand is dead.
+        if binding.has_live_token() {
+            Ok(moved.unwrap_or(false))
+        } else {
+            moved
+        }
+    }
+}
+
+pub(super) fn closed() -> Error {
+    Error::new(Code::Closed, "the client is closed")
+}

@@ -1,0 +1,136 @@
+//! What all clones of a client share, and how a call finds the slot that its client is on.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::binding::Binding;
+use super::cell::{ClientCell, closed};
+use super::fetch::BoundFetch;
+use super::{Runtime, TokenOptions};
+use crate::cache::{Caller, Fetch, Slot, Waited};
+use crate::error::{Code, Error, Result};
+use crate::options::Settings;
+use crate::secret::Secret;
+use crate::token::Token;
+
+/// One client. It is closed when the last clone goes.
+pub struct ClientInner {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) cell: &'static ClientCell,
+}
+
+impl ClientInner {
+    pub(super) fn open(
+        runtime: &Arc<Runtime>,
+        settings: Settings,
+        secret: Secret,
+    ) -> Result<ClientInner> {
+        let inner = ClientInner {
+            runtime: Arc::clone(runtime),
+            cell: runtime.take_cell(),
+        };
+        inner.cell.open(runtime, settings, secret)?;
+        Ok(inner)
+    }
+
+    pub(super) fn binding(&self) -> Result<Arc<Binding>> {
+        self.cell.state.load_full().ok_or_else(closed)
+    }
+
+    #[cold]
+    pub(super) fn acquire(&self, options: &TokenOptions) -> Result<Arc<Token>> {
+        self.ask(options, |slot, caller| slot.acquire(options.wish(), caller))
+    }
+
+    /// Asks the slot on which the client is, and the next one if it moves meanwhile.
+    pub(super) fn ask<T>(
+        &self,
+        options: &TokenOptions,
+        work: impl Fn(&Arc<Slot>, &Caller<'_>) -> Result<Waited<T>>,
+    ) -> Result<T> {
+        let (runtime, cell) = (&self.runtime, self.cell);
+        let start = runtime.clock.now().mono;
+        let mut reloaded = false;
+        loop {
+            let binding = self.binding()?;
+            if binding.reload_first.load(Ordering::Relaxed)
+                && cell.reload_own_token(runtime, &binding)?
+            {
+                continue;
+            }
+            let whole = options
+                .wait
+                .filter(|wait| !wait.is_zero())
+                .unwrap_or(Duration::from_millis(binding.settings.timeout_ms));
+            let spent = crate::clock::duration(runtime.clock.now().mono.saturating_sub(start));
+            let fetch = || Arc::new(BoundFetch::new(runtime, cell, &binding)) as Arc<dyn Fetch>;
+            let caller = Caller {
+                windows: binding.windows,
+                wait: whole.saturating_sub(spent),
+                no_wait: options.no_wait,
+                presence: &|| cell.presence(&binding),
+                fetch: &fetch,
+            };
+            let error = match work(&binding.slot, &caller) {
+                Ok(Waited::Got(value)) => return Ok(value),
+                Ok(Waited::Moved) => continue,
+                Err(error) => error,
+            };
+            if binding.is_own() && error.code() == Code::TokenExpired {
+                // Only its file can bring another.
+                if !cell.reload_own_token(runtime, &binding)? {
+                    return Err(own_expired(&binding));
+                }
+            } else if error.code() == Code::Unauthorized
+                && !reloaded
+                && binding.settings.credential.is_file()
+            {
+                // Refused, but perhaps the file holds another secret by now.
+                reloaded = true;
+                if !cell.reload_secret_file(runtime, &binding).unwrap_or(false) {
+                    return Err(error);
+                }
+            } else {
+                return Err(error);
+            }
+        }
+    }
+
+    pub(super) fn move_to(&self, settings: Settings, secret: Secret) -> Result<()> {
+        let new = Binding::new(&self.runtime, settings, secret, &self.cell.word)?;
+        self.cell.move_if(&self.runtime, None, new)
+    }
+
+    /// A token of one's own was reported: its file is read before the next call.
+    pub(super) fn reload_before_next(&self, binding: &Binding) {
+        if binding.settings.credential.is_file() {
+            binding.reload_first.store(true, Ordering::Relaxed);
+            self.cell
+                .word
+                .store(crate::cache::next_number(), Ordering::Release);
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.cell.close(&self.runtime);
+    }
+}
+
+impl Drop for ClientInner {
+    fn drop(&mut self) {
+        self.close();
+        // Not sooner: a clone of a closed client must not find another client in it.
+        self.runtime.give_back_cell(self.cell);
+    }
+}
+
+/// Only the caller can bring another token.
+pub(super) fn own_expired(binding: &Binding) -> Error {
+    let hint = if binding.settings.credential.is_file() {
+        "Put a new token into access_token_file; it is read again by itself."
+    } else {
+        "Supply a new token: update the client (p21_client_update) with another access_token."
+    };
+    crate::cache::own_expired().with_hint(hint)
+}
