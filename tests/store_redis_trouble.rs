@@ -7,14 +7,16 @@ mod server;
 mod stores;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, emulator};
 use p21auth::mock::Emulator;
+use p21auth::{Client, Config};
 use redis::cmd;
 use server::{RedisServer, Tap};
-use stores::{Process, ask_all, home, requests, tell_all, token_in};
+use stores::{MovedClock, Process, ask_all, home, requests, runtime, tell_all, token_in};
 
 /// A debug build on a busy machine is given more time for a command than the default.
 fn start(emulator: &Emulator, home: &Path, url: &str) -> Process {
@@ -255,4 +257,95 @@ fn a_slow_server_is_used_as_long_as_each_command_ends_in_time() {
     }
     // The one that had no patience could not learn of the other's token.
     assert_eq!(requests(&emulator), 2);
+}
+
+/// A client as in a process of its own, whose store key no other test can meet.
+fn client_on(emulator: &Emulator, url: &str, more: &[(&str, &str)]) -> Client {
+    let mut config = Config::new();
+    let options = [
+        ("base_url", emulator.base_url()),
+        ("auth_mode", "v2_consumer"),
+        ("consumer_key", common::KEY),
+        ("store", url),
+        ("store_timeout_ms", "3000"),
+        ("store_required", "1"),
+    ];
+    for (name, value) in options.iter().chain(more) {
+        config.set(name, Some(value)).expect("an option");
+    }
+    let clock = Arc::new(MovedClock(AtomicI64::new(0)));
+    Client::open_in(&runtime(&clock), &config).expect("a client")
+}
+
+#[test]
+fn what_is_not_ours_is_replaced_in_every_key() {
+    let (emulator, redis) = (emulator(), RedisServer::start());
+    let value = |client: &Client| client.token().expect("a token").value().to_owned();
+    value(&client_on(&emulator, &redis.url(), &[]));
+    let token = key(&redis, "token").expect("published");
+    let key = |kind: &str| match kind {
+        "salt" => "p21auth:1:salt".to_owned(),
+        kind => token.replace(":token", &format!(":{kind}")),
+    };
+    let salt: Vec<u8> = redis.query(cmd("GET").arg(key("salt")));
+    let mut large = cmd("SET");
+    large.arg(key("token")).arg(vec![b'x'; 20 << 20]);
+    let mut foreign = vec![("token", large)];
+    for (kind, contents) in [
+        (
+            "lease",
+            &["SET x", "SET x PX 3600000", "RPUSH x", "HSET x y"][..],
+        ),
+        (
+            "fence",
+            &[
+                "SET x",
+                "SET -5",
+                "SET 1e300",
+                "SET nan",
+                "SET 99999999999999999999",
+                "SADD x",
+            ],
+        ),
+        (
+            "token",
+            &[
+                "SET x",
+                "SET P21S",
+                "RPUSH x",
+                "HSET x y",
+                "ZADD 1 x",
+                "XADD * a b",
+            ],
+        ),
+        ("denied", &["SET x", "RPUSH x"]),
+        ("salt", &["SET x", "RPUSH x"]),
+    ] {
+        for content in contents {
+            let mut words = content.split(' ');
+            let mut command = cmd(words.next().expect("a command"));
+            command.arg(key(kind));
+            words.for_each(|word| {
+                command.arg(word);
+            });
+            foreign.push((kind, command));
+        }
+    }
+    for (kind, command) in foreign {
+        let shown = String::from_utf8_lossy(&command.get_packed_command())
+            .chars()
+            .take(160)
+            .collect::<String>();
+        let base = requests(&emulator);
+        redis.query::<()>(&cmd("FLUSHALL"));
+        redis.query::<()>(cmd("SET").arg(key("salt")).arg(&salt));
+        redis.query::<()>(cmd("DEL").arg(key(kind)));
+        redis.query::<redis::Value>(&command);
+        let started = Instant::now();
+        let first = value(&client_on(&emulator, &redis.url(), &[]));
+        let second = value(&client_on(&emulator, &redis.url(), &[]));
+        assert_eq!(first, second, "shared: {shown}");
+        assert_eq!(requests(&emulator), base + 1, "{shown}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{shown}");
+    }
 }

@@ -33,7 +33,7 @@ impl Fault {
 }
 
 /// An entry as the store keeps it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
     /// As [`seal`] describes them.
     pub bytes: Vec<u8>,

@@ -11,24 +11,15 @@ use std::time::{Duration, Instant};
 
 use redis::{Cmd, ConnectionLike, Parser, RedisResult, Value, cmd};
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConnection, StreamOwned};
 
-use crate::secret::Secret;
-
-/// Where the server is and who we are.
-pub(super) struct Target {
-    pub(super) host: String,
-    pub(super) port: u16,
-    pub(super) tls: Option<Arc<ClientConfig>>,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<Secret>,
-    pub(super) db: i64,
-}
+use super::target::Target;
 
 pub(super) struct Connection {
     stream: Stream,
     parser: Parser,
     db: i64,
+    made: Instant,
     /// A command was sent whose reply has not come whole: nothing that is read from now on can be understood.
     broken: bool,
 }
@@ -38,10 +29,15 @@ enum Stream {
     Tls(Box<StreamOwned<ClientConnection, Timed>>),
 }
 
-/// A socket on which nothing is waited for beyond a deadline.
+/// Replies are smaller: what a script answers has a limit, and lists come in pieces.
+const MAX_REPLY: usize = 16 << 20;
+
+/// A socket on which nothing is waited for beyond a deadline, and nothing read beyond a size.
 struct Timed {
     socket: TcpStream,
     deadline: Instant,
+    /// Bytes that may still come for the commands that were sent last.
+    room: usize,
 }
 
 impl Timed {
@@ -67,7 +63,12 @@ fn timed_out(error: io::Error) -> io::Error {
 impl Read for Timed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.socket.set_read_timeout(Some(self.left()?))?;
-        self.socket.read(buffer).map_err(timed_out)
+        let read = self.socket.read(buffer).map_err(timed_out)?;
+        self.room = self
+            .room
+            .checked_sub(read)
+            .ok_or_else(|| io::Error::other("the reply is too large"))?;
+        Ok(read)
     }
 }
 
@@ -93,6 +94,7 @@ impl Read for Stream {
 
 impl Stream {
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.timed().room = MAX_REPLY;
         match self {
             Stream::Plain(stream) => stream.write_all(bytes),
             Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
@@ -113,6 +115,7 @@ impl Connection {
         let timed = Timed {
             socket: connect(&target.host, target.port, deadline)?,
             deadline,
+            room: MAX_REPLY,
         };
         let stream = match &target.tls {
             None => Stream::Plain(timed),
@@ -127,7 +130,8 @@ impl Connection {
         let mut connection = Connection {
             stream,
             parser: Parser::new(),
-            db: target.db,
+            db: i64::from(target.db),
+            made: Instant::now(),
             broken: false,
         };
         if let Some(password) = &target.password {
@@ -141,6 +145,11 @@ impl Connection {
             cmd("SELECT").arg(target.db).exec(&mut connection)?;
         }
         Ok(connection)
+    }
+
+    /// When it was made.
+    pub(super) fn made(&self) -> Instant {
+        self.made
     }
 
     /// Sets when the next commands must be done.

@@ -1,0 +1,174 @@
+//! The server: where it is, the connections to it, and how a command reaches it in time.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::{ConnectionLike as _, FromRedisValue, RedisError, cmd};
+
+use super::connection::Connection;
+use super::target::Target;
+use super::trouble;
+use crate::fork::{self, Guarded};
+use crate::http;
+use crate::options::{StoreChoice, TlsTrust};
+use crate::secret::{Scrubber, Secret};
+use crate::store::Fault;
+
+/// Idle connections that are kept.
+const MAX_IDLE: usize = 4;
+/// A load balancer or a NAT may forget a connection that is idle, and tells neither end.
+const MAX_IDLE_TIME: Duration = Duration::from_secs(5);
+/// So that a name which has moved is followed.
+const MAX_AGE: Duration = Duration::from_mins(1);
+
+/// The server, and connections to it that are in no use.
+pub(super) struct Server {
+    url: Secret,
+    target: Target,
+    timeout: Duration,
+    tls: TlsTrust,
+    idle: Guarded<Idle>,
+}
+
+struct Idle {
+    /// The process that made them: a forked child leaves its parent's alone.
+    epoch: u64,
+    connections: Vec<Rested>,
+}
+
+struct Rested {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Server {
+    /// Nothing is connected yet, and no certificate is read.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the URL.
+    pub(super) fn new(url: &Secret, timeout: Duration, tls: &TlsTrust) -> Result<Server, String> {
+        Ok(Server {
+            url: url.clone(),
+            target: Target::parse(url.expose())?,
+            timeout,
+            tls: tls.clone(),
+            idle: Guarded::new(Idle {
+                epoch: fork::epoch(),
+                connections: Vec::new(),
+            }),
+        })
+    }
+
+    /// Without user and password.
+    pub(super) fn shown(&self) -> String {
+        StoreChoice::Redis(self.url.clone()).shown()
+    }
+
+    fn connect(&self, deadline: Instant) -> Result<Connection, Fault> {
+        let mut target = self.target.clone();
+        if target.is_tls {
+            let config =
+                http::tls_config(&self.tls).map_err(|error| Fault::new(error.message()))?;
+            target.tls = Some(Arc::new(config));
+        }
+        Connection::open(&target, deadline).map_err(|error| self.fault(&error))
+    }
+
+    fn with_idle<R>(&self, work: impl FnOnce(&mut Vec<Rested>) -> R) -> R {
+        self.idle.with(|idle| {
+            if idle.epoch != fork::epoch() {
+                std::mem::forget(std::mem::take(&mut idle.connections));
+                idle.epoch = fork::epoch();
+            }
+            work(&mut idle.connections)
+        })
+    }
+
+    /// The connection that was used last, unless it has been idle for too long, and then so have all others.
+    fn take(&self) -> Option<Connection> {
+        let (taken, spare) = self.with_idle(|idle| match idle.pop() {
+            Some(rested) if rested.since.elapsed() < MAX_IDLE_TIME => (Some(rested), Vec::new()),
+            _ => (None, std::mem::take(idle)),
+        });
+        drop(spare);
+        Some(taken?.connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        if !connection.is_open() || connection.made().elapsed() > MAX_AGE {
+            return;
+        }
+        let rested = Rested {
+            connection,
+            since: Instant::now(),
+        };
+        let spare = self.with_idle(|idle| {
+            if idle.len() < MAX_IDLE {
+                idle.push(rested);
+                None
+            } else {
+                Some(rested)
+            }
+        });
+        drop(spare);
+    }
+
+    /// Runs commands within the time of one: on a connection at hand, which gets half of it, or, if that turns out to be
+    /// dead, on a new one. So `work` may run twice, and all scripts come to the same the second time.
+    fn run<T>(&self, work: impl Fn(&mut Connection) -> Result<T, RedisError>) -> Result<T, Fault> {
+        let deadline = Instant::now() + self.timeout;
+        if let Some(mut connection) = self.take() {
+            connection.until(Instant::now() + self.timeout / 2);
+            match work(&mut connection) {
+                Err(error) if error.is_io_error() => {
+                    // Most likely none of them is any good.
+                    drop(self.with_idle(std::mem::take));
+                }
+                result => return self.done(connection, result),
+            }
+        }
+        let mut connection = self.connect(deadline)?;
+        let result = work(&mut connection);
+        self.done(connection, result)
+    }
+
+    fn done<T>(&self, connection: Connection, result: Result<T, RedisError>) -> Result<T, Fault> {
+        self.give_back(connection);
+        result.map_err(|error| self.fault(&error))
+    }
+
+    pub(super) fn script<T: FromRedisValue>(
+        &self,
+        text: &str,
+        keys: &[String],
+        arguments: &[&[u8]],
+    ) -> Result<T, Fault> {
+        let mut command = cmd("EVAL");
+        command.arg(text).arg(keys.len());
+        for key in keys {
+            command.arg(key);
+        }
+        for argument in arguments {
+            command.arg(*argument);
+        }
+        self.query(&command)
+    }
+
+    pub(super) fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Fault> {
+        self.run(|connection| command.query(connection))
+    }
+
+    fn fault(&self, error: &RedisError) -> Fault {
+        let what = trouble::explain(error, self.timeout);
+        // A server that does not know a command repeats its arguments, those of AUTH too.
+        let mut scrubber = Scrubber::default();
+        if let Some(password) = &self.target.password {
+            scrubber.add_login(
+                self.target.username.as_deref().unwrap_or_default(),
+                password,
+            );
+        }
+        Fault::new(format!("{}: {}", self.shown(), scrubber.scrub(&what)))
+    }
+}
