@@ -337,6 +337,42 @@ fn what_is_no_entry_is_ignored_and_replaced() {
 }
 
 #[test]
+fn what_is_no_file_is_replaced() {
+    let (emulator, home) = (emulator(), home());
+    let options = [
+        FILE,
+        ("consumer_key", common::KEY),
+        ("auth_mode", "v2_consumer"),
+        ("store_required", "1"),
+    ];
+    Process::start(&emulator, home.path(), &options).token();
+    let folder = store_folder(home.path());
+    let token = std::fs::read_dir(&folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|kind| kind == "token"))
+        .expect("an entry");
+    let mut count = 1;
+    for kind in ["token", "denied", "lock", "token.tmp"] {
+        let path = token.with_extension(kind);
+        for is_folder in [true, false] {
+            let _ = std::fs::remove_file(&token);
+            let _ = std::fs::remove_file(&path);
+            if is_folder {
+                std::fs::create_dir_all(path.join("inside")).expect("a folder");
+            } else if !link(Path::new("nowhere"), &path) {
+                continue;
+            }
+            let first = Process::start(&emulator, home.path(), &options).token();
+            let second = Process::start(&emulator, home.path(), &options).token();
+            count += 1;
+            assert_eq!(first, second, "{kind} {is_folder}");
+            assert_eq!(requests(&emulator), count, "{kind} {is_folder}");
+        }
+    }
+}
+
+#[test]
 fn a_lost_salt_and_a_removed_folder_fail_nobody() {
     let (emulator, home) = (emulator(), home());
     let mut process = Process::start(

@@ -11,7 +11,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::Duration;
 
-use super::folder;
+use super::{folder, make_room};
 use crate::fork::section;
 
 /// A lock that is ours until it is dropped.
@@ -32,6 +32,7 @@ impl Lock {
     /// That of opening or writing; `Unsupported` where the file system has no locks.
     pub(super) fn take(path: &Path, limit: Duration) -> io::Result<Taken> {
         loop {
+            make_room(path)?;
             let open = Open::new(path, limit)?;
             let mut file = open.file();
             if !lock(file).map_err(without_locks)? {

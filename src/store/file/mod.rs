@@ -19,7 +19,7 @@ use folder::{Folder, settled};
 use lock::{Lock, Taken};
 
 /// Larger files are not entries.
-const MAX_ENTRY: u64 = 64 << 20;
+const MAX_ENTRY: u64 = 1 << 20;
 
 /// A folder with the sealed entries of a user.
 pub(super) struct FileStore {
@@ -232,6 +232,8 @@ fn replace(path: &Path, bytes: &[u8], limit: Duration) -> Result<(), Fault> {
     temporary.push(".tmp");
     let temporary = PathBuf::from(temporary);
     let write = || {
+        make_room(&temporary)?;
+        make_room(path)?;
         // Never into a file that is there: it might be somebody else's.
         match settled(limit, || fs::remove_file(&temporary)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -251,8 +253,31 @@ fn replace(path: &Path, bytes: &[u8], limit: Duration) -> Result<(), Fault> {
     })
 }
 
+/// Removes what is no file from where one of ours is to be. What lies in a folder goes with it only below a name of ours, which
+/// no other program thinks of.
+fn make_room(path: &Path) -> io::Result<()> {
+    let Ok(about) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    if about.is_file() {
+        Ok(())
+    } else if !about.is_dir() {
+        fs::remove_file(path)
+    } else if is_ours(path) {
+        fs::remove_dir_all(path)
+    } else {
+        fs::remove_dir(path)
+    }
+}
+
+/// Whether the name begins as that of an entry does: 32 hex digits and a dot.
+fn is_ours(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    name.len() > 32 && name[..32].iter().all(u8::is_ascii_hexdigit) && name[32] == b'.'
+}
+
 fn remove(path: &Path, limit: Duration) -> Result<(), Fault> {
-    match settled(limit, || fs::remove_file(path)) {
+    match make_room(path).and_then(|()| settled(limit, || fs::remove_file(path))) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fault(path, &error)),
         _ => Ok(()),
     }
