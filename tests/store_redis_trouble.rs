@@ -15,7 +15,7 @@ use common::{PATIENCE, emulator};
 use p21auth::mock::Emulator;
 use p21auth::{Client, Config};
 use redis::cmd;
-use server::{RedisServer, Tap};
+use server::{Balancer, RedisServer, Tap, certificates};
 use stores::{MovedClock, Process, ask_all, home, requests, runtime, tell_all, token_in};
 
 /// A debug build on a busy machine is given more time for a command than the default.
@@ -347,5 +347,124 @@ fn what_is_not_ours_is_replaced_in_every_key() {
         assert_eq!(first, second, "shared: {shown}");
         assert_eq!(requests(&emulator), base + 1, "{shown}");
         assert!(started.elapsed() < Duration::from_secs(5), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_not_supported_says_so_and_what_to_do() {
+    let (emulator, home) = (emulator(), home());
+    let plain = RedisServer::start();
+    let secret = RedisServer::start_with(&["--requirepass", "planted-secret"]);
+    let replica = RedisServer::start_with(&["--replicaof", "127.0.0.1", &plain.port().to_string()]);
+    let (empty, cluster) = (
+        RedisServer::start_with(&["--cluster-enabled", "yes"]),
+        RedisServer::start_with(&["--cluster-enabled", "yes"]),
+    );
+    let mut slots = cmd("CLUSTER");
+    slots.arg("ADDSLOTSRANGE").arg(0).arg(16_383);
+    cluster.query::<()>(&slots);
+    let serves = || {
+        cluster
+            .query::<String>(cmd("CLUSTER").arg("INFO"))
+            .contains("state:ok")
+    };
+    let end = Instant::now() + PATIENCE;
+    while !serves() {
+        assert!(Instant::now() < end, "the cluster never serves");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let full = RedisServer::start_with(&["--maxmemory", "1"]);
+    let sentinel = RedisServer::sentinel(&plain);
+    let (ca, certificate, key) = certificates(home.path());
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let secure = RedisServer::start_with(&[
+        "--tls-port",
+        "TLS_PORT",
+        "--tls-cert-file",
+        &text(&certificate),
+        "--tls-key-file",
+        &text(&key),
+        "--tls-ca-cert-file",
+        &text(&ca),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let at = |server: &RedisServer, rest: &str| format!("{}{rest}", server.url());
+    let with_login =
+        |server: &RedisServer, login: &str| format!("redis://{login}@127.0.0.1:{}", server.port());
+    for (url, what) in [
+        (at(&replica, ""), "this is a replica: name the primary"),
+        (at(&empty, ""), "this is a cluster, which is not supported"),
+        (
+            at(&cluster, ""),
+            "this is a cluster, which is not supported",
+        ),
+        (
+            at(&cluster, "/3"),
+            "this is a cluster, which is not supported",
+        ),
+        (at(&sentinel, ""), "this is a Sentinel"),
+        (at(&sentinel, "/3"), "this is a Sentinel"),
+        (at(&secure, ""), "name it rediss://"),
+        (
+            at(&plain, "").replace("redis:", "rediss:"),
+            "no answer within 3000 ms: if this port speaks no TLS",
+        ),
+        (at(&secret, ""), "wants a password"),
+        (
+            with_login(&secret, ":planted-wrong"),
+            "user or password in the URL are wrong",
+        ),
+        (
+            with_login(&plain, ":planted-wrong"),
+            "has no password for the default user",
+        ),
+        (at(&plain, "/99"), "has no such database"),
+        (
+            at(&full, ""),
+            "OOM command not allowed when used memory > 'maxmemory'",
+        ),
+    ] {
+        let client = client_on(&emulator, &url, &[]);
+        let error = client.token().expect_err("it is required");
+        assert!(
+            error.message().contains(what) && !error.message().contains("planted"),
+            "{url}: {error}"
+        );
+    }
+    assert_eq!(requests(&emulator), 0);
+}
+
+#[test]
+fn a_connection_that_is_forgotten_on_its_way_costs_a_new_one_and_no_request() {
+    let (emulator, redis) = (emulator(), RedisServer::start());
+    let balancer = Balancer::before(&redis);
+    let homes = [home(), home()];
+    let options = [
+        ("store", balancer.url.as_str()),
+        ("store_timeout_ms", "2000"),
+        ("min_refresh_interval_s", "0"),
+    ];
+    let mut pair: Vec<Process> = homes
+        .iter()
+        .map(|home| Process::start(&emulator, home.path(), &options))
+        .collect();
+    ask_all(&mut pair, "token");
+    assert_eq!(requests(&emulator), 1);
+    for round in 2..5 {
+        let made = balancer.made();
+        balancer.forget();
+        let asked = Instant::now();
+        // Into the mandatory window: both wait for the one that asks.
+        ask_all(&mut pair, "advance 86390000");
+        let answers = ask_all(&mut pair, "token");
+        let took = asked.elapsed();
+        assert_eq!(token_in(&answers[0]), token_in(&answers[1]));
+        assert_eq!(requests(&emulator), round);
+        assert!(balancer.made() > made, "on new connections");
+        assert!(took < Duration::from_secs(3), "{took:?}");
+        for process in &mut pair {
+            assert_eq!(process.stats()["store"]["active"], "redis");
+        }
     }
 }

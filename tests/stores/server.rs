@@ -5,6 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,6 +43,16 @@ impl RedisServer {
             }
         }
         panic!("redis-server does not start");
+    }
+
+    /// One that watches another and keeps nothing itself.
+    pub fn sentinel(of: &RedisServer) -> RedisServer {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("sentinel.conf");
+        let text = format!("sentinel monitor main 127.0.0.1 {} 1\n", of.port);
+        std::fs::write(&path, text).expect("written");
+        let path = path.to_str().expect("UTF-8");
+        RedisServer::start_with(&["CONFIG", path, "--sentinel"])
     }
 
     pub fn url(&self) -> String {
@@ -114,6 +125,14 @@ fn launch(port: u16, folder: &Path, options: &[String]) -> Option<Child> {
     let tls = options.iter().any(|option| option == "--tls-port");
     let (plain, secure) = if tls { (0, port) } else { (port, 0) };
     let mut command = Command::new("redis-server");
+    // A file comes before all options.
+    let options = match options {
+        [mark, path, rest @ ..] if mark == "CONFIG" => {
+            command.arg(path);
+            rest
+        }
+        all => all,
+    };
     command
         .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
         .args(["--port", &plain.to_string(), "--dir"])
@@ -205,6 +224,65 @@ fn copy(mut from: TcpStream, mut to: TcpStream, kept: &Mutex<Vec<u8>>, delay: Du
         }
     }
     let _ = to.shutdown(Shutdown::Both);
+}
+
+/// A balancer before a server, which may forget all connections that there are without telling either end.
+pub struct Balancer {
+    pub url: String,
+    /// Connections made so far, and how many of them are forgotten.
+    made: Arc<AtomicUsize>,
+    forgotten: Arc<AtomicUsize>,
+}
+
+impl Balancer {
+    pub fn before(server: &RedisServer) -> Balancer {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("redis://{}", listener.local_addr().expect("an address"));
+        let (made, forgotten) = (Arc::default(), Arc::default());
+        let balancer = Balancer {
+            url,
+            made: Arc::clone(&made),
+            forgotten: Arc::clone(&forgotten),
+        };
+        let port = server.port();
+        std::thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let number = made.fetch_add(1, Ordering::SeqCst);
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+                    return;
+                };
+                let (from, to) = (
+                    client.try_clone().expect("a copy"),
+                    server.try_clone().expect("a copy"),
+                );
+                let (there, back) = (Arc::clone(&forgotten), Arc::clone(&forgotten));
+                std::thread::spawn(move || carry(from, to, number, &there));
+                std::thread::spawn(move || carry(server, client, number, &back));
+            }
+        });
+        balancer
+    }
+
+    pub fn made(&self) -> usize {
+        self.made.load(Ordering::SeqCst)
+    }
+
+    /// From now on nothing goes through the connections that there are.
+    pub fn forget(&self) {
+        self.forgotten.store(self.made(), Ordering::SeqCst);
+    }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream, number: usize, forgotten: &AtomicUsize) {
+    let mut buffer = [0; 4096];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if number >= forgotten.load(Ordering::SeqCst) && to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    if number >= forgotten.load(Ordering::SeqCst) {
+        let _ = to.shutdown(Shutdown::Both);
+    }
 }
 
 /// A server that takes connections and never says a word.

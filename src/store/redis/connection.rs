@@ -20,6 +20,8 @@ pub(super) struct Connection {
     parser: Parser,
     db: i64,
     made: Instant,
+    /// Nothing has been answered on it yet.
+    first: bool,
     /// A command was sent whose reply has not come whole: nothing that is read from now on can be understood.
     broken: bool,
 }
@@ -110,7 +112,7 @@ impl Stream {
 }
 
 impl Connection {
-    /// Connects and logs in, by the deadline.
+    /// Connects by the deadline.
     pub(super) fn open(target: &Target, deadline: Instant) -> RedisResult<Connection> {
         let timed = Timed {
             socket: connect(&target.host, target.port, deadline)?,
@@ -127,24 +129,34 @@ impl Connection {
                 Stream::Tls(Box::new(StreamOwned::new(session, timed)))
             }
         };
-        let mut connection = Connection {
+        Ok(Connection {
             stream,
             parser: Parser::new(),
             db: i64::from(target.db),
             made: Instant::now(),
+            first: true,
             broken: false,
-        };
+        })
+    }
+
+    /// Says who we are, and which database is meant.
+    pub(super) fn log_in(&mut self, target: &Target) -> RedisResult<()> {
         if let Some(password) = &target.password {
             let mut auth = cmd("AUTH");
             if let Some(username) = &target.username {
                 auth.arg(username);
             }
-            auth.arg(password.expose()).exec(&mut connection)?;
+            auth.arg(password.expose()).exec(self)?;
         }
         if target.db != 0 {
-            cmd("SELECT").arg(target.db).exec(&mut connection)?;
+            cmd("SELECT").arg(target.db).exec(self)?;
         }
-        Ok(connection)
+        Ok(())
+    }
+
+    /// Whether nothing has been answered on it yet.
+    pub(super) fn is_first(&self) -> bool {
+        self.first
     }
 
     /// When it was made.
@@ -165,7 +177,7 @@ impl Connection {
     fn whole<T>(&mut self, work: impl FnOnce(&mut Connection) -> RedisResult<T>) -> RedisResult<T> {
         self.broken = true;
         let result = work(self)?;
-        self.broken = false;
+        (self.broken, self.first) = (false, false);
         Ok(result)
     }
 }

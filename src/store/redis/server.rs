@@ -7,7 +7,7 @@ use redis::{ConnectionLike as _, FromRedisValue, RedisError, cmd};
 
 use super::connection::Connection;
 use super::target::Target;
-use super::trouble;
+use super::trouble::{self, Circumstances};
 use crate::fork::{self, Guarded};
 use crate::http;
 use crate::options::{StoreChoice, TlsTrust};
@@ -72,7 +72,7 @@ impl Server {
                 http::tls_config(&self.tls).map_err(|error| Fault::new(error.message()))?;
             target.tls = Some(Arc::new(config));
         }
-        Connection::open(&target, deadline).map_err(|error| self.fault(&error))
+        Connection::open(&target, deadline).map_err(|error| self.fault(&error, true, false))
     }
 
     fn with_idle<R>(&self, work: impl FnOnce(&mut Vec<Rested>) -> R) -> R {
@@ -129,13 +129,27 @@ impl Server {
             }
         }
         let mut connection = self.connect(deadline)?;
-        let result = work(&mut connection);
+        let result = connection
+            .log_in(&self.target)
+            .and_then(|()| work(&mut connection));
         self.done(connection, result)
     }
 
-    fn done<T>(&self, connection: Connection, result: Result<T, RedisError>) -> Result<T, Fault> {
+    fn done<T>(
+        &self,
+        mut connection: Connection,
+        result: Result<T, RedisError>,
+    ) -> Result<T, Fault> {
+        let fault = result.map_err(|error| {
+            let is_first = connection.is_first();
+            let is_unknown = error
+                .detail()
+                .is_some_and(|text| text.contains("unknown command"));
+            let is_sentinel = is_unknown && is_sentinel(&mut connection);
+            self.fault(&error, is_first, is_sentinel)
+        });
         self.give_back(connection);
-        result.map_err(|error| self.fault(&error))
+        fault
     }
 
     pub(super) fn script<T: FromRedisValue>(
@@ -159,8 +173,14 @@ impl Server {
         self.run(|connection| command.query(connection))
     }
 
-    fn fault(&self, error: &RedisError) -> Fault {
-        let what = trouble::explain(error, self.timeout);
+    fn fault(&self, error: &RedisError, is_first: bool, is_sentinel: bool) -> Fault {
+        let about = Circumstances {
+            timeout: self.timeout,
+            is_tls: self.target.is_tls,
+            is_first,
+            is_sentinel,
+        };
+        let what = trouble::explain(error, about);
         // A server that does not know a command repeats its arguments, those of AUTH too.
         let mut scrubber = Scrubber::default();
         if let Some(password) = &self.target.password {
@@ -171,4 +191,12 @@ impl Server {
         }
         Fault::new(format!("{}: {}", self.shown(), scrubber.scrub(&what)))
     }
+}
+
+/// Whether what is at the other end watches servers and is none.
+fn is_sentinel(connection: &mut Connection) -> bool {
+    let role: Result<Vec<redis::Value>, RedisError> = cmd("ROLE").query(connection);
+    role.is_ok_and(
+        |role| matches!(role.first(), Some(redis::Value::BulkString(text)) if text == b"sentinel"),
+    )
 }
