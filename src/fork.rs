@@ -20,6 +20,8 @@
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::sync::Lock;
+
 /// How many forks lie between the first process and this one. What belongs to threads (HTTP clients) remembers the epoch
 /// it was made in and is forgotten, not dropped, when that has passed.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
@@ -42,16 +44,21 @@ pub(crate) fn section<R>(work: impl FnOnce() -> R) -> R {
 /// A value behind a lock that is only taken inside a [`section`], so a forked child always finds it free and whole. A panic
 /// in `with` does not poison it: code that changes the value leaves it usable at every step.
 #[derive(Default)]
-pub(crate) struct Guarded<T>(imp::Mutex<T>);
+pub(crate) struct Guarded<T>(Lock<T>);
 
 impl<T> Guarded<T> {
     pub(crate) const fn new(value: T) -> Guarded<T> {
-        Guarded(imp::Mutex::new(value))
+        Guarded(Lock::new(value))
+    }
+
+    /// For a static; the same but in model checks.
+    pub(crate) const fn new_static(value: T) -> Guarded<T> {
+        Guarded(Lock::new_static(value))
     }
 
     /// Runs `work` on the value; other threads and forks wait. Not to be nested on one value.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
-        section(|| work(&mut imp::lock(&self.0)))
+        section(|| self.0.with(work))
     }
 }
 
@@ -90,21 +97,14 @@ mod imp {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-    pub(super) use crate::sync::Mutex;
-    use crate::sync::MutexGuard;
-
     static LOCK: RwLock<()> = RwLock::new(());
     static INSTALLED: AtomicBool = AtomicBool::new(false);
-    static ON_CHILD: Guarded<Vec<fn()>> = Guarded::new(Vec::new());
+    static ON_CHILD: Guarded<Vec<fn()>> = Guarded::new_static(Vec::new());
 
     thread_local! {
         /// How deep this thread is in sections and forks: only the outermost takes the lock, or a waiting fork would part
         /// two sections, and a section in another library's fork handler would wait for its own thread.
         static DEPTH: Cell<u32> = const { Cell::new(0) };
-    }
-
-    pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-        mutex.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has `handler` run in every child that is forked from now on, also by children. Handlers know nothing of each other
@@ -199,15 +199,9 @@ mod imp {
 
 #[cfg(not(unix))]
 mod imp {
-    pub(super) use parking_lot::Mutex;
-
     /// There is no fork here.
     pub(super) fn section<R>(work: impl FnOnce() -> R) -> R {
         work()
-    }
-
-    pub(super) fn lock<T>(mutex: &Mutex<T>) -> parking_lot::MutexGuard<'_, T> {
-        mutex.lock()
     }
 }
 
@@ -234,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_child_finds_every_lock_free_and_every_value_whole() {
-        static PAIR: Guarded<(u64, u64)> = Guarded::new((0, 0));
+        static PAIR: Guarded<(u64, u64)> = Guarded::new_static((0, 0));
         let over = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..3 {

@@ -54,7 +54,7 @@ struct Ring {
     events: VecDeque<Event>,
 }
 
-static RING: Guarded<Ring> = Guarded::new(Ring {
+static RING: Guarded<Ring> = Guarded::new_static(Ring {
     first: 0,
     events: VecDeque::new(),
 });

@@ -174,7 +174,7 @@ mod injection {
     use crate::fork::Guarded;
 
     static ARMED: AtomicBool = AtomicBool::new(false);
-    static NAME: Guarded<String> = Guarded::new(String::new());
+    static NAME: Guarded<String> = Guarded::new_static(String::new());
 
     pub(super) fn fire(name: &str) {
         let is_armed = ARMED.load(Ordering::Relaxed) && NAME.with(|armed| *armed == name);

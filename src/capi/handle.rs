@@ -155,7 +155,7 @@ struct Free {
     resting: VecDeque<usize>,
 }
 
-static FREE: Guarded<Free> = Guarded::new(Free {
+static FREE: Guarded<Free> = Guarded::new_static(Free {
     made: 0,
     resting: VecDeque::new(),
 });

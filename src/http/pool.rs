@@ -8,7 +8,7 @@ use crate::fork::Guarded;
 use crate::options::TransportSettings;
 
 /// Few processes know more than a handful of networks, so a list does.
-static TRANSPORTS: Guarded<Vec<Arc<HttpTransport>>> = Guarded::new(Vec::new());
+static TRANSPORTS: Guarded<Vec<Arc<HttpTransport>>> = Guarded::new_static(Vec::new());
 
 /// The transport for these settings, the same one each time. Threadless until it is first used.
 ///

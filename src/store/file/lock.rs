@@ -178,7 +178,7 @@ mod inherited {
     use crate::fork::{Guarded, Once, on_child};
 
     /// Lock files that are open.
-    static OPEN: Guarded<Vec<RawFd>> = Guarded::new(Vec::new());
+    static OPEN: Guarded<Vec<RawFd>> = Guarded::new_static(Vec::new());
 
     pub(super) fn note(file: &File) {
         static REGISTERED: Once<()> = Once::new();
