@@ -43,7 +43,7 @@ def test_the_examples_of_other_pages_run(path: Path, emulator: Emulator, monkeyp
 
 
 def test_the_pages_were_found() -> None:
-    assert {"README.md", "python.md", "migrating.md"} <= {path.name for path in PAGES}
+    assert {"README.md", "migrating.md"} <= {path.name for path in PAGES}
 
 
 def test_the_examples_run(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
