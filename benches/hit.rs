@@ -20,8 +20,8 @@ use std::ptr;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
+use p21_emulator::{Emulator, Options};
 use p21auth::capi::{p21_client, p21_config, p21_error, p21_status, p21_token};
-use p21auth::mock::{Emulator, Options};
 
 const ROUNDS: usize = 61;
 const CALLS: u32 = 20_000;

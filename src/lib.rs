@@ -41,8 +41,8 @@
 //! | [`client`] | ties them together |
 //! | [`token`], [`secret`], [`clock`], [`error`], [`log`] | what they all speak of |
 //!
-//! The C interface (`include/p21auth.h`) is these same functions behind checked handles. The emulator of a P21 server is in
-//! `mock`, behind the feature of that name.
+//! The C interface (`include/p21auth.h`) is these same functions behind checked handles. The command line tool and the emulator
+//! of a P21 server are crates of their own, `cli` and `emulator`.
 //!
 //! # Threads, forks and async
 //!
@@ -56,18 +56,12 @@
 
 pub mod cache;
 pub mod capi;
-#[cfg(feature = "cli")]
-#[allow(clippy::disallowed_types, reason = "never forks")]
-pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod error;
 mod fork;
 pub mod http;
 pub mod log;
-#[cfg(feature = "mock")]
-#[allow(clippy::disallowed_types, reason = "never forks")]
-pub mod mock;
 pub mod options;
 pub mod retry;
 pub mod secret;

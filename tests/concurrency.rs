@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, client, client_with, config, emulator, together};
-use p21auth::mock::{Action, Fault};
+use p21_emulator::{Action, Fault};
 use p21auth::wire::Verdict;
 use p21auth::{Client, Code, TokenOptions};
 

@@ -24,8 +24,8 @@ use std::ptr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use p21_emulator::{Action, Emulator, Fault};
 use p21auth::capi::*;
-use p21auth::mock::{Action, Emulator, Fault};
 
 use common::emulator;
 use support::{Client, Config, c, p21_free_text, take};

@@ -159,7 +159,7 @@ fn a_read_only_folder_is_read_and_beyond_that_degrades() {
         "what is there can be had"
     );
     assert_eq!(requests(&emulator), 1);
-    let user = p21auth::mock::User::new("demo", "another-password");
+    let user = p21_emulator::User::new("demo", "another-password");
     emulator.control().set_user(user);
     degrades(&mut process("another-password"), "denied");
     mode(0o700);
@@ -170,7 +170,7 @@ fn a_read_only_folder_is_read_and_beyond_that_degrades() {
 #[cfg(target_os = "linux")]
 mod without_locks {
     use super::*;
-    use p21auth::mock::Emulator;
+    use p21_emulator::Emulator;
 
     /// `flock` as such a file system answers it.
     fn shim(folder: &Path) -> PathBuf {

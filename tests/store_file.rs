@@ -11,7 +11,7 @@ use stores::{Process, ask_all, home, requests, tell_all, token_in};
 
 const FILE: (&str, &str) = ("store", "file");
 
-fn start(emulator: &p21auth::mock::Emulator, home: &Path, count: usize) -> Vec<Process> {
+fn start(emulator: &p21_emulator::Emulator, home: &Path, count: usize) -> Vec<Process> {
     (0..count)
         .map(|_| Process::start(emulator, home, &[FILE]))
         .collect()

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, emulator};
-use p21auth::mock::Emulator;
+use p21_emulator::Emulator;
 use redis::cmd;
 use server::{RedisServer, Tap, certificates, silent_server};
 use stores::{Process, ask_all, home, requests, tell_all, token_in};

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{PATIENCE, emulator};
-use p21auth::mock::Emulator;
+use p21_emulator::Emulator;
 use p21auth::{Client, Config};
 use redis::cmd;
 use server::{Balancer, RedisServer, Tap, certificates};

@@ -9,7 +9,7 @@ mod stores;
 use std::path::Path;
 
 use common::{PATIENCE, emulator};
-use p21auth::mock::{Emulator, User};
+use p21_emulator::{Emulator, User};
 use redis::cmd;
 use server::RedisServer;
 use stores::{Process, home, requests, tell_all, token_in};

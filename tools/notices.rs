@@ -92,14 +92,15 @@ pub fn linked(target: &str) -> Result<Vec<Linked>, String> {
         ],
     )?;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|e| e.to_string())?;
-    let root = id(&metadata["resolve"]["root"]);
+    // The crates of this workspace: the library, the tool and the emulator in the tool.
+    let own: BTreeSet<String> = ids(&metadata["workspace_members"]);
     let by_id = |list: &Value| -> BTreeMap<String, Value> {
         let all = list.as_array().into_iter().flatten();
         all.map(|entry| (id(&entry["id"]), entry.clone())).collect()
     };
     let packages = by_id(&metadata["packages"]);
     let nodes = by_id(&metadata["resolve"]["nodes"]);
-    let (mut seen, mut next) = (BTreeSet::from([root.clone()]), vec![root.clone()]);
+    let (mut seen, mut next) = (own.clone(), Vec::from_iter(own.clone()));
     while let Some(at) = next.pop() {
         for dependency in nodes[&at]["deps"].as_array().into_iter().flatten() {
             let to = id(&dependency["pkg"]);
@@ -110,8 +111,7 @@ pub fn linked(target: &str) -> Result<Vec<Linked>, String> {
             }
         }
     }
-    seen.remove(&root);
-    let crates = seen.iter().map(|id| {
+    let crates = seen.difference(&own).map(|id| {
         let package = &packages[id];
         let text = |name: &str| package[name].as_str().unwrap_or_default().to_owned();
         let manifest = PathBuf::from(text("manifest_path"));
@@ -227,6 +227,10 @@ fn is_macro(package: &Value) -> bool {
         let mut kinds = target["kind"].as_array().into_iter().flatten();
         kinds.any(|kind| kind == "proc-macro")
     })
+}
+
+fn ids(list: &Value) -> BTreeSet<String> {
+    list.as_array().into_iter().flatten().map(id).collect()
 }
 
 fn id(value: &Value) -> String {

@@ -153,41 +153,45 @@ fn note(info: &PanicHookInfo<'_>) {
     }
 }
 
-#[cfg(not(feature = "panic-injection"))]
+#[cfg(not(any(test, feature = "panic-injection")))]
 #[inline]
 fn inject(_name: &str) {}
 
-#[cfg(feature = "panic-injection")]
-#[inline]
-fn inject(name: &str) {
-    injection::fire(name);
-}
-
+#[cfg(test)]
+pub(super) use injection::arm;
+#[cfg(any(test, feature = "panic-injection"))]
+use injection::inject;
 #[cfg(feature = "panic-injection")]
 pub use injection::p21_test_panic;
 
-#[cfg(feature = "panic-injection")]
+/// For the tests of this library: an exported function that panics. No release has it.
+#[cfg(any(test, feature = "panic-injection"))]
 mod injection {
-    use std::ffi::{CStr, c_char};
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::cell::RefCell;
 
-    use crate::fork::Guarded;
-
-    static ARMED: AtomicBool = AtomicBool::new(false);
-    static NAME: Guarded<String> = Guarded::new_static(String::new());
-
-    pub(super) fn fire(name: &str) {
-        let is_armed = ARMED.load(Ordering::Relaxed) && NAME.with(|armed| *armed == name);
-        let hit = is_armed && ARMED.swap(false, Ordering::Relaxed);
-        assert!(!hit, "injected into {name}");
+    thread_local! {
+        /// The function whose next call on this thread panics.
+        static ARMED: RefCell<String> = const { RefCell::new(String::new()) };
     }
 
-    /// Makes the next call of the exported function `name` panic. For this library's own tests.
+    pub(super) fn inject(name: &str) {
+        let is_armed = ARMED.try_with(|armed| *armed.borrow() == name);
+        if is_armed == Ok(true) {
+            ARMED.take();
+            panic!("injected into {name}");
+        }
+    }
+
+    /// Makes this thread's next call of the exported function `name` panic.
+    pub(in crate::capi) fn arm(name: &str) {
+        ARMED.set(name.to_owned());
+    }
+
+    /// [`arm`] for C.
+    #[cfg(feature = "panic-injection")]
     #[unsafe(no_mangle)]
-    pub unsafe extern "C" fn p21_test_panic(name: *const c_char) {
+    pub unsafe extern "C" fn p21_test_panic(name: *const std::ffi::c_char) {
         // SAFETY: this library's tests are the only callers, and they pass a C string literal.
-        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
-        NAME.with(|armed| *armed = name.into_owned());
-        ARMED.store(true, Ordering::Relaxed);
+        arm(&unsafe { std::ffi::CStr::from_ptr(name) }.to_string_lossy());
     }
 }

@@ -23,8 +23,6 @@
 )]
 
 mod args;
-#[cfg(feature = "cli")]
-pub(crate) mod caller;
 mod client;
 mod config;
 mod error;
@@ -33,6 +31,8 @@ mod guard;
 mod handle;
 mod library;
 mod log;
+#[cfg(test)]
+mod panics;
 mod snapshot;
 mod status;
 mod string;

@@ -13,10 +13,11 @@ use crate::token::Token;
 use crate::wire::{self, Method, Request, Response};
 
 /// What an API answered.
-pub(crate) struct Asked {
-    pub(crate) response: Response,
+pub struct Asked {
+    /// The response.
+    pub response: Response,
     /// What it means.
-    pub(crate) verdict: Result<()>,
+    pub verdict: Result<()>,
 }
 
 impl Client {
@@ -25,7 +26,7 @@ impl Client {
     /// # Errors
     ///
     /// The network's; `Closed`.
-    pub(crate) fn ask_api(&self, name: &str, url: &Url, token: Option<&Token>) -> Result<Asked> {
+    pub fn ask_api(&self, name: &str, url: &Url, token: Option<&Token>) -> Result<Asked> {
         let binding = self.0.binding()?;
         let (server, settings) = (binding.server(&self.0.runtime), &binding.settings);
         let request = match token {
@@ -60,7 +61,7 @@ impl Client {
     /// # Errors
     ///
     /// The router's, as [`Client::ui_url`] has them.
-    pub(crate) fn ask_router(&self, token: &Arc<Token>) -> Result<String> {
+    pub fn ask_router(&self, token: &Arc<Token>) -> Result<String> {
         let binding = self.0.binding()?;
         let limit = Duration::from_millis(binding.settings.timeout_ms);
         match binding

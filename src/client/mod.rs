@@ -3,7 +3,6 @@
 mod binding;
 mod cell;
 mod default;
-#[cfg(feature = "cli")]
 mod examine;
 mod fetch;
 mod inner;
@@ -18,6 +17,8 @@ use std::time::Duration;
 
 pub(crate) use cell::ClientCell;
 pub use default::{update_default, with_default};
+#[doc(hidden)]
+pub use examine::Asked;
 pub use runtime::Runtime;
 pub use store::{OwnEntry, StoreEntry};
 

@@ -76,7 +76,7 @@ impl Runtime {
     }
 
     /// A runtime on this system's clocks, threads and chance, whatever its way to the server.
-    pub(crate) fn over(transports: Box<Transports>) -> Arc<Runtime> {
+    pub fn over(transports: Box<Transports>) -> Arc<Runtime> {
         Runtime::new(
             Arc::new(SystemClock),
             Arc::new(ThreadSpawner),

@@ -43,8 +43,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::store_entries`].
-    #[cfg(feature = "cli")]
-    pub(crate) fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
+    pub fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
         let binding = self.0.binding()?;
         let (share, place) = shared(binding.slot.shared())?;
         let keys = share

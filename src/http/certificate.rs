@@ -46,28 +46,31 @@ const ATTRIBUTES: [(ObjectIdentifier, &str); 10] = [
 
 /// The parts of a certificate that go into an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Certificate {
-    pub(crate) subject: String,
-    pub(crate) issuer: String,
+pub struct Certificate {
+    /// Whose it is.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
     /// DNS names and IP addresses that it is for.
-    pub(crate) names: Vec<String>,
+    pub names: Vec<String>,
     /// First day, as `2026-01-31`.
-    pub(crate) not_before: String,
+    pub not_before: String,
     /// Last day.
-    pub(crate) not_after: String,
+    pub not_after: String,
     /// End of its validity in Unix seconds.
-    pub(crate) expires_unix: i64,
+    pub expires_unix: i64,
     /// SHA-256 of its DER in lower-case hex, as `tls_pin_sha256` takes it.
-    pub(crate) sha256: String,
+    pub sha256: String,
     /// Issuer and subject are the same.
-    pub(crate) self_signed: bool,
+    pub self_signed: bool,
     /// It says that it is a certificate authority's.
-    pub(crate) is_authority: bool,
+    pub is_authority: bool,
 }
 
 impl Certificate {
     /// Reads what can be read; the SHA-256 is always there.
-    pub(crate) fn read(der: &[u8]) -> Certificate {
+    #[must_use]
+    pub fn read(der: &[u8]) -> Certificate {
         Certificate {
             sha256: hex(&Sha256::digest(der)),
             ..Certificate::parse(der).unwrap_or_default()
@@ -131,7 +134,8 @@ impl Certificate {
     }
 
     /// Its host names in one list.
-    pub(crate) fn names_shown(&self) -> String {
+    #[must_use]
+    pub fn names_shown(&self) -> String {
         match self.names.len() {
             0 => "no host name".to_owned(),
             count if count > MAX_NAMES => format!(

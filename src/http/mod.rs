@@ -7,8 +7,8 @@ mod failure;
 mod pool;
 mod probe;
 mod proxy;
-#[cfg(feature = "cli")]
-pub(crate) mod stages;
+#[doc(hidden)]
+pub mod stages;
 mod tls_failure;
 mod trust;
 
@@ -31,8 +31,8 @@ use failure::{Failure, RequestContext};
 use probe::Answer;
 use proxy::{ProxyRoute, ProxyRules};
 
-#[cfg(feature = "cli")]
-pub(crate) use certificate::Certificate;
+#[doc(hidden)]
+pub use certificate::Certificate;
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
 #[cfg(feature = "store-redis")]

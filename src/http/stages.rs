@@ -26,11 +26,11 @@ use crate::fork::Guarded;
 use crate::options::TransportSettings;
 
 /// A connection, whatever is between.
-pub(crate) trait Stream: Read + Write + Send {}
+pub trait Stream: Read + Write + Send {}
 impl<S: Read + Write + Send> Stream for S {}
 
 /// The stages of a connection to one URL.
-pub(crate) struct Stages<'a> {
+pub struct Stages<'a> {
     settings: &'a TransportSettings,
     url: &'a Url,
     rules: ProxyRules,
@@ -39,7 +39,7 @@ pub(crate) struct Stages<'a> {
 
 /// Where the addresses of a host come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Addresses {
+pub enum Addresses {
     /// The host is an address itself.
     Literal(SocketAddr),
     /// The option `resolve` names them.
@@ -50,7 +50,8 @@ pub(crate) enum Addresses {
 
 impl Addresses {
     /// All of them, in the order in which they are tried.
-    pub(crate) fn all(&self) -> &[SocketAddr] {
+    #[must_use]
+    pub fn all(&self) -> &[SocketAddr] {
         match self {
             Addresses::Literal(address) => std::slice::from_ref(address),
             Addresses::Override(all) | Addresses::Resolved(all) => all,
@@ -59,31 +60,31 @@ impl Addresses {
 }
 
 /// A connection that stands, and how it came to be.
-pub(crate) struct Connected {
-    pub(crate) stream: TcpStream,
-    pub(crate) address: SocketAddr,
-    pub(crate) took: Duration,
+pub struct Connected {
+    pub stream: TcpStream,
+    pub address: SocketAddr,
+    pub took: Duration,
     /// Addresses that were tried before in vain, and why.
-    pub(crate) in_vain: Vec<(SocketAddr, String)>,
+    pub in_vain: Vec<(SocketAddr, String)>,
 }
 
 /// What a TLS handshake showed.
 #[derive(Debug, Default)]
-pub(crate) struct Handshake {
+pub struct Handshake {
     /// The server's certificate and what it sent after it; there although it was refused.
-    pub(crate) chain: Vec<Certificate>,
+    pub chain: Vec<Certificate>,
     /// Version and cipher suite agreed, such as `TLSv1_3` and `TLS13_AES_256_GCM_SHA384`.
-    pub(crate) agreed: Option<(String, String)>,
+    pub agreed: Option<(String, String)>,
     /// Why it failed.
-    pub(crate) error: Option<Error>,
+    pub error: Option<Error>,
     /// Version and cipher suite that the server takes from a client that offers old ones, looked for after a handshake
     /// that failed for want of a common one.
-    pub(crate) old: Option<(String, String)>,
+    pub old: Option<(String, String)>,
 }
 
 impl<'a> Stages<'a> {
     /// Reads the proxy rules; sends nothing.
-    pub(crate) fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
+    pub fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
         let rules = ProxyRules::new(settings);
         let route = rules.route(url);
         Stages {
@@ -95,17 +96,17 @@ impl<'a> Stages<'a> {
     }
 
     /// Which proxy, and who said so.
-    pub(crate) fn origin(&self) -> ProxyOrigin {
+    pub fn origin(&self) -> ProxyOrigin {
         self.rules.origin(self.url)
     }
 
     /// Refuses a proxy of a kind that is not supported.
-    pub(crate) fn check_proxy(&self) -> Result<()> {
+    pub fn check_proxy(&self) -> Result<()> {
         self.route.as_ref().map_or(Ok(()), proxy::check_usable)
     }
 
     /// Host and port that this machine connects to: the proxy's where there is one.
-    pub(crate) fn target(&self) -> (String, u16) {
+    pub fn target(&self) -> (String, u16) {
         self.route
             .as_ref()
             .map_or_else(|| proxy::host_and_port(self.url), ProxyRoute::address)
@@ -125,7 +126,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The addresses of [`Stages::target`].
-    pub(crate) fn look_up(&self) -> Result<Addresses> {
+    pub fn look_up(&self) -> Result<Addresses> {
         let (host, port) = self.target();
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(Addresses::Literal(SocketAddr::new(address, port)));
@@ -157,7 +158,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Connects to the first of `addresses` that answers.
-    pub(crate) fn connect(&self, addresses: &[SocketAddr]) -> Result<Connected> {
+    pub fn connect(&self, addresses: &[SocketAddr]) -> Result<Connected> {
         let started = Instant::now();
         let mut in_vain = Vec::new();
         let mut last = Some("no address".to_owned());
@@ -188,7 +189,7 @@ impl<'a> Stages<'a> {
     }
 
     /// A tunnel through the proxy, where the route leads through one; else the connection itself.
-    pub(crate) fn tunnel(&self, stream: TcpStream) -> Result<Box<dyn Stream>> {
+    pub fn tunnel(&self, stream: TcpStream) -> Result<Box<dyn Stream>> {
         let stream = Until {
             stream,
             end: Instant::now() + self.limit(),
@@ -220,7 +221,7 @@ impl<'a> Stages<'a> {
 
     /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
     /// whatever is trusted, and nothing is sent after it.
-    pub(crate) fn handshake(&self, mut stream: Box<dyn Stream>) -> Handshake {
+    pub fn handshake(&self, mut stream: Box<dyn Stream>) -> Handshake {
         let chain = Arc::new(Guarded::default());
         let result = self.shake(&mut stream, &chain);
         let read = |der: &CertificateDer<'_>| Certificate::read(der);

@@ -1,7 +1,6 @@
 //! The P21 wire protocol as pure functions: from settings to a request, from bytes to a token, from a rejection to a
 //! verdict. Nothing here opens a socket, reads a clock or takes a lock.
 
-#[cfg(feature = "cli")]
 mod api;
 mod body;
 mod json;
@@ -20,15 +19,15 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::secret::Secret;
 
-#[cfg(feature = "cli")]
-pub(crate) use api::{
+#[doc(hidden)]
+pub use api::{
     api_reply, body_kind, entity_url, interactive_url, odata_url, refuses_user, token_url,
     ui_router_url,
 };
 pub use redirect::redirect;
 pub use rejection::{Rejection, Verdict, classify_rejection};
-#[cfg(feature = "cli")]
-pub(crate) use request::{api_request, common_headers};
+#[doc(hidden)]
+pub use request::{api_request, common_headers};
 pub use request::{token_request, ui_router_request};
 pub use response::{parse_response_json, parse_token_body};
 pub use router::ui_url_reply;

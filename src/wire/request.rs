@@ -108,7 +108,7 @@ pub fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request>
 /// # Errors
 ///
 /// As [`ui_router_request`].
-pub(crate) fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
+pub fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
     if !is_header_token(token.expose()) {
         return Err(Error::new(
             Code::InvalidArgument,
@@ -129,7 +129,8 @@ pub(crate) fn api_request(settings: &Settings, url: Url, token: &Secret) -> Resu
 }
 
 /// What every request carries. Clients that forget `Accept` get XML.
-pub(crate) fn common_headers(settings: &Settings) -> Vec<(&'static str, Secret)> {
+#[must_use]
+pub fn common_headers(settings: &Settings) -> Vec<(&'static str, Secret)> {
     vec![
         ("Accept", Secret::new("application/json")),
         ("User-Agent", Secret::new(settings.user_agent.as_str())),

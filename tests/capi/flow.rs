@@ -3,8 +3,8 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use p21_emulator::NEVER_S;
 use p21auth::capi::*;
-use p21auth::mock::NEVER_S;
 use serde_json::Value;
 
 use crate::common::emulator;

@@ -4,9 +4,9 @@
 use std::ffi::c_char;
 use std::ptr;
 
+use p21_emulator::Emulator;
 use p21auth::Code;
 use p21auth::capi::*;
-use p21auth::mock::Emulator;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 

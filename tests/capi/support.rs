@@ -4,8 +4,8 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
+use p21_emulator::Emulator;
 use p21auth::capi::*;
-use p21auth::mock::Emulator;
 
 /// A configuration; freed on drop.
 pub struct Config(pub *mut p21_config);

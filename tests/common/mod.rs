@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use p21auth::mock::{Emulator, Options};
+use p21_emulator::{Emulator, Options};
 use p21auth::{Client, Config};
 
 /// Long enough for any event on a busy machine; nothing is ever slowed down by it.

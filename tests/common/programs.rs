@@ -5,10 +5,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use p21auth::mock::{Emulator, Options};
+use p21_emulator::{Emulator, Options};
 use tempfile::TempDir;
 
-const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// The top of the source tree: the folder of this package, or one above it.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .find(|folder| folder.join("cbindgen.toml").is_file())
+        .expect("the tests lie in the source tree")
+}
 /// Every warning is an error: the header must be clean in other people's builds too.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"];
 /// What the static library needs; `rustc --print native-static-libs` tells.
@@ -45,7 +51,7 @@ impl Bench {
     }
 
     pub fn compile(&self, source: &str, link: Link, extra: &[&str]) -> PathBuf {
-        let source = Path::new(ROOT).join(source);
+        let source = root().join(source);
         let is_cpp = source.extension().is_some_and(|ending| ending == "cpp");
         let program = self.folder.path().join(source.file_stem().expect("a name"));
         let mut command = Command::new(if is_cpp { "c++" } else { "cc" });
@@ -53,7 +59,7 @@ impl Bench {
             .arg(if is_cpp { "-std=c++17" } else { "-std=c99" })
             .args(WARNINGS)
             .args(["-g", "-pthread", "-I"])
-            .arg(Path::new(ROOT).join("include"))
+            .arg(root().join("include"))
             .arg("-o")
             .args([&program, &source])
             .args(extra);

@@ -90,8 +90,8 @@ fn threads(prefix: &str) -> usize {
 #[test]
 fn ten_thousand_users_share_one_http_client() {
     use crate::common::together;
+    use p21_emulator::{Emulator, Options, User};
     use p21auth::Config;
-    use p21auth::mock::{Emulator, Options, User};
     use std::sync::Arc;
 
     let users = (0..200).map(|number| User::new(&user(number), "pass-word"));

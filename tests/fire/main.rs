@@ -5,6 +5,8 @@
 mod child;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/planted.rs"]
+mod planted;
 #[path = "../common/scripted.rs"]
 mod scripted;
 

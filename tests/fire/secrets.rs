@@ -1,25 +1,22 @@
 //! Planted secrets, echoed by the server in every way it can, through everything that leaves the library: none is found.
-#![allow(clippy::format_collect, reason = "these texts are short")]
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::process::Command;
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use p21_emulator::{Action, Emulator, Fault, Options, Settings};
 use p21auth::clock::Clock;
 use p21auth::http::{Transport, transport_for};
-use p21auth::mock::{Action, Emulator, Fault, Options, Settings};
 use p21auth::secret::Secret;
 use p21auth::wire::{self, Request};
-use p21auth::{Client, Config, Error, Runtime, TokenOptions};
+use p21auth::{Client, Config, Runtime, TokenOptions};
 
 use crate::child::in_child;
+use crate::planted::{Needles, PASSWORD, echoes, forms};
 use crate::scripted::{Inline, Server, clock, even, most, open, response, runtime, token};
 
-/// Letters that JSON, XML, HTML and URLs each write differently.
-const PASSWORD: &str = "Zq7\"Kä/w<9>&Yt+4'Lm 8%Xv";
 /// What a header may hold.
 const HEADER_PASSWORD: &str = "Qw5\"Jr/x<3>&Vb+2'Nc=6%Hd";
 const KEY: &str = "8d0c57a1-3fb2-4e96-9c4a-61d2e07f5b38";
@@ -28,173 +25,6 @@ const OWN_TOKEN: &str = "oWn.7hQz-4kVb_9sXd~2/mJ+Lp=";
 const PROXY_PASSWORD: &str = "pXy8vN3qLw6tRb1z";
 const STORE_PASSWORD: &str = "sTr5\"cJw/q<7>&Hn+3=Dz";
 const STORE_KEY: &str = "kEy4rVm8xTq2wLp6zNs1";
-
-/// Every way a server may write a text back. The numbered ones are used by their place below.
-fn forms(secret: &str) -> Vec<String> {
-    let json = serde_json::to_string(secret).expect("JSON");
-    let json = json[1..json.len() - 1].to_owned();
-    let each = |keep: fn(char) -> bool, write: &dyn Fn(char) -> String| -> String {
-        let piece = |c: char| if keep(c) { c.to_string() } else { write(c) };
-        secret.chars().map(piece).collect()
-    };
-    let none = |_| false;
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c);
-    let units = |c: char| {
-        let mut units = [0; 2];
-        let units = c.encode_utf16(&mut units).iter();
-        units.map(|unit| format!("\\u{unit:04X}")).collect()
-    };
-    let bytes = |c: char| {
-        let bytes = c.to_string().into_bytes().into_iter();
-        bytes.map(|byte| format!("%{byte:02X}")).collect()
-    };
-    let percent = each(plain, &bytes);
-    let xml = secret
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
-    vec![
-        secret.to_owned(),
-        json.replace('/', "\\/"),
-        json,
-        each(plain, &units),
-        percent.to_ascii_lowercase(),
-        percent.replace("%20", "+"),
-        percent.clone(),
-        each(none, &units),
-        each(none, &units).to_ascii_lowercase(),
-        each(none, &bytes),
-        each(none, &bytes).to_ascii_lowercase(),
-        percent.replace('%', "%25"),
-        each(none, &|c| format!("&#{};", u32::from(c))),
-        each(none, &|c| format!("&#x{:X};", u32::from(c))),
-        each(plain, &units).replace('\\', "\\\\"),
-        BASE64_STANDARD.encode(secret),
-        BASE64_STANDARD.encode(format!("u:{secret}")),
-        BASE64_STANDARD.encode(format!("{{\"password\":\"{secret}\"}}")),
-        xml.replace('"', "&quot;").replace('\'', "&apos;"),
-        xml.replace('"', "&quot;").replace('\'', "&#39;"),
-        xml,
-    ]
-}
-
-/// What must not be found: each form, and what is recognisable of the plain one.
-struct Needles(Vec<String>);
-
-impl Needles {
-    fn of(secrets: &[&str]) -> Needles {
-        let mut needles: Vec<String> = secrets.iter().flat_map(|secret| forms(secret)).collect();
-        for secret in secrets {
-            for form in [secret, BASE64_STANDARD.encode(secret).as_str()] {
-                let letters: Vec<char> = form.chars().collect();
-                needles.extend(letters.windows(10).map(|part| part.iter().collect()));
-            }
-        }
-        Needles(needles)
-    }
-
-    fn check(&self, place: &str, output: &str) {
-        for needle in &self.0 {
-            assert!(
-                !output.contains(needle.as_str()),
-                "{place}: '{needle}' is in {output}"
-            );
-        }
-    }
-
-    fn check_error(&self, place: &str, error: &Error) {
-        self.check(place, &format!("{error} {error:?} {}", error.hint()));
-        assert!(!error.message().contains('\n'), "{place}");
-    }
-}
-
-/// Everything that a server can say with `text` in it.
-fn echoes(text: &str) -> Vec<Action> {
-    let all = forms(text);
-    let quoted = |form: &str| serde_json::to_string(form).expect("JSON");
-    let mut bodies = Vec::new();
-    for form in &all {
-        bodies.push(format!("nobody knows {form} here"));
-        bodies.push(form.clone());
-        bodies.push(format!(
-            "<html><head><title>Login as {form}</title></head>{form}</html>"
-        ));
-        bodies.push(format!(
-            "<TokenError><Message>{form}</Message></TokenError>"
-        ));
-    }
-    // In JSON a form that is already escaped stands as it is, any other is escaped once more.
-    let inner = [
-        quoted(text),
-        format!("\"{}\"", all[1]),
-        format!("\"{}\"", all[3]),
-        format!("\"{}\"", all[7]),
-        quoted(&all[6]),
-        quoted(&all[6]).replace('%', "\\u0025"),
-        quoted(&all[10]),
-        quoted(&all[12]),
-        quoted(&all[16]),
-    ];
-    for value in inner {
-        bodies.push(format!(
-            r#"{{"ErrorMessage":{value},"ErrorType":"System.Exception"}}"#
-        ));
-        bodies.push(format!(
-            r#"{{"error":"invalid_grant","error_description":{value}}}"#
-        ));
-        bodies.push(format!(
-            r#"{{"Message":"no","Detail":{{"Title":{value}}}}}"#
-        ));
-        bodies.push(format!(r#"{{"error":{value}}}"#));
-        bodies.push(value);
-    }
-    // Long enough to be cut in the middle of it.
-    bodies.push(format!("{} {text}", "x".repeat(190)));
-    let mut actions = Vec::new();
-    for (number, body) in bodies.iter().enumerate() {
-        let status = [400, 401, 403, 404, 418, 429, 500, 503][number % 8];
-        actions.push(Action::answer(status, body));
-        actions.push(Action::answer(200, body));
-    }
-    let percent = &all[6];
-    for name in [
-        "Server",
-        "WWW-Authenticate",
-        "Retry-After",
-        "X-Error",
-        "Content-Type",
-    ] {
-        actions.push(Action::answer_with(429, (name, percent), ""));
-        actions.push(Action::answer_with(
-            401,
-            (name, &format!("Bearer realm=\"{percent}\"")),
-            "",
-        ));
-    }
-    for place in [
-        format!("https://elsewhere.example/{percent}"),
-        format!("http://{}.example/", &percent.replace('%', "x")),
-        format!("https://user:{percent}@elsewhere.example/"),
-        format!("/login?password={percent}"),
-        format!("ftp://x/{percent}"),
-        percent.clone(),
-    ] {
-        for status in [301, 302, 307] {
-            actions.push(Action::Redirect {
-                location: place.clone(),
-                status,
-            });
-        }
-    }
-    actions.extend([
-        Action::Close,
-        Action::Reset,
-        Action::Truncate { bytes: 60 },
-        Action::Empty,
-        Action::Html,
-    ]);
-    actions
-}
 
 fn config(emulator: &Emulator, options: &[(&str, &str)]) -> Config {
     let mut config = Config::new();
@@ -281,7 +111,7 @@ fn no_credential_is_in_anything_that_a_refused_request_leaves_behind() {
 fn with_refresh_tokens() -> Emulator {
     let mut settings = Settings::default();
     settings.set("token_kind", "opaque").expect("valid");
-    settings.lifetime_s = p21auth::mock::NEVER_S;
+    settings.lifetime_s = p21_emulator::NEVER_S;
     settings
         .extra_fields
         .insert("RefreshToken".to_owned(), REFRESH.into());
@@ -547,52 +377,6 @@ fn no_redis_password_is_in_what_its_server_says() {
         assert!(stats.contains("unknown command"), "it was asked: {stats}");
     }
     needles.check("the log", &log(&mut 0));
-}
-
-/// The command line tool, whatever it is told: nothing of it on standard output or standard error.
-#[test]
-fn the_command_line_tool_prints_no_credential() {
-    let emulator = Emulator::start(Options::default()).expect("the emulator starts");
-    let needles = Needles::of(&[PASSWORD]);
-    let run = |arguments: &[&str], place: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_p21auth"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("P21_") {
-                command.env_remove(name);
-            }
-        }
-        let output = command
-            .args(arguments)
-            .env("P21_BASE_URL", emulator.base_url())
-            .env("P21_USERNAME", "u")
-            .env("P21_PASSWORD", PASSWORD)
-            .env("P21_PROXY", "direct")
-            .env("P21_MAX_RETRIES", "0")
-            .output()
-            .expect("it starts");
-        assert!(!output.status.success(), "{place}");
-        let place = format!("{place} {arguments:?}");
-        needles.check(&place, &String::from_utf8_lossy(&output.stdout));
-        needles.check(&place, &String::from_utf8_lossy(&output.stderr));
-    };
-    // A process for each: some of each kind.
-    for action in echoes(PASSWORD).into_iter().step_by(9) {
-        let place = format!("{action:?}");
-        emulator.control().fault(Fault::on("", action).times(2));
-        run(&["token"], &place);
-        run(&["ui-url"], &place);
-        emulator.control().clear_faults();
-    }
-    for arguments in [
-        &["token", "--password", PASSWORD][..],
-        &["token", PASSWORD],
-        &["token", "--json", "--auth-mode", PASSWORD],
-        &["token", "--store", PASSWORD],
-        &["token", "--timeout-ms", PASSWORD],
-        &["store", PASSWORD],
-    ] {
-        run(arguments, "a mistake");
-    }
 }
 
 #[test]

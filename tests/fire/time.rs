@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use p21_emulator::{Emulator, Options, Settings};
 use p21auth::clock::{Clock, ManualClock};
 use p21auth::http::{Transport, transport_for};
-use p21auth::mock::{Emulator, Options, Settings};
 use p21auth::wire::Verdict;
 use p21auth::{Client, Code, Error, Runtime, TokenOptions};
 

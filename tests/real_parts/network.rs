@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use p21_emulator::{Action, Certificate, Emulator, Fault, Options, RetryAfter};
 use p21auth::TokenOptions;
 use p21auth::error::Code;
-use p21auth::mock::{Action, Certificate, Emulator, Fault, Options, RetryAfter};
 use tempfile::TempDir;
 
 use crate::common::emulator;

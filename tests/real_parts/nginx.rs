@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use p21auth::mock::{Emulator, Options};
+use p21_emulator::{Emulator, Options};
 use tempfile::TempDir;
 
 use crate::identity::Identity;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use p21_emulator::Emulator;
 use p21auth::cache::ThreadSpawner;
 use p21auth::clock::{Clock, Now, SystemClock};
 use p21auth::http::Transport;
-use p21auth::mock::Emulator;
 use p21auth::{Client, Config, Runtime, TokenOptions};
 
 /// What begins a line that is meant for the parent; the test harness prints its own.

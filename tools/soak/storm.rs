@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use p21_emulator::{Action, Control, Emulator, Fault, User};
 use p21auth::Code;
-use p21auth::mock::{Action, Control, Emulator, Fault, User};
 
 use crate::dice::Dice;
 use crate::tally::Tally;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use p21auth::mock::{ConsumerKey, Emulator, Options, User};
+use p21_emulator::{ConsumerKey, Emulator, Options, User};
 use p21auth::{Client, Code, Config, Token};
 
 use crate::caller;

@@ -1,0 +1,323 @@
+//! What the command line looks like. Doc comments on its types are the help texts.
+
+#![allow(
+    clippy::doc_markdown,
+    reason = "the comments are printed as they stand"
+)]
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use p21_emulator::Certificate;
+
+use super::connection::Connection;
+use super::failure::{EXIT_STATUSES, Failure, USAGE};
+use super::output::{STRONG, remark, styled};
+
+/// Access tokens for Epicor Prophet 21 (P21) APIs.
+///
+/// Fetches a Bearer token from a P21 middleware server, looks into tokens, and emulates a P21 server for those who have
+/// no play server. Values go to standard output, messages to standard error. Not affiliated with Epicor.
+#[derive(Debug, Parser)]
+#[command(name = "p21auth", version, after_long_help = exit_help(), after_help = "Exit statuses: p21auth --help", disable_help_subcommand = true)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Print an access token
+    ///
+    /// Asks the P21 server for a token and prints it, alone, on standard output.
+    ///
+    /// Each run is a process of its own and asks anew, and each request opens a middleware session on the server. A
+    /// scheduled task or a script that runs often should therefore set P21_STORE=file (or --store file): its runs then
+    /// share one token, encrypted in your own cache folder, and the server is asked once in a token's life.
+    ///
+    ///   P21_BASE_URL=https://p21.example.com P21_USERNAME=api.user P21_PASSWORD=… p21auth token
+    ///
+    ///   p21auth token --header | curl -H @- 'https://p21.example.com/odataservice/odata/table/customer?$top=5'
+    #[command(verbatim_doc_comment)]
+    Token(TokenArgs),
+    /// Print the URL of the UI server, for the Interactive and Transaction APIs
+    ///
+    /// Gets a token, asks the UI router with it, and prints the URL without a slash at the end.
+    UiUrl(UiUrlArgs),
+    /// Show the claims and the life of a token from standard input
+    ///
+    /// Reads a token (with or without 'Bearer ' before it) or a whole token reply, JSON or XML, and shows who it is for,
+    /// its scope and how long it lives. Nothing is sent anywhere; the signature is neither checked nor shown.
+    ///
+    ///   p21auth token | p21auth inspect
+    #[command(verbatim_doc_comment)]
+    Inspect(InspectArgs),
+    /// Say why it does not work, step by step
+    ///
+    /// Looks at the configuration, the shared store, the way to the server (proxy, DNS, TCP, TLS), the server's clock, the
+    /// token and the APIs, and says of each what was seen and what to do. Nothing is changed on the server, and no secret
+    /// is shown.
+    ///
+    /// A stored token (P21_STORE=file or redis://…) or your own is used first. Without one, a token has to be asked for, which
+    /// opens a middleware session and, with a wrong password, counts as a failed login: on a terminal you are asked before;
+    /// anywhere else, such as in a pipe or a scheduled task, none is asked for unless --yes is there. There is never more
+    /// than one token request in a run. The Interactive API is asked for its list of sessions; none is opened.
+    ///
+    /// Exit status 0 if nothing failed (warnings and skipped steps included), else that of the first step that failed.
+    ///
+    ///   p21auth doctor --yes
+    #[command(verbatim_doc_comment)]
+    Doctor(DoctorArgs),
+    /// Look into the shared token store, or clear it
+    Store(StoreArgs),
+    /// Run an emulated P21 server on this machine, to develop and test against
+    ///
+    /// Issues tokens in every dialect, has a UI router, an OData table and Interactive sessions, and fails on request.
+    /// Prints its address, and the variables to copy into another terminal. Ends on Ctrl-C.
+    ///
+    /// Users: demo / demo-password, and readonly / readonly-password who may not use OData. Consumer keys:
+    /// 00000000-0000-4000-8000-000000000001 (full scope), …2 (never expires), …3 (scope /odata:customer), …4
+    /// (/uiserver0), …5 (disabled). Others come from --config, a JSON file such as
+    ///
+    ///   {"users": [{"name": "api.user", "password": "made-up"}],
+    ///    "keys": [{"key": "made-up-key", "uid": "7", "scope": "/odata"}]}
+    ///
+    /// docs/emulator.md describes the endpoints, all settings, and the control endpoint with its faults and counters.
+    #[command(verbatim_doc_comment)]
+    Mock(MockArgs),
+    /// Show what this library does, against an emulated server inside this process
+    ///
+    /// Fetches tokens over TLS in every dialect, shows each kind of failure with its message and hint, and counts the
+    /// requests of many threads. Needs no P21 server and no configuration. Exit status 0 only if every figure is right.
+    Demo,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    /// Print the whole reply as JSON: AccessToken, ExpiresInSeconds (left now), UserName, Scope, Claims …
+    #[arg(long, conflicts_with = "header")]
+    pub json: bool,
+    /// Print a header line, 'Authorization: Bearer …', such as curl -H @- reads
+    #[arg(long)]
+    pub header: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UiUrlArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Ask the server for a token, if one is needed, without a question
+    #[arg(long, conflicts_with = "no_token_request")]
+    pub yes: bool,
+    /// Ask for no token: use a stored one or your own
+    #[arg(long)]
+    pub no_token_request: bool,
+    /// APIs to try, separated by commas
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_values_t = Api::ALL)]
+    pub apis: Vec<Api>,
+    /// Table that the OData service is asked for [default: one that the token's scope names, else customer]
+    #[arg(long, value_name = "NAME")]
+    pub odata_table: Option<String>,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+/// An API that a token may be for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Api {
+    /// The UI server's URL
+    Router,
+    /// One row of a table
+    Odata,
+    /// The Entity API's health check
+    Entity,
+    /// The list of the token's sessions
+    Interactive,
+}
+
+impl Api {
+    pub const ALL: [Api; 4] = [Api::Router, Api::Odata, Api::Entity, Api::Interactive];
+
+    /// Its step's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Api::Router => "router",
+            Api::Odata => "odata",
+            Api::Entity => "entity",
+            Api::Interactive => "interactive",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreArgs {
+    #[command(subcommand)]
+    pub command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum StoreCommand {
+    /// List what is in it: fingerprints and lives, no secrets
+    ///
+    /// Entries are encrypted with the credential that they belong to, so of others' no more than their life can be told.
+    /// Asks no P21 server.
+    ///
+    ///   P21_STORE=file p21auth store status
+    #[command(verbatim_doc_comment)]
+    Status(StoreStatusArgs),
+    /// Remove all entries, whosever they are
+    ///
+    /// Processes that are running keep the tokens they have; whoever starts next asks the server.
+    Clear(StoreClearArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreStatusArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StoreClearArgs {
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct InspectArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "independent switches")]
+pub(super) struct MockArgs {
+    /// Port to listen on; 0 takes a free one
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Address to listen on; anyone who reaches it can use the control endpoint, so keep to loopback
+    #[arg(long, value_name = "ADDRESS")]
+    pub bind: Option<IpAddr>,
+    /// Serve https: good (the default), self-signed, expired or wrong-host
+    #[arg(long, value_name = "CERTIFICATE", num_args = 0..=1, default_missing_value = "good")]
+    pub tls: Option<Certificate>,
+    /// Where to write the certificate of the emulator's own CA, made anew at each start
+    #[arg(long, value_name = "FILE", default_value = "p21-emulator-ca.pem")]
+    pub ca_file: PathBuf,
+    /// Path in front of the middleware, such as /P21APIService
+    #[arg(long, value_name = "PATH")]
+    pub prefix: Option<String>,
+    /// Lifetime of new tokens in seconds [default: 86400]
+    #[arg(long, value_name = "SECONDS")]
+    pub lifetime: Option<i64>,
+    /// Shape of token replies: auto, json, xml, token_response, bare or bare_json [default: auto]
+    #[arg(long, value_name = "FORMAT")]
+    pub reply: Option<String>,
+    /// A new token ends the earlier ones of the same user or key
+    #[arg(long)]
+    pub single_session: bool,
+    /// Any other setting of docs/emulator.md, such as throttle_max=5; may be repeated
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub settings: Vec<String>,
+    /// JSON file with users, keys, settings and any other option of docs/emulator.md; flags come before it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// No control endpoint
+    #[arg(long)]
+    pub no_control: bool,
+    /// Print one JSON object about the emulator instead of text, for programs that start it
+    #[arg(long)]
+    pub json: bool,
+    /// End when standard input ends, so that an emulator never outlives the program that started it
+    #[arg(long)]
+    pub until_stdin_ends: bool,
+    /// Log each request to standard error, without passwords, keys and tokens
+    #[arg(long, short)]
+    pub verbose: bool,
+}
+
+fn exit_help() -> String {
+    let title = styled(STRONG, "Exit statuses:");
+    EXIT_STATUSES
+        .iter()
+        .fold(format!("{title}\n  0  success"), |text, status| {
+            format!("{text}\n  {}  {}", status.number, status.meaning)
+        })
+}
+
+/// Prints what the parser says: help, version, or what is wrong with the command line.
+///
+/// The parser repeats words that it does not expect. Such a word may be a token or password, so it is left out.
+pub(super) fn explain(error: &clap::Error) -> Result<(), Failure> {
+    if !error.use_stderr() {
+        return Ok(error.print()?);
+    }
+    let unexpected = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) => Some(word.as_str()),
+        _ => None,
+    };
+    if unexpected.is_some_and(|word| !word.starts_with('-')) {
+        return Err(Failure::usage(
+            "a word on the command line is not expected (not shown, as it may be a secret)",
+            "p21auth takes options alone, such as --base-url https://p21.example.com; 'p21auth inspect' reads the token from standard input. See --help.",
+        ));
+    }
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        return Err(Failure::usage(
+            "there is no such command",
+            "The commands are token, ui-url, inspect, doctor, store, mock and demo. See p21auth --help.",
+        ));
+    }
+    remark(error.render().ansi().to_string().trim_end());
+    Err(Failure::Told(USAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_explains_exit_statuses_and_the_store() {
+        let mut command = Cli::command();
+        let help = command.render_long_help().to_string();
+        for status in EXIT_STATUSES {
+            assert!(
+                help.contains(status.meaning.split(':').next().expect("text")),
+                "{help}"
+            );
+        }
+        let token = command.find_subcommand_mut("token").expect("a command");
+        let help = token.render_long_help().to_string();
+        assert!(help.contains("P21_STORE=file"), "{help}");
+        assert!(
+            help.contains("--tls-pin-sha256") && help.contains("P21_TLS_PIN_SHA256"),
+            "{help}"
+        );
+        assert!(
+            !help.contains("--password ") && help.contains("--password-file"),
+            "{help}"
+        );
+    }
+}

@@ -1,0 +1,547 @@
+//! The library's options on the command line, in the environment and in `.env` files.
+//!
+//! Flags are made from the option table, so nothing is listed twice. Secrets have no flag: their names are known only to
+//! be refused with an explanation.
+
+use std::cell::RefCell;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
+
+use p21auth::client::Client;
+use p21auth::error::Error;
+use p21auth::options::{Config, Kind, OPTIONS, OptionRow};
+
+use super::failure::Failure;
+
+const HEADING: &str = "Connection";
+const ENV_PREFIX: &str = "env_prefix";
+const ENV_FILE: &str = "env_file";
+
+/// What `-h` shows; `--help` shows all.
+const COMMON: &[&str] = &[
+    "base_url",
+    "auth_mode",
+    "username",
+    "password_file",
+    "consumer_key_file",
+    "ca_file",
+    "tls_pin_sha256",
+    "store",
+];
+
+/// Options whose value is a URL that may hold a password.
+const URLS: &[&str] = &["proxy", "store"];
+
+/// A secret and the option that names a file with it. Where one is set, a source of lower rank must not bring the other.
+const TWINS: &[(&str, &str)] = &[
+    ("password", "password_file"),
+    ("consumer_key", "consumer_key_file"),
+    ("access_token", "access_token_file"),
+    ("store_key", "store_key_file"),
+];
+
+/// Where the options come from.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connection {
+    /// Options given as flags. Never a secret.
+    flags: Vec<(&'static str, String)>,
+    /// Secret options that were given as flags all the same. Their values are not kept.
+    refused: Vec<&'static OptionRow>,
+    prefix: String,
+    env_file: Option<PathBuf>,
+}
+
+/// Options as they were found.
+pub(super) struct Gathered {
+    /// Those that are set to something that they can be, and where that stands: `flag --x`, `environment P21_X`, `file .env`.
+    pub options: Vec<(&'static OptionRow, String)>,
+    /// All of them, if they make a configuration.
+    pub complete: Result<Config, Failure>,
+}
+
+impl Connection {
+    /// A client of these options: flags before environment variables before the `.env` file.
+    pub fn open(&self) -> Result<Client, Failure> {
+        let config = self.config(|name| std::env::var_os(name))?;
+        Ok(Client::open(&config).map_err(|error| self.in_our_words(&error))?)
+    }
+
+    /// The options that are set, where each comes from, and what they come to.
+    pub fn gather(&self) -> Gathered {
+        self.gather_from(|name| std::env::var_os(name))
+    }
+
+    fn gather_from(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Gathered {
+        let mut config = Config::new();
+        let met = RefCell::new(Vec::new());
+        let complete = self.fill(&mut config, |name| {
+            let value = lookup(name);
+            if value.as_ref().is_some_and(|value| !value.is_empty()) {
+                met.borrow_mut().push(name.to_owned());
+            }
+            value
+        });
+        let met = met.into_inner();
+        let settings = config.settings().ok().filter(|_| complete.is_ok());
+        let by_key = settings
+            .as_ref()
+            .is_some_and(|settings| settings.auth_mode.uses_consumer_key());
+        let origin = |row: &OptionRow| {
+            if self.flags.iter().any(|(flag, _)| *flag == row.name) {
+                return format!("flag {}", flag_of(row.name));
+            }
+            let own = variable(row.name, &self.prefix);
+            let other = |name: &str| format!("{}{name}", self.prefix);
+            let names = match row.name {
+                "tls_verify" => vec![own, other("VERIFY_SSL")],
+                "username" if by_key => vec![other("CONSUMER_USERNAME"), own],
+                _ => vec![own],
+            };
+            match names.into_iter().find(|name| met.contains(name)) {
+                Some(name) => format!("environment {name}"),
+                None => match &self.env_file {
+                    Some(file) => format!("file {}", file.display()),
+                    None => "unknown".to_owned(),
+                },
+            }
+        };
+        let has_user = settings.is_some_and(|settings| settings.username.is_some());
+        let is_set = |row: &&OptionRow| {
+            config.get(row.name).is_some() || (has_user && row.name == "username")
+        };
+        Gathered {
+            options: OPTIONS
+                .iter()
+                .filter(is_set)
+                .map(|row| (row, origin(row)))
+                .collect(),
+            complete: complete.map(|()| config),
+        }
+    }
+
+    /// The prefix of the environment variables.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn config(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Result<Config, Failure> {
+        let mut config = Config::new();
+        self.fill(&mut config, lookup)?;
+        Ok(config)
+    }
+
+    fn fill(
+        &self,
+        config: &mut Config,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), Failure> {
+        if let Some(row) = self.refused.first() {
+            return Err(no_secret_here(row, &self.prefix));
+        }
+        let mut loaded = Ok(());
+        if let Some(file) = &self.env_file {
+            loaded = config.load_file_with_prefix(file, &self.prefix);
+        }
+        give_way(config, |name| {
+            lookup(&variable(name, &self.prefix)).is_some_and(|value| !value.is_empty())
+        });
+        loaded = loaded.and(config.load_from(&self.prefix, &lookup));
+        let given = |name: &str| self.flags.iter().any(|(flag, _)| *flag == name);
+        give_way(config, given);
+        for (name, value) in &self.flags {
+            if URLS.contains(name) && has_userinfo(value) {
+                return Err(no_password_in_url(name, &self.prefix));
+            }
+            config
+                .set(name, Some(value))
+                .map_err(|error| error.while_doing(&flag_of(name)))?;
+        }
+        // What a flag has mended is no failure; of what is left, the loader's error says best where it stands.
+        match (config.settings(), loaded) {
+            (Err(_), Err(error)) => Err(error.into()),
+            (Err(error), Ok(())) => Err(self.in_our_words(&error).into()),
+            (Ok(_), _) => Ok(()),
+        }
+    }
+
+    /// Names the `.env` file that nobody asked for.
+    pub fn in_our_words(&self, error: &Error) -> Error {
+        let mut hint = error.hint().to_owned();
+        if self.env_file.is_none() && error.message().starts_with("not configured") {
+            hint += if Path::new(".env").is_file() {
+                " There is a .env file in this folder: --env-file .env reads it."
+            } else {
+                " A file of NAME=value lines is read with --env-file."
+            };
+        }
+        error.clone().with_hint(hint)
+    }
+}
+
+/// A secret and the file that holds it exclude each other: where a source of higher rank sets either, those below lose both.
+fn give_way(config: &mut Config, set_above: impl Fn(&str) -> bool) {
+    for (secret, file) in TWINS {
+        if set_above(secret) || set_above(file) {
+            for name in [secret, file] {
+                // Putting a known option back to its default cannot fail.
+                let _ = config.set(name, None);
+            }
+        }
+    }
+}
+
+fn variable(name: &str, prefix: &str) -> String {
+    format!("{prefix}{}", name.to_ascii_uppercase())
+}
+
+fn flag_of(name: &str) -> String {
+    format!("--{}", name.replace('_', "-"))
+}
+
+fn no_secret_here(row: &OptionRow, prefix: &str) -> Failure {
+    let flag = flag_of(row.name);
+    Failure::usage(
+        format!(
+            "{flag} is not taken from the command line, which every user of this machine can read"
+        ),
+        format!(
+            "Set the environment variable {}, name a file with {flag}-file, or put it into a .env file and add --env-file. If what you typed is a real secret, change it: it is in your shell's history.",
+            variable(row.name, prefix)
+        ),
+    )
+}
+
+fn no_password_in_url(name: &str, prefix: &str) -> Failure {
+    let flag = flag_of(name);
+    Failure::usage(
+        format!(
+            "{flag} holds a user or password, and the command line can be read by every user of this machine"
+        ),
+        format!(
+            "Set the environment variable {}, or put it into a .env file and add --env-file.",
+            variable(name, prefix)
+        ),
+    )
+}
+
+/// Whether a URL, or what may be meant for one, has something in front of an `@`. A folder may.
+fn has_userinfo(value: &str) -> bool {
+    value.contains('@') && !value.starts_with("file:")
+}
+
+/// `p21auth … --help` on an option: its text, values, default and variable.
+fn long_help(row: &OptionRow) -> String {
+    let values = match row.kind {
+        Kind::Choice(words) => words.join(", "),
+        _ => String::new(),
+    };
+    let notes = [
+        ("values", values.as_str()),
+        ("default", row.default),
+        ("env", &variable(row.name, "P21_")),
+    ];
+    notes
+        .iter()
+        .filter(|(_, value)| !value.is_empty())
+        .fold(row.text.to_owned(), |text, (label, value)| {
+            format!("{text} [{label}: {value}]")
+        })
+}
+
+fn value_name(row: &OptionRow) -> &'static str {
+    match row.kind {
+        Kind::Text if row.name == "username" => "NAME",
+        Kind::Text if row.name == "proxy" => "URL",
+        Kind::Text => "TEXT",
+        Kind::Url => "URL",
+        Kind::Choice(_) => "WORD",
+        Kind::Bool => "0|1",
+        Kind::Int { .. } => match row.unit {
+            "s" => "SECONDS",
+            "ms" => "MS",
+            "bytes" => "BYTES",
+            _ => "NUMBER",
+        },
+        Kind::Path => "FILE",
+        Kind::List => "LIST",
+    }
+}
+
+fn argument(row: &'static OptionRow) -> Arg {
+    let arg = Arg::new(row.name)
+        .long(row.name.replace('_', "-"))
+        .action(ArgAction::Set)
+        .help_heading(HEADING);
+    if row.secret {
+        // Takes whatever follows, so that a secret typed here is never mistaken for something else and repeated.
+        return arg.hide(true).num_args(0..=1).allow_hyphen_values(true);
+    }
+    let arg = arg
+        .value_name(value_name(row))
+        .help(
+            row.text
+                .split_inclusive(". ")
+                .next()
+                .unwrap_or(row.text)
+                .trim_end()
+                .to_owned(),
+        )
+        .long_help(long_help(row))
+        .hide_short_help(!COMMON.contains(&row.name));
+    match row.kind {
+        Kind::Bool => arg.num_args(0..=1).default_missing_value("1"),
+        _ => arg,
+    }
+}
+
+impl Args for Connection {
+    fn augment_args(command: Command) -> Command {
+        OPTIONS
+            .iter()
+            .fold(command, |command, row| command.arg(argument(row)))
+            .arg(
+                Arg::new(ENV_PREFIX)
+                    .long("env-prefix")
+                    .value_name("PREFIX")
+                    .default_value("P21_")
+                    .help("Prefix of the environment variables, such as P21_PLAY_")
+                    .help_heading(HEADING),
+            )
+            .arg(
+                Arg::new(ENV_FILE)
+                    .long("env-file")
+                    .value_name("FILE")
+                    .value_parser(value_parser!(PathBuf))
+                    .help("Also read NAME=value lines from this file; variables and flags come first")
+                    .long_help("Also read NAME=value lines from this file, such as .env. Environment variables come before it, flags before both. No .env file is read unless named here: whoever can place one in your folder could otherwise send your credentials elsewhere.")
+                    .help_heading(HEADING),
+            )
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Connection {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Connection, clap::Error> {
+        let mut connection = Connection::default();
+        connection.update_from_arg_matches(matches)?;
+        Ok(connection)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for row in OPTIONS {
+            if matches.value_source(row.name).is_none() {
+                continue;
+            }
+            if row.secret {
+                self.refused.push(row);
+            } else if let Some(value) = matches.get_one::<String>(row.name) {
+                self.flags.push((row.name, value.clone()));
+            }
+        }
+        if let Some(prefix) = matches.get_one::<String>(ENV_PREFIX) {
+            self.prefix.clone_from(prefix);
+        }
+        self.env_file = matches.get_one::<PathBuf>(ENV_FILE).cloned();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Connection {
+        let command = Connection::augment_args(Command::new("test").no_binary_name(true));
+        let matches = command.try_get_matches_from(args).expect("valid");
+        Connection::from_arg_matches(&matches).expect("valid")
+    }
+
+    fn env<'a>(pairs: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<OsString> + 'a {
+        move |name| {
+            pairs
+                .iter()
+                .find(|(n, _)| *n == name)
+                .map(|(_, value)| OsString::from(*value))
+        }
+    }
+
+    fn message(failure: &Failure) -> String {
+        match failure {
+            Failure::P21(error) => error.to_string(),
+            other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn every_option_that_is_no_secret_has_a_flag() {
+        for row in OPTIONS {
+            let value = match row.kind {
+                Kind::Choice(words) => words[0],
+                _ => "1",
+            };
+            let connection = parse(&[&flag_of(row.name), value]);
+            assert_eq!(
+                connection.flags.len(),
+                usize::from(!row.secret),
+                "{}",
+                row.name
+            );
+            assert_eq!(
+                connection.refused.len(),
+                usize::from(row.secret),
+                "{}",
+                row.name
+            );
+        }
+    }
+
+    #[test]
+    fn a_secret_in_any_spelling_is_refused_and_not_repeated() {
+        for args in [
+            &["--password", "hunter2"][..],
+            &["--password=hunter2"],
+            &["--password", "--hunter2"],
+            &["--consumer-key", "hunter2"],
+            &["--access-token", "hunter2"],
+            &["--store-key=hunter2"],
+            &["--proxy", "http://u:hunter2@proxy:3128"],
+            &["--proxy", "hunter2@proxy"],
+            &["--store", "redis://:hunter2@cache:6379/0"],
+            &["--base-url", "https://u:hunter2@p21.example.com"],
+        ] {
+            let failure = parse(args).config(env(&[])).expect_err(args[0]);
+            let text = message(&failure);
+            assert_eq!(failure.exit_code(), 2, "{text}");
+            assert!(!text.contains("hunter2"), "{text}");
+            let flag = args[0].split('=').next().expect("a flag");
+            if flag != "--base-url" {
+                let name = variable(&flag[2..].replace('-', "_"), "P21_");
+                assert!(
+                    text.contains(flag) && text.contains(&name) && text.contains(".env"),
+                    "{text}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn flags_come_before_variables_and_those_before_the_file() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(
+            file.path(),
+            "P21_BASE_URL=https://file.example.com\nP21_USERNAME=file\nP21_PASSWORD=file\nP21_TIMEOUT_MS=1\n",
+        )
+        .expect("written");
+        let path = file.path().to_str().expect("UTF-8");
+        let vars = [
+            ("P21_USERNAME", "env"),
+            ("P21_PASSWORD_FILE", "/env/password"),
+            ("P21_TIMEOUT_MS", "2"),
+        ];
+        let connection = parse(&["--env-file", path, "--timeout-ms", "3"]);
+        let config = connection.config(env(&vars)).expect("complete");
+        assert_eq!(config.get("base_url"), Some("https://file.example.com"));
+        assert_eq!(config.get("username"), Some("env"));
+        assert_eq!(config.get("timeout_ms"), Some("3"));
+        // Not "both are set": the variable outranks the file's twin.
+        assert_eq!(config.get("password"), None);
+        assert_eq!(config.get("password_file"), Some("/env/password"));
+    }
+
+    #[test]
+    fn every_option_says_where_it_comes_from() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(
+            file.path(),
+            "P21_BASE_URL=https://file.example.com\nP21_USERNAME=file\nP21_PASSWORD=hunter2\n",
+        )
+        .expect("written");
+        let path = file.path().to_str().expect("UTF-8");
+        let in_file = format!("file {path}");
+        let origins = |args: &[&str], vars: &[(&str, &str)]| -> Vec<(&str, String)> {
+            let gathered = parse(args).gather_from(env(vars));
+            assert!(gathered.complete.is_ok(), "{args:?}");
+            let options = gathered.options.into_iter();
+            options.map(|(row, origin)| (row.name, origin)).collect()
+        };
+        let vars = [("P21_PASSWORD", "hunter2"), ("P21_VERIFY_SSL", "0")];
+        assert_eq!(
+            origins(&["--env-file", path, "--timeout-ms", "9"], &vars),
+            [
+                ("base_url", in_file.clone()),
+                ("username", in_file),
+                ("password", "environment P21_PASSWORD".to_owned()),
+                ("timeout_ms", "flag --timeout-ms".to_owned()),
+                ("tls_verify", "environment P21_VERIFY_SSL".to_owned()),
+            ]
+        );
+        // The consumer's username is one only with a consumer key.
+        for (credential, name) in [
+            ("P21_CONSUMER_KEY", "P21_CONSUMER_USERNAME"),
+            ("P21_PASSWORD", "P21_USERNAME"),
+        ] {
+            let vars = [
+                ("P21_BASE_URL", "p21.example.com"),
+                (credential, "hunter2"),
+                ("P21_USERNAME", "u"),
+                ("P21_CONSUMER_USERNAME", "c"),
+            ];
+            let found = origins(&[], &vars);
+            assert!(
+                found.contains(&("username", format!("environment {name}"))),
+                "{found:?}"
+            );
+        }
+        let vars = [
+            ("P21_BASE_URL", "p21.example.com"),
+            ("P21_CONSUMER_KEY", "hunter2"),
+            ("P21_CONSUMER_USERNAME", "c"),
+        ];
+        let found = origins(&[], &vars);
+        assert!(found.contains(&("username", "environment P21_CONSUMER_USERNAME".to_owned())));
+    }
+
+    #[test]
+    fn a_flag_mends_a_bad_variable_and_otherwise_the_variable_is_named() {
+        let vars = [
+            ("P21_BASE_URL", "p21.example.com"),
+            ("P21_CONSUMER_KEY", "k"),
+            ("P21_TIMEOUT_MS", "soon"),
+        ];
+        assert!(parse(&["--timeout-ms", "9"]).config(env(&vars)).is_ok());
+        let failure = parse(&[]).config(env(&vars)).expect_err("a bad number");
+        assert!(message(&failure).contains("P21_TIMEOUT_MS"), "{failure:?}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_under_the_prefix_in_use() {
+        let failure = parse(&["--env-prefix", "P21_PLAY_"])
+            .config(env(&[
+                ("P21_PLAY_BASE_URL", "p21.example.com"),
+                ("P21_PASSWORD", "x"),
+            ]))
+            .expect_err("no credentials");
+        let text = message(&failure);
+        assert!(
+            text.contains("P21_PLAY_PASSWORD") && text.contains("--env-file"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn switches_need_no_value() {
+        assert_eq!(
+            parse(&["--allow-http"]).flags,
+            [("allow_http", "1".to_owned())]
+        );
+        assert_eq!(
+            parse(&["--tls-verify", "0"]).flags,
+            [("tls_verify", "0".to_owned())]
+        );
+    }
+}

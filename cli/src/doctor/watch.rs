@@ -1,0 +1,152 @@
+//! The transport under watch: what was asked and when, what kind of answer came, and no token request without leave.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use p21auth::clock::{Clock as _, Now, SystemClock};
+use p21auth::error::{Code, Error, Result};
+use p21auth::http::Transport;
+use p21auth::wire::{self, Method, Request, Response};
+
+/// An answer that came.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    /// It answers a token request: nothing else is a POST.
+    pub to_token_request: bool,
+    pub sent: Now,
+    pub received: Now,
+    /// The server's `Date` in Unix seconds.
+    pub date_unix: Option<i64>,
+    /// What the body is.
+    pub kind: &'static str,
+}
+
+/// What happens on the way to the server during one run.
+#[derive(Default)]
+pub(super) struct Watch {
+    answers: Mutex<Vec<Answer>>,
+    may_ask: AtomicBool,
+    token_requests: AtomicU32,
+}
+
+impl Watch {
+    /// One token request may be sent from now on.
+    pub fn allow_one(&self) {
+        self.may_ask.store(true, Ordering::SeqCst);
+    }
+
+    /// Token requests that were sent.
+    pub fn token_requests(&self) -> u32 {
+        self.token_requests.load(Ordering::SeqCst)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Answer>> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answers so far, oldest first.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.lock().clone()
+    }
+}
+
+/// A transport that reports to a [`Watch`] and obeys it.
+pub(super) struct Watched {
+    pub inner: Arc<dyn Transport>,
+    pub watch: Arc<Watch>,
+}
+
+impl Transport for Watched {
+    fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response> {
+        let to_token_request = request.method == Method::Post;
+        if to_token_request {
+            // The library may also ask in the background, to renew a stored token.
+            if !self.watch.may_ask.swap(false, Ordering::SeqCst) {
+                return Err(Error::new(
+                    Code::NoCachedToken,
+                    "no further token request is made in this run",
+                ));
+            }
+            self.watch.token_requests.fetch_add(1, Ordering::SeqCst);
+        }
+        let sent = SystemClock.now();
+        let response = self.inner.send(request, limit, max_body)?;
+        if to_token_request && matches!(response.status, 307 | 308) {
+            // The same request, moved on: the server has not taken it yet.
+            self.watch.token_requests.fetch_sub(1, Ordering::SeqCst);
+            self.watch.allow_one();
+        }
+        let answer = Answer {
+            to_token_request,
+            sent,
+            received: SystemClock.now(),
+            date_unix: wire::server_date_unix(&response),
+            kind: wire::body_kind(&response.body),
+        };
+        self.watch.lock().push(answer);
+        Ok(response)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Answers everything with this status.
+    struct Always(u16);
+
+    impl Transport for Always {
+        fn send(&self, _: &Request, _: Duration, _: usize) -> Result<Response> {
+            Ok(Response {
+                status: self.0,
+                ..Response::default()
+            })
+        }
+    }
+
+    fn send(watched: &Watched, method: Method) -> Result<Response> {
+        let request = Request {
+            method,
+            url: url::Url::parse("https://p21.example.com/").expect("a URL"),
+            headers: Vec::new(),
+            body: None,
+        };
+        watched.send(&request, Duration::from_secs(1), 10)
+    }
+
+    fn watched(status: u16) -> Watched {
+        Watched {
+            inner: Arc::new(Always(status)),
+            watch: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn one_leave_is_for_one_token_request() {
+        let watched = watched(200);
+        assert!(send(&watched, Method::Post).is_err());
+        assert!(send(&watched, Method::Get).is_ok());
+        watched.watch.allow_one();
+        assert!(send(&watched, Method::Post).is_ok());
+        assert!(send(&watched, Method::Post).is_err());
+        assert_eq!(watched.watch.token_requests(), 1);
+        let kinds: Vec<bool> = watched
+            .watch
+            .answers()
+            .iter()
+            .map(|answer| answer.to_token_request)
+            .collect();
+        assert_eq!(kinds, [false, true]);
+    }
+
+    #[test]
+    fn a_request_that_is_sent_on_is_still_the_same() {
+        let watched = watched(307);
+        watched.watch.allow_one();
+        for _ in 0..3 {
+            assert!(send(&watched, Method::Post).is_ok());
+        }
+        assert_eq!(watched.watch.token_requests(), 0);
+    }
+}
