@@ -1,8 +1,6 @@
 # `make help` lists the targets. The two that a newcomer needs are `make demo` and `make test`.
 
 CARGO ?= cargo
-# The command line tool carries the emulator, so this feature covers everything there is to test.
-FEATURES := --features cli
 # A binding joins in by bringing a test.sh or a demo.sh.
 TESTS := $(patsubst bindings/%/test.sh,test-%,$(wildcard bindings/*/test.sh))
 DEMOS := $(patsubst bindings/%/demo.sh,demo-%,$(wildcard bindings/*/demo.sh))
@@ -17,7 +15,7 @@ demo: demo-rust $(DEMOS) ## Tokens, failures and request counts, against an emul
 
 demo-rust:
 	@echo "== building; up to 3 minutes the first time"
-	@$(CARGO) build --quiet $(FEATURES) --bin p21auth
+	@$(CARGO) build --quiet --workspace
 	@target/debug/p21auth demo
 
 demo-%: bindings/%/demo.sh lib
@@ -27,7 +25,7 @@ demo-%: bindings/%/demo.sh lib
 test: setup test-rust $(TESTS) ## Everything: format, lints, tests in every language, documentation (5 to 20 min)
 
 test-rust: ## Rust, C and C++ alone (5 to 10 min)
-	@tools/test-rust.sh $(FEATURES)
+	@tools/test-rust.sh
 
 test-%: bindings/%/test.sh
 	@echo "== $*"
@@ -50,21 +48,21 @@ install: ## Installs what `make dist` built into PREFIX (/usr/local), below DEST
 	@tools/dist/install.sh '$(PREFIX)' '$(DESTDIR)'
 
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
-	$(CARGO) run --quiet --release $(FEATURES) --example soak -- $(or $(MINUTES),2)
+	$(CARGO) run --quiet --release --example soak -- $(or $(MINUTES),2)
 
 bench: lib ## What a hit costs, from C, Python and C#, beside its peers (15 min)
-	$(CARGO) bench $(FEATURES)
+	$(CARGO) bench
 	@bindings/python/bench.sh
 	@bindings/csharp/bench/run.sh
 
 fmt: ## Formats the Rust code
-	$(CARGO) fmt
+	$(CARGO) fmt --all
 
 lint: ## rustfmt and clippy, as the tests run them
-	@tools/test-rust.sh $(FEATURES) --lint-only
+	@tools/test-rust.sh --lint-only
 
 doc: ## The Rust documentation, in target/doc
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps $(FEATURES)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --workspace
 
 clean: ## Removes everything that was built
 	$(CARGO) clean

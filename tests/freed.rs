@@ -141,10 +141,10 @@ fn note() {
     // Below it is this allocator.
     let entry = all.iter().position(|(name, _)| name.contains("__rust_"));
     let frames = &all[entry.map_or(0, |at| at + 1)..];
-    let is_ours = |place: &str| place.starts_with("./src/") && !place.starts_with("./src/mock/");
+    let is_ours = |place: &str| place.starts_with("./src/");
     let is_theirs = |name: &str, place: &str| {
         name.contains("drop_in_place<reqwest")
-            || place.starts_with("./src/mock/")
+            || place.starts_with("./emulator/src/")
             || place.starts_with("./tests/")
             || STACK.iter().any(|part| place.contains(part))
     };

@@ -2,14 +2,8 @@
 # The Rust side of `make test`: format, lints, tests (those of C and C++ among them), examples in the documentation.
 set -euo pipefail
 
-features=()
 lint_only=
-for argument in "$@"; do
-    case $argument in
-        --lint-only) lint_only=1 ;;
-        *) features+=("$argument") ;;
-    esac
-done
+[ "${1:-}" != --lint-only ] || lint_only=1
 cargo=${CARGO:-cargo}
 step() { echo "== $*"; }
 # A component that is not installed is no failure of the code, but must not look like a success.
@@ -21,11 +15,11 @@ have() {
 
 if have fmt; then
     step "format (seconds)"
-    "$cargo" fmt --check
+    "$cargo" fmt --all --check
 fi
 if have clippy; then
-    step "lints, with the command line tool and without (up to 4 minutes the first time)"
-    "$cargo" clippy --quiet --all-targets "${features[@]}" -- -D warnings
+    step "lints, of everything and of the library alone (up to 4 minutes the first time)"
+    "$cargo" clippy --quiet --workspace --all-targets -- -D warnings
     "$cargo" clippy --quiet --lib -- -D warnings
 fi
 step "lock files (seconds)"
@@ -43,13 +37,13 @@ fi
 
 step "tests (up to 5 minutes the first time, then 1)"
 if "$cargo" nextest --version >/dev/null 2>&1; then
-    "$cargo" nextest run "${features[@]}" ${CI:+--no-fail-fast --status-level fail --final-status-level slow} \
+    "$cargo" nextest run --workspace ${CI:+--no-fail-fast --status-level fail --final-status-level slow} \
         ${without:+-E "not test(/^$without/)"}
 else
-    "$cargo" test --quiet --lib --bins --tests "${features[@]}" -- ${without:+--skip "$without"}
+    "$cargo" test --quiet --workspace --lib --bins --tests -- ${without:+--skip "$without"}
 fi
 step "examples in the documentation (1 minute)"
-"$cargo" test --quiet --doc "${features[@]}"
+"$cargo" test --quiet --workspace --doc
 step "the documentation itself (1 minute the first time)"
-RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps "${features[@]}"
+RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --workspace
 step "Rust: all passed"

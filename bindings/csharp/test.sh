@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$root"
 prepare || exit 0
 echo "   building the library and the emulator"
-cargo build --quiet --features cli --lib --bin p21auth
+cargo build --quiet --workspace
 echo "   compiling (half a minute)"
 compile_package
 

@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
 venv=$root/target/python/bench
-(cd "$root" && "${CARGO:-cargo}" build --quiet --features cli --bin p21auth)
+(cd "$root" && "${CARGO:-cargo}" build --quiet --workspace)
 (cd "$root" && "${CARGO:-cargo}" rustc --quiet --release --lib --crate-type cdylib)
 case $(uname -s) in Darwin) library=libp21auth.dylib ;; *) library=libp21auth.so ;; esac
 [ -x "$venv/bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"

@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 root=$(cd ../.. && pwd)
-(cd "$root" && "${CARGO:-cargo}" build --quiet --features cli)
+(cd "$root" && "${CARGO:-cargo}" build --quiet --workspace)
 case $(uname -s) in Darwin) library=libp21auth.dylib ;; *) library=libp21auth.so ;; esac
 P21AUTH_LIBRARY="$root/target/debug/$library" P21AUTH_CLI="$root/target/debug/p21auth" \
     PYTHONPATH=src exec "${PYTHON:-python3}" demo.py

@@ -19,10 +19,23 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 HERE = Path(__file__).resolve().parent
-#: The Rust crate: two folders up in the repository, beside this file in an sdist.
+#: The Rust workspace: two folders up in the repository, beside this file in an sdist.
 CRATE = HERE / "rust" if (HERE / "rust").is_dir() else HERE.parent.parent
-#: What of the crate an sdist needs.
-SOURCES = ("Cargo.toml", "Cargo.lock", "build.rs", "cbindgen.toml", "src", "include", "LICENSE-MIT", "LICENSE-APACHE")
+#: What of the workspace an sdist needs.
+SOURCES = (
+    "Cargo.toml",
+    "Cargo.lock",
+    "build.rs",
+    "cbindgen.toml",
+    "src",
+    "include",
+    "emulator/Cargo.toml",
+    "emulator/src",
+    "cli/Cargo.toml",
+    "cli/src",
+    "LICENSE-MIT",
+    "LICENSE-APACHE",
+)
 #: The platform that the wheel is for.
 PLATFORM = re.sub(r"[-.]", "_", os.environ.get("P21AUTH_BUILD_PLATFORM") or sysconfig.get_platform())
 
@@ -67,7 +80,7 @@ def built() -> dict[str, Path]:
         files[cli_name] = Path(cli).resolve()
     else:
         # Before the library: this build leaves another one behind, without link-time optimisation.
-        files[cli_name] = cargo("build", "--release", "--features", "cli", "--bin", "p21auth") / cli_name
+        files[cli_name] = cargo("build", "--release", "--package", "p21auth-cli") / cli_name
     if library:
         files[library_name] = Path(library).resolve()
     else:

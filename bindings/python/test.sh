@@ -12,7 +12,7 @@ mkdir -p "$work"
 say() { printf '== python: %s\n' "$*"; }
 
 say "building the library and the command line tool"
-(cd "$root" && "${CARGO:-cargo}" build --quiet --features cli)
+(cd "$root" && "${CARGO:-cargo}" build --quiet --workspace)
 case $(uname -s) in Darwin) library=libp21auth.dylib ;; *) library=libp21auth.so ;; esac
 export P21AUTH_BUILD_LIBRARY="$root/target/debug/$library" P21AUTH_BUILD_CLI="$root/target/debug/p21auth"
 unset P21AUTH_LIBRARY P21AUTH_CLI

@@ -522,3 +522,33 @@ fn the_command_line_tool_prints_no_credential() {
         run(arguments, "a mistake");
     }
 }
+
+/// Builds for tests alone have a function that makes others panic. Neither the tool nor the library beside it is one.
+#[test]
+fn no_panic_can_be_injected_into_what_is_shipped() {
+    let has = |file: &Path, text: &str| {
+        let bytes =
+            std::fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        bytes
+            .windows(text.len())
+            .any(|part| part == text.as_bytes())
+    };
+    let tool = Path::new(env!("CARGO_BIN_EXE_p21auth"));
+    let library = format!(
+        "{}p21auth{}",
+        std::env::consts::DLL_PREFIX,
+        std::env::consts::DLL_SUFFIX
+    );
+    let test = std::env::current_exe().expect("this test");
+    let library = test.with_file_name(library);
+    assert!(
+        has(&library, "p21_token_copy"),
+        "it exports functions by name"
+    );
+    assert!(has(tool, "P21_E_UNAUTHORIZED"), "the library is in it");
+    for file in [tool, &library] {
+        for text in ["p21_test_panic", "injected into"] {
+            assert!(!has(file, text), "{text} is in {}", file.display());
+        }
+    }
+}

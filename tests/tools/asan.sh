@@ -12,10 +12,10 @@ export ASAN_OPTIONS=detect_leaks=0
 # one that has cargo look at other platforms can't run so. Nothing is lost: they run in every ordinary test run.
 without=(c_programs docs freed notices)
 tests=()
-for test in tests/*.rs tests/*/main.rs; do
+for test in {.,cli,emulator}/tests/*.rs {.,cli,emulator}/tests/*/main.rs; do
     name=$(basename "${test%/main.rs}" .rs)
     [[ " ${without[*]} " == *" $name "* ]] || tests+=(--test "$name")
 done
 echo "== Rust tests under AddressSanitizer, with a build of their own (without ${without[*]})"
-"${CARGO:-cargo}" test --quiet --no-fail-fast --target "$target" --target-dir target/asan --features cli --lib \
+"${CARGO:-cargo}" test --quiet --no-fail-fast --target "$target" --target-dir target/asan --workspace --lib \
     "${tests[@]}" "$@"

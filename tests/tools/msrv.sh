@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the crate, its tool and its tests with the oldest Rust that Cargo.toml promises (rust-version). Two minutes.
+# Builds the library, the emulator, the tool and the tests with the oldest Rust that Cargo.toml promises (rust-version). Two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 promised=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
@@ -15,5 +15,5 @@ done
     exit 1
 }
 echo "== rustc $promised builds it ($(rustc --version))"
-"${CARGO:-cargo}" check --quiet --locked --all-targets --features cli --target-dir target/msrv
+"${CARGO:-cargo}" check --quiet --locked --workspace --all-targets --target-dir target/msrv
 "${CARGO:-cargo}" check --quiet --locked --no-default-features --target-dir target/msrv

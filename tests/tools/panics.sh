@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A panic in each exported function of the *release* library, from C: tests/c/panics.c, against a build of its own with the
-# feature panic-injection (5 minutes the first time, 1 later; the test itself takes a second). tests/capi_panics.rs does the
+# feature panic-injection (5 minutes the first time, 1 later; the test itself takes a second). src/capi/panics.rs does the
 # same to the debug library in every test run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -36,7 +36,7 @@ for arch in x86_64 i686; do
     built=target/windows/$arch
     if [ -f "$built/p21auth.dll" ] && [ -f "$built/p21auth.exe" ]; then
         windows+=("$arch")
-        newer=$(find src build.rs Cargo.toml Cargo.lock -type f -newer "$built/p21auth.dll" -print -quit)
+        newer=$(find src cli emulator build.rs Cargo.toml Cargo.lock -type f -newer "$built/p21auth.dll" -print -quit)
         [ -z "$newer" ] || loud "$built is older than $newer: tools/windows/build.sh builds it anew"
     else
         loud "WITHOUT WINDOWS $arch: tools/windows/build.sh has not built $built"
@@ -45,7 +45,7 @@ done
 if [ ${#windows[@]} != 0 ]; then
     step "C and C++ on Windows"
     licenses "$dist/licenses/windows"
-    "${CARGO:-cargo}" run --quiet --locked --features cli --example notices -- "$dist/licenses/windows" x86_64-pc-windows-gnu
+    "${CARGO:-cargo}" run --quiet --locked --example notices -- "$dist/licenses/windows" x86_64-pc-windows-gnu
 fi
 for arch in "${windows[@]}"; do
     built=target/windows/$arch

@@ -21,7 +21,7 @@ if [ -n "${P21AUTH_WITHOUT_ZIG:-}" ] || ! tools/dist/setup.sh; then
 fi
 
 # One crate type at a time, or there is no link-time optimisation. The tool has a folder of its own: its build makes a library
-# too, one with test functions, and in one folder each would undo the other.
+# too, and in one folder each would undo the other.
 build() { # FOLDER cargo COMMAND and ARGUMENTS…
     local folder=$dist/build-$1 command=$2
     shift 2
@@ -42,8 +42,10 @@ step "the static library (up to 3 minutes)"
 build lib rustc --lib --crate-type staticlib
 static=$built/libp21auth.a
 step "the command line tool (up to 5 minutes)"
-build cli build --features cli --bin p21auth
+build cli build --package p21auth-cli
 tool=$built/p21auth
+
+! grep -q p21_test_panic "$shared" "$static" "$tool" || fail "a function for tests alone is in the release"
 
 needed=$(for file in "$shared" "$tool"; do glibc_needed "$file"; done | sort -V | tail -1)
 glibc="$needed or newer"
@@ -71,7 +73,7 @@ strip --strip-debug "$stage/lib/libp21auth.a"
 install -m 755 "$tool" "$stage/bin/"
 fill packaging/p21auth-static.pc.in "$stage/lib/pkgconfig/p21auth-static.pc"
 step "the licences of what is in it (up to 3 minutes)"
-"$cargo" run --quiet --locked --features cli --example notices -- "$doc" "$host"
+"$cargo" run --quiet --locked --example notices -- "$doc" "$host"
 # Its start-up and unwinding code is in what it links.
 [ "$linker" = "this machine's" ] || install -m 644 "$venv"/lib/python*/site-packages/ziglang/LICENSE "$doc/ZIG-LICENSE"
 cat >"$doc/BUILD" <<END

@@ -1,4 +1,4 @@
-//! Random faults for some minutes, and a table of what came of them: `cargo run --example soak --features cli -- 2`.
+//! Random faults for some minutes, and a table of what came of them: `cargo run --example soak -- 2`.
 //!
 //! Two emulators serve twelve identities; eight threads call their clients in every way there is, open and close others
 //! beside them, and report tokens; the process forks. Storms, in which each server fails in a few kinds of ways or in none,

@@ -50,7 +50,7 @@ for arch in "$@"; do
     "$arch-w64-mingw32-dlltool" -d "$out/p21auth.def" -l "$out/libp21auth.dll.a"
 
     # In a folder of its own: its build makes a library too, and in one folder each would undo the other.
-    windows_cargo "$arch" rustc --quiet --release --features cli --bin p21auth --target-dir "$CARGO_TARGET_DIR-tool" \
+    windows_cargo "$arch" rustc --quiet --release --package p21auth-cli --bin p21auth --target-dir "$CARGO_TARGET_DIR-tool" \
         -- -C "link-arg=$about_tool"
     cp "$CARGO_TARGET_DIR-tool/$arch-pc-windows-gnu/release/p21auth.exe" "$out/"
     ls -l "$out"

@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/../tools/compile.sh"
 cd "$root"
 prepare || exit 0
-cargo build --quiet --features cli --bin p21auth
+cargo build --quiet --workspace
 compile_package
 bench=$out/bench
 mkdir -p "$bench"
