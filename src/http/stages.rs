@@ -84,6 +84,7 @@ pub struct Handshake {
 
 impl<'a> Stages<'a> {
     /// Reads the proxy rules; sends nothing.
+    #[must_use]
     pub fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
         let rules = ProxyRules::new(settings);
         let route = rules.route(url);
