@@ -34,13 +34,25 @@ fn the_version_is_the_same_everywhere() {
     let mut places = vec![
         (
             "Cargo.toml",
-            "[package]\nname = \"libp21auth\"\nversion = \"",
+            "[workspace.package]\nversion = \"",
             "\"",
             VERSION,
         ),
         (
             "Cargo.lock",
             "name = \"libp21auth\"\nversion = \"",
+            "\"",
+            VERSION,
+        ),
+        (
+            "Cargo.lock",
+            "name = \"p21-emulator\"\nversion = \"",
+            "\"",
+            VERSION,
+        ),
+        (
+            "Cargo.lock",
+            "name = \"p21auth-cli\"\nversion = \"",
             "\"",
             VERSION,
         ),
