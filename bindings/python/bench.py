@@ -1,4 +1,4 @@
-"""Measures the package beside its peers, in one run, and writes the section "Python" of ``benches/RESULTS.md``.
+"""Measures the package beside its peers, in one run, and writes the rows "Python" of ``benches/RESULTS.md``.
 
     bindings/python/bench.sh
 
@@ -14,8 +14,6 @@ import datetime
 import http.server
 import importlib.metadata
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -31,7 +29,7 @@ import httpx
 import p21auth
 from p21auth.testing import PASSWORD, Emulator
 
-RESULTS = Path(__file__).resolve().parents[2] / "benches" / "RESULTS.md"
+ROOT = Path(__file__).resolve().parents[2]
 LATENCY_S = 0.05
 THREADS, SHORT_CALLS, SHORT_LIFE_S = 50, 20, 60
 Ask = Callable[[], Any]
@@ -318,9 +316,8 @@ def rows() -> Iterator[str]:
         server.reset(life=SHORT_LIFE_S)
         short = requests_on_a_short_token(server, make(server))
         version = importlib.metadata.version(package) if package not in ("p21auth", "httpx") else ""
-        row = f"| {' '.join((title, version)).strip()} | {nanoseconds:,.0f} | {good} | {refused} | {short} |"
-        print(row, flush=True)
-        yield row
+        requests = f"{good} for 50 cold threads, {refused} if refused, {short} for 20 calls on a 60 s token"
+        yield f"| Python | {' '.join((title, version)).strip()} | hit {nanoseconds:,.0f} ns; requests: {requests} | |"
 
 
 def main() -> None:
@@ -328,34 +325,16 @@ def main() -> None:
     with Emulator(tls="good") as emulator:
         start = starts(emulator)
     ours, theirs, empty = start["ours"], start["guide"], start["empty"]
-    today = datetime.date.today().isoformat()
-    text = f"""## Python
-
-{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.system()} \
-{platform.machine()}, {today}; `bindings/python/bench.sh`. A hit is CPU time, the median of 25 \
-rounds by turns. Requests are those that reach an endpoint which answers after \
-50 ms; the last column counts those after the first token.
-
-{chr(10).join(lines)}
-
-Process start to first token over TLS, 21 runs by turns:
-
-| | median | best |
-|---|---|---|
-| **p21auth** `get_token_v2` | {ours[0]:.0f} ms | {ours[1]:.0f} ms |
-| the guide's httpx function | {theirs[0]:.0f} ms | {theirs[1]:.0f} ms |
-| ours in theirs | {ours[0] / theirs[0]:.2f} | {ours[1] / theirs[1]:.2f} |
-| an interpreter that imports ctypes and json | {empty[0]:.0f} ms | {empty[1]:.0f} ms |
-"""
-    old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n"
-    begin, end = "<!-- python -->\n", "<!-- end of python -->\n"
-    if begin in old:
-        head, rest = old.split(begin, 1)
-        new = head + begin + text + end + rest.split(end, 1)[1]
-    else:
-        new = old.rstrip("\n") + "\n\n" + begin + text + end
-    RESULTS.write_text(new, encoding="utf-8")
+    lines += [
+        f"| Python | start to first token over TLS, `get_token_v2` | {ours[0]:.0f} ms, best {ours[1]:.0f} "
+        f"| an interpreter that imports ctypes and json: {empty[0]:.0f} ms, best {empty[1]:.0f} |",
+        f"| Python | the same, the guide's httpx function | {theirs[0]:.0f} ms, best {theirs[1]:.0f} "
+        f"| ours in theirs: {ours[0] / theirs[0]:.2f}, best {ours[1] / theirs[1]:.2f} |",
+    ]
+    text = "\n".join(lines) + "\n"
     print(text)
+    record = [sys.executable, str(ROOT / "tools/record.py"), str(ROOT / "benches/RESULTS.md"), "2"]
+    subprocess.run(record, input=text, text=True, check=True, cwd=ROOT)
 
 
 if __name__ == "__main__":

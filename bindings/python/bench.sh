@@ -1,5 +1,5 @@
 #!/bin/sh
-# Measures the Python package beside its peers and writes the section "Python" of benches/RESULTS.md. Takes about 3 minutes
+# Measures the Python package beside its peers and writes the rows "Python" of benches/RESULTS.md. Takes about 3 minutes
 # once the release library is there.
 set -eu
 cd "$(dirname "$0")"

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# What takes too long for every run: each script beside this one, or those named, then a table of what came of them.
-# deep.sh [NAME…]. One that fails does not stop the others. tests/RESULTS.md has the last table that was kept.
+# What takes too long for every run: each script beside this one, or those named: deep.sh [NAME…]. One that fails does not
+# stop the others. What came of each goes into tests/RESULTS.md.
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 here=tests/tools
-all=(msrv deny model panics asan tsan fuzz soak windows dist)
+all=(msrv deny model panics asan tsan fuzz soak windows dist languages)
 tools=("$@")
 [ $# -gt 0 ] || tools=("${all[@]}")
 
-table=
+# For the release checklist; what is written below does not count.
+changed=$(git status --porcelain 2>/dev/null)
 failed=0
 for tool in "${tools[@]}"; do
     log=target/deep/$tool.log
@@ -24,11 +25,15 @@ for tool in "${tools[@]}"; do
         failed=1
     fi
     took=$((SECONDS - start))
-    table+="| \`$tool.sh\` | $outcome | $((took / 60)) min $((took % 60)) s |"$'\n'
+    # What it says that it saw, and the tests that cargo counted.
+    seen=$(sed -n 's/^== seen: //p' "$log" | paste -sd ';' | sed 's/;/; /g')
+    counted=$(awk '/^test result: / { sum += $4; programs++ } END { if (programs) print sum " tests passed in " programs " programs" }' "$log")
+    seen=$seen${seen:+${counted:+; }}$counted
+    echo "| \`$tool.sh\` | $outcome | $((took / 60)) min $((took % 60)) s | $seen |" | tools/record.py tests/RESULTS.md
 done
-printf '\n| Tool | Outcome | Time |\n|---|---|---|\n%s' "$table"
+cat tests/RESULTS.md
 # For the release checklist: all of it, on this very commit.
-if [ $failed = 0 ] && [ $# = 0 ] && [ -z "$(git status --porcelain 2>/dev/null)" ]; then
+if [ $failed = 0 ] && [ $# = 0 ] && [ -z "$changed" ]; then
     git rev-parse HEAD > target/test-deep.passed
 fi
 exit $failed

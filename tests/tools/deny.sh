@@ -11,3 +11,4 @@ echo "== licences, sources, duplicates"
 # Of every platform: what is not built here is judged too.
 "$cargo" fetch --quiet --locked
 "$cargo" deny --offline check licenses bans sources
+echo "== seen: licences, sources and duplicates are allowed ones"

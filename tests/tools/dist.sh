@@ -6,7 +6,7 @@
 #   tests/tools/dist.sh           makes the release first (15 minutes the first time)
 #   tests/tools/dist.sh --built   takes what is in dist/
 #
-# The last line is `N passed, N failed`; what could not be run is a loud NOT TESTED line and neither.
+# The last line says how many passed and failed; what could not be run is a loud NOT TESTED line and neither.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 [ "${1:-}" = --built ] || make dist
@@ -117,7 +117,20 @@ for part in c windows vcpkg python dotnet; do
     . "tests/tools/dist/$part.sh"
 done
 
-echo "$passed passed, $failed failed"
+sizes() {
+    local file name limit
+    for file in "$dist"/stage/*/{lib/libp21auth.{so,a},bin/p21auth} dist/*.{tar.gz,zip,whl,nupkg} target/windows/*/p21auth.{dll,exe}; do
+        name=${file#"$dist"/stage/*/}
+        name=${name#dist/}
+        name=${name#target/}
+        case $name in *.so | *.dll) limit="at most 4,194,304" ;; *) limit= ;; esac
+        # The same row for the next version.
+        [ ! -f "$file" ] || printf '| size | `%s` | %s bytes | %s |\n' "${name/[-.]$version/}" \
+            "$(stat -Lc %s "$file" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')" "$limit"
+    done
+}
+(cd "$project" && sizes | tools/record.py benches/RESULTS.md 2)
+echo "== seen: $passed passed, $failed failed"
 [ "$failed" = 0 ] || exit 1
 # For tools/release-check.sh: which files these were.
 cp dist/SHA256SUMS "$project/$dist/tested"

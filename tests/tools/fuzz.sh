@@ -35,4 +35,4 @@ if [ ${#failed[@]} -gt 0 ]; then
     echo "== failed: ${failed[*]}; the inputs are now in fuzz/seeds" >&2
     exit 1
 fi
-echo "== ${#targets[@]} targets, nothing found"
+echo "== seen: nothing found in $seconds s each of ${#targets[@]} targets: ${targets[*]}"

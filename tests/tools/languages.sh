@@ -58,4 +58,5 @@ try Java java -cp "/usr/share/java/jna.jar:$work/java" -Djna.library.path="$work
 try Go "$work/go"
 try PHP php -d ffi.enable=true examples/php/quick_start.php
 try Ruby ruby examples/ruby/quick_start.rb
+echo "== seen: Node.js, Java, Go, PHP and Ruby: a token, the UI URL, and the hint for a refused password"
 exit $failed

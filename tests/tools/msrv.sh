@@ -14,6 +14,7 @@ done
     echo "== NOT TESTED: rustc $promised is needed: rustup toolchain install $promised" >&2
     exit 1
 }
-echo "== rustc $promised builds it ($(rustc --version))"
+echo "== the workspace with its tests and benchmarks, and the library without its default features (2 minutes)"
 "${CARGO:-cargo}" check --quiet --locked --workspace --all-targets --target-dir target/msrv
 "${CARGO:-cargo}" check --quiet --locked --no-default-features --target-dir target/msrv
+echo "== seen: $(rustc --version) builds the workspace, and the library without its default features"

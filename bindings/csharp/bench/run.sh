@@ -1,5 +1,5 @@
 #!/bin/bash
-# Measures the .NET package beside the community guide's TokenManager, in one run, and prints a Markdown table.
+# Measures the .NET package beside the community guide's TokenManager, in one run, and writes the rows "C#" of benches/RESULTS.md.
 # Needs the release library (make lib) and takes about two minutes.
 set -euo pipefail
 . "$(dirname "$0")/../tools/compile.sh"
@@ -51,12 +51,13 @@ export P21_CA_FILE=$work/ca.pem
 first_ours=$(first ours)
 first_guide=$(first guide)
 stop
-cat <<END
-| C# (.NET $(ls "$tools/dotnet/shared/Microsoft.NETCore.App")) | libp21auth | the guide's TokenManager |
-|---|---|---|
-| hit, \`GetToken()\` | $sync_ns ns, $sync_bytes bytes | – |
-| hit, \`GetTokenAsync()\` | $async_ns ns, $async_bytes bytes | $guide_ns ns, $guide_bytes bytes |
-| token requests of 50 cold callers, answer good | $(cold ours demo-password) | $(cold guide demo-password) |
-| token requests of 50 cold callers, answer 401 | $(cold ours wrong) | $(cold guide wrong) |
-| process start to first token over TLS (best of 9) | $first_ours ms | $first_guide ms |
+rows=$(cat <<END
+| C# | hit, \`GetToken()\` | $sync_ns ns, $sync_bytes bytes | |
+| C# | hit, \`GetTokenAsync()\` | $async_ns ns, $async_bytes bytes | the guide's TokenManager: $guide_ns ns, $guide_bytes bytes |
+| C# | requests of 50 cold callers, good answer | $(cold ours demo-password) | the same: $(cold guide demo-password) |
+| C# | requests of 50 cold callers, 401 | $(cold ours wrong) | the same: $(cold guide wrong) |
+| C# | start to first token over TLS, best of 9 | $first_ours ms | the same: $first_guide ms |
 END
+)
+echo "$rows"
+echo "$rows" | tools/record.py benches/RESULTS.md 2

@@ -129,3 +129,19 @@ fn the_tables_are_those_of_the_code() {
         keep_current(page, &text);
     }
 }
+
+#[test]
+fn a_page_of_results_is_one_table_and_no_diary() {
+    for (name, cells) in [("tests/RESULTS.md", 5), ("benches/RESULTS.md", 5)] {
+        let page = read(name);
+        let (head, table) = page.split_once("\n|").expect("a table");
+        assert!(head.lines().count() < 8, "{name}: {head}");
+        for row in table.lines() {
+            let found = row.replace("\\|", "").matches('|').count() - 1;
+            assert!(
+                row.ends_with('|') && (row.contains("---") || found == cells),
+                "{name}, written by a script: {row}"
+            );
+        }
+    }
+}
