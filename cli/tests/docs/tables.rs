@@ -134,7 +134,8 @@ fn the_tables_are_those_of_the_code() {
 fn a_page_of_results_is_one_table_and_no_diary() {
     for (name, cells) in [("tests/RESULTS.md", 5), ("benches/RESULTS.md", 5)] {
         let page = read(name);
-        let (head, table) = page.split_once("\n|").expect("a table");
+        let start = page.find("\n|").expect("a table") + 1;
+        let (head, table) = page.split_at(start);
         assert!(head.lines().count() < 8, "{name}: {head}");
         for row in table.lines() {
             let found = row.replace("\\|", "").matches('|').count() - 1;
