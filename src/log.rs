@@ -40,6 +40,50 @@ impl Level {
     }
 }
 
+/// Every event: its name, its level, and when it is recorded. The documentation's table is made of this.
+pub const EVENTS: [(&str, Level, &str); 8] = [
+    (
+        "token.refreshed",
+        Level::Info,
+        "The server issued a token; its fingerprint and remaining life are in the message.",
+    ),
+    (
+        "token.adopted",
+        Level::Info,
+        "A token that another process fetched was taken from the shared store.",
+    ),
+    (
+        "token.rejected",
+        Level::Info,
+        "An API rejected the current token, and it was dropped.",
+    ),
+    (
+        "token.failed",
+        Level::Error,
+        "A token request failed; the message has the code and the reason.",
+    ),
+    (
+        "flight.no_thread",
+        Level::Error,
+        "No thread could be started for a token request.",
+    ),
+    (
+        "store.degraded",
+        Level::Warn,
+        "A shared store cannot be used, and the next lower one is in use.",
+    ),
+    (
+        "tls.unverified",
+        Level::Warn,
+        "A client was opened with `tls_verify=0`: it accepts any certificate.",
+    ),
+    (
+        "log.lost",
+        Level::Warn,
+        "Events were overwritten before they were read; the message says how many.",
+    ),
+];
+
 /// Events kept.
 pub const CAPACITY: usize = 1024;
 
@@ -61,6 +105,13 @@ static RING: Guarded<Ring> = Guarded::new_static(Ring {
 
 /// Records an event. `event` is a stable name such as `token.refreshed`.
 pub(crate) fn record(level: Level, event: &str, message: &str) {
+    debug_assert!(
+        cfg!(test)
+            || EVENTS
+                .iter()
+                .any(|known| (known.0, known.1) == (event, level)),
+        "{event} is not among EVENTS"
+    );
     let line = line(level, event, message);
     RING.with(|ring| {
         if ring.events.len() == CAPACITY {

@@ -20,6 +20,7 @@ pub use default::{update_default, with_default};
 #[doc(hidden)]
 pub use examine::Asked;
 pub use runtime::Runtime;
+pub use stats::FIELDS;
 pub use store::{OwnEntry, StoreEntry};
 
 use zeroize::Zeroizing;

@@ -1,5 +1,7 @@
 //! The generated tables, each between two comments in its page.
 
+use p21auth::client::FIELDS;
+use p21auth::log::EVENTS;
 use p21auth::options::{Kind, OPTIONS, OptionRow};
 use p21auth::{Code, Verdict};
 
@@ -109,10 +111,32 @@ fn verdicts() -> String {
     format!("| | Verdict | Its hint |\n|---|---|---|\n{}", rows.concat())
 }
 
+fn events() -> String {
+    let rows: Vec<String> = EVENTS
+        .iter()
+        .map(|(name, level, meaning)| {
+            format!("| `{name}` | {} | {} |\n", level.name(), cell(meaning))
+        })
+        .collect();
+    format!("| Event | Level | |\n|---|---|---|\n{}", rows.concat())
+}
+
+fn stats() -> String {
+    let rows: Vec<String> = FIELDS
+        .iter()
+        .map(|(path, meaning)| format!("| `{path}` | {} |\n", cell(meaning)))
+        .collect();
+    format!("| Field | |\n|---|---|\n{}", rows.concat())
+}
+
 #[test]
 fn the_tables_are_those_of_the_code() {
     for (page, parts) in [
         ("docs/options.md", vec![("options", options())]),
+        (
+            "docs/diagnostics.md",
+            vec![("stats", stats()), ("events", events())],
+        ),
         (
             "docs/errors.md",
             vec![
