@@ -58,6 +58,7 @@ pub mod cache;
 pub mod capi;
 pub mod client;
 pub mod clock;
+pub mod doctor;
 pub mod error;
 mod fork;
 pub mod http;
@@ -76,6 +77,31 @@ pub use error::{Code, Error, Result};
 pub use options::Config;
 pub use token::Token;
 pub use wire::Verdict;
+
+/// For the command line tool, tests, fuzzers and benchmarks of this project. Not part of the API: anything here may change in
+/// any release.
+#[doc(hidden)]
+pub mod internal {
+    use crate::doctor::{Outcome, Report, Step};
+
+    /// `23 h 59 min`: the two largest units.
+    #[must_use]
+    pub fn span(seconds: i64) -> String {
+        crate::doctor::span(seconds)
+    }
+
+    /// A step as an examination makes it.
+    #[must_use]
+    pub fn step_of(id: &'static str, outcome: Outcome, saw: &str) -> Step {
+        Step::new(id, outcome, saw)
+    }
+
+    /// A report as an examination makes it.
+    #[must_use]
+    pub fn report_of(steps: Vec<Step>, token_requests: u32) -> Report {
+        Report::new(steps, token_requests)
+    }
+}
 
 /// The Rust blocks of the pages, compiled as doc tests.
 #[cfg(doctest)]

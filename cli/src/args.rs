@@ -12,6 +12,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use p21_emulator::Certificate;
+use p21auth::doctor;
 
 use super::connection::Connection;
 use super::failure::{EXIT_STATUSES, Failure, USAGE};
@@ -150,13 +151,13 @@ pub(super) enum Api {
 impl Api {
     pub const ALL: [Api; 4] = [Api::Router, Api::Odata, Api::Entity, Api::Interactive];
 
-    /// Its step's name.
-    pub const fn name(self) -> &'static str {
+    /// The library's word for it.
+    pub const fn examined(self) -> doctor::Api {
         match self {
-            Api::Router => "router",
-            Api::Odata => "odata",
-            Api::Entity => "entity",
-            Api::Interactive => "interactive",
+            Api::Router => doctor::Api::Router,
+            Api::Odata => doctor::Api::Odata,
+            Api::Entity => doctor::Api::Entity,
+            Api::Interactive => doctor::Api::Interactive,
         }
     }
 }

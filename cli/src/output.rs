@@ -4,6 +4,7 @@ use std::io::{self, Write as _};
 use std::time::Duration;
 
 use clap::builder::styling::{AnsiColor, Style};
+pub(super) use p21auth::internal::span;
 
 /// What went wrong.
 pub(super) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -55,29 +56,4 @@ pub(super) fn complain(name: &str, message: &str, hint: &str, retry_after: Optio
 /// A remark on standard error.
 pub(super) fn remark(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
-}
-
-/// `23 h 59 min`: the two largest units.
-pub(super) fn span(seconds: i64) -> String {
-    const UNITS: [(i64, &str); 5] = [
-        (31_557_600, "y"),
-        (86_400, "d"),
-        (3_600, "h"),
-        (60, "min"),
-        (1, "s"),
-    ];
-    let seconds = seconds.max(0);
-    let first = UNITS
-        .iter()
-        .position(|(unit, _)| seconds >= *unit)
-        .unwrap_or(UNITS.len() - 1);
-    let (unit, name) = UNITS[first];
-    let whole = format!("{} {name}", seconds / unit);
-    match UNITS
-        .get(first + 1)
-        .map(|(next, name)| (seconds % unit / next, name))
-    {
-        Some((rest, name)) if rest > 0 => format!("{whole} {rest} {name}"),
-        _ => whole,
-    }
 }

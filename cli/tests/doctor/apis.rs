@@ -72,7 +72,7 @@ fn a_key_whose_scope_lacks_an_api() {
         .key(ODATA_KEY)
         .report(&["--yes", "--apis", "odata"]);
     only.is_well();
-    assert!(only.steps().iter().all(|step| step.0["name"] != "router"));
+    assert!(only.steps().iter().all(|step| step.0["id"] != "router"));
 }
 
 #[test]

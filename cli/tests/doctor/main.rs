@@ -70,10 +70,7 @@ impl Report {
 
     #[track_caller]
     fn step(&self, name: &str) -> Found<'_> {
-        let mut found = self
-            .steps()
-            .into_iter()
-            .filter(|step| step.0["name"] == name);
+        let mut found = self.steps().into_iter().filter(|step| step.0["id"] == name);
         let step = found
             .next()
             .unwrap_or_else(|| panic!("no step {name}: {:#}", self.value));
@@ -89,12 +86,7 @@ impl Report {
             .steps()
             .into_iter()
             .find(|step| step.0["outcome"] == "fail");
-        assert_eq!(
-            first.expect("a failure").0["name"],
-            name,
-            "{:#}",
-            self.value
-        );
+        assert_eq!(first.expect("a failure").0["id"], name, "{:#}", self.value);
         self.step(name).is("fail", seen, advice);
         assert!(!self.step(name).0["code"].is_null());
     }
@@ -132,7 +124,7 @@ impl Found<'_> {
             let lines: Vec<&str> = lines.map(|line| line.as_str().expect("text")).collect();
             lines.join("\n")
         };
-        for (words, text) in [(seen, lines("seen")), (advice, lines("advice"))] {
+        for (words, text) in [(seen, lines("saw")), (advice, lines("do"))] {
             for word in words {
                 assert!(text.contains(word), "'{word}' is missing: {:#}", self.0);
             }

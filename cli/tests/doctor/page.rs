@@ -59,7 +59,7 @@ fn the_page_names_every_step() {
     let page = std::fs::read_to_string(path).expect("the page");
     let setup = Setup::new();
     for step in setup.report(&[]).steps() {
-        let name = step.0["name"].as_str().expect("text");
+        let name = step.0["id"].as_str().expect("text");
         assert!(page.contains(&format!("| `{name}` |")), "{name}");
     }
     assert!(page.contains("| `tunnel` |"));

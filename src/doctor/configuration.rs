@@ -1,40 +1,35 @@
 //! Which options are set and where they come from, or what keeps them from making a configuration.
 
-use crate::connection::{Connection, Gathered};
-use crate::failure::Failure;
-use p21auth::client::Client;
-use p21auth::error::{Code, Error, Result};
-use p21auth::options::{OPTIONS, OptionRow, Settings, near_misses};
+use crate::error::Result;
+use crate::options::{OPTIONS, OptionRow, Settings, near_misses};
 
 use super::report::Step;
+use super::{Opened, Patient};
 
 const NAME: &str = "configuration";
 
 /// Names that are no option's own but are read all the same.
 const OTHER_NAMES: [&str; 2] = ["CONSUMER_USERNAME", "VERIFY_SSL"];
 
-/// What the options come to: a client that `open` makes of them, or what is wrong with them.
-pub(super) fn check(
-    connection: &Connection,
-    environment: impl Iterator<Item = String>,
-    open: impl FnOnce(&p21auth::options::Config) -> Result<Client>,
-) -> (Step, Option<Client>) {
-    let Gathered { options, complete } = connection.gather();
-    let config = match complete {
-        Ok(config) => config,
-        Err(failure) => {
-            let mut step = Step::failed(NAME, &error_of(failure));
-            for (row, origin) in &options {
-                step = step.also(format!("{} is set, from {origin}", row.name));
+/// What the options come to, or what is wrong with them. `origins` says of options where they come from, `variables` are the
+/// names in the environment.
+pub(super) fn judge(
+    opened: Result<Opened>,
+    origins: &[(&'static str, String)],
+    prefix: &str,
+    variables: &[String],
+) -> (Step, Option<Patient>) {
+    let Opened { config, patient } = match opened {
+        Ok(opened) => opened,
+        Err(error) => {
+            let mut step = Step::failed(NAME, &error);
+            for (name, origin) in origins {
+                step = step.also(format!("{name} is set, from {origin}"));
             }
-            return (misspelt(step, connection.prefix(), environment), None);
+            return (misspelt(step, prefix, variables), None);
         }
     };
-    let opened = open(&config).and_then(|client| Ok((client.settings()?, client)));
-    let (settings, client) = match opened {
-        Ok(opened) => opened,
-        Err(error) => return (Step::failed(NAME, &connection.in_our_words(&error)), None),
-    };
+    let settings = &patient.settings;
     let who = settings.username.as_deref().map_or_else(
         || "no P21 user".to_owned(),
         |username| format!("user {username}"),
@@ -47,21 +42,18 @@ pub(super) fn check(
             settings.auth_mode.name()
         ),
     );
-    for (row, origin) in &options {
-        let value = shown(row, config.get(row.name).unwrap_or_default(), &settings);
-        step = step.also(format!("{} {value}, from {origin}", row.name));
+    for row in OPTIONS {
+        let origin = origins.iter().find(|(name, _)| *name == row.name);
+        let value = config.get(row.name);
+        // A username may stand in a variable with another name.
+        if value.is_none() && origin.is_none() {
+            continue;
+        }
+        let value = shown(row, value.unwrap_or_default(), settings);
+        let from = origin.map_or_else(String::new, |(_, origin)| format!(", from {origin}"));
+        step = step.also(format!("{} {value}{from}", row.name));
     }
-    (
-        misspelt(step, connection.prefix(), environment),
-        Some(client),
-    )
-}
-
-fn error_of(failure: Failure) -> Error {
-    match failure {
-        Failure::P21(error) => error,
-        _ => Error::new(Code::Config, "the options cannot be read"),
-    }
+    (misspelt(step, prefix, variables), Some(patient))
 }
 
 /// An option's value as far as it may be seen.
@@ -77,14 +69,14 @@ fn shown(row: &OptionRow, value: &str, settings: &Settings) -> String {
 }
 
 /// Variables under the prefix that no option reads and that look as if one should.
-fn misspelt(mut step: Step, prefix: &str, environment: impl Iterator<Item = String>) -> Step {
+fn misspelt(mut step: Step, prefix: &str, variables: &[String]) -> Step {
     let known = |name: &str| {
         OTHER_NAMES.contains(&name)
             || OPTIONS
                 .iter()
                 .any(|row| row.name.eq_ignore_ascii_case(name))
     };
-    let mut names: Vec<String> = environment.collect();
+    let mut names: Vec<&String> = variables.iter().collect();
     names.sort_unstable();
     for variable in names {
         let Some(name) = variable.strip_prefix(prefix).filter(|name| !known(name)) else {
@@ -119,14 +111,10 @@ mod tests {
             "P22_PASWORD",
             "PATH",
         ];
-        let step = misspelt(
-            Step::ok(NAME, "x"),
-            "P21_",
-            names.iter().map(|name| (*name).to_owned()),
-        );
+        let step = misspelt(Step::ok(NAME, "x"), "P21_", &names.map(str::to_owned));
         assert_eq!(step.outcome, Outcome::Warn);
         assert_eq!(
-            step.seen[1..],
+            step.saw[1..],
             ["P21_PASWORD is set, but no option has this name"]
         );
         assert_eq!(

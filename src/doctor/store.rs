@@ -1,9 +1,9 @@
 //! Where tokens are shared, whether that works, and what is there for this identity.
 
-use crate::output::span;
-use p21auth::client::{OwnEntry, StoreEntry};
-use p21auth::error::Result;
-use p21auth::options::StoreChoice;
+use super::report::span;
+use crate::client::{OwnEntry, StoreEntry};
+use crate::error::Result;
+use crate::options::StoreChoice;
 
 use super::report::Step;
 
@@ -17,7 +17,7 @@ pub(super) enum Stored {
     Nothing,
 }
 
-/// `checked` is what [`p21auth::client::Client::check_store`] says; not asked for with `memory`.
+/// `checked` is what [`crate::client::Client::check_store`] says; not asked for with `memory`.
 pub(super) fn judge(
     choice: &StoreChoice,
     required: bool,
@@ -71,7 +71,7 @@ pub(super) fn judge(
     (step, stored)
 }
 
-fn unusable(choice: &StoreChoice, required: bool, error: &p21auth::error::Error) -> Step {
+fn unusable(choice: &StoreChoice, required: bool, error: &crate::error::Error) -> Step {
     let step = Step::failed("store", error);
     let step = match choice {
         StoreChoice::Redis(_) => step.advise(
@@ -92,7 +92,7 @@ fn unusable(choice: &StoreChoice, required: bool, error: &p21auth::error::Error)
 mod tests {
     use super::super::report::Outcome;
     use super::*;
-    use p21auth::error::{Code, Error};
+    use crate::error::{Code, Error};
 
     fn file(own: OwnEntry) -> (Step, Stored) {
         let entry = StoreEntry {
@@ -132,8 +132,8 @@ mod tests {
         ] {
             let (step, seen) = file(own.clone());
             assert_eq!((seen, step.outcome), (stored, outcome), "{own:?}");
-            assert_eq!(step.seen[0], "file:///x: usable, 2 entries");
-            assert_eq!(step.seen.len(), 2);
+            assert_eq!(step.saw[0], "file:///x: usable, 2 entries");
+            assert_eq!(step.saw.len(), 2);
         }
     }
 

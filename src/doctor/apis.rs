@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use p21auth::client::Client;
-use p21auth::error::{Code, Error, Result};
-use p21auth::options::Settings;
-use p21auth::token::Token;
-use p21auth::wire;
+use crate::client::Client;
+use crate::error::{Code, Error, Result};
+use crate::options::Settings;
+use crate::token::Token;
+use crate::wire;
 
 use super::report::Step;
 use super::token::Source;
@@ -107,7 +107,7 @@ pub(super) fn odata(
     let step = ask("odata", "OData service", client, token, url, source);
     match step.code {
         None => Step::ok("odata", format!("table {table} can be read")),
-        Some(Code::NotFound) => step.advise(format!("If the service is there, the table {table} may not be: name another with --odata-table.")),
+        Some(Code::NotFound) => step.advise(format!("If the service is there, the table {table} may not be: name another (p21auth doctor --odata-table).")),
         Some(_) => step,
     }
 }
@@ -178,6 +178,7 @@ fn rejected(step: Step, error: &Error, source: Source) -> Step {
         Source::Stored => step.advise("The stored token is dead: programs replace it by themselves once they report this answer; p21auth store clear removes it now, and everybody's entries with it."),
         Source::Own => step.advise("Supply a new token: access_token, or the file that access_token_file names."),
         Source::Asked => step,
+        Source::Process => step.advise("The token in use is dead: the program gets another one once it reports this answer, or by p21_token_invalidate."),
     }
 }
 
@@ -215,7 +216,7 @@ mod tests {
         ] {
             let step = judge_server("https://p21/x", status, &verdict, || token_endpoint);
             assert_eq!(step.outcome, outcome, "{status} {step:?}");
-            assert!(step.seen[0].contains(says), "{step:?}");
+            assert!(step.saw[0].contains(says), "{step:?}");
         }
     }
 

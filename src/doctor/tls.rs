@@ -1,9 +1,9 @@
 //! TLS: the certificates that the server shows, what it agreed to, and what an old IIS lacks.
 
-use p21auth::http::Certificate;
-use p21auth::http::stages::Handshake;
-use p21auth::options::{BaseUrl, TlsTrust};
-use p21auth::secret::hex;
+use crate::http::Certificate;
+use crate::http::stages::Handshake;
+use crate::options::{BaseUrl, TlsTrust};
+use crate::secret::hex;
 
 use super::report::Step;
 
@@ -120,8 +120,8 @@ fn pin_line(leaf: &Certificate, trust: &TlsTrust, prefix: &str) -> String {
 mod tests {
     use super::super::report::Outcome;
     use super::*;
-    use p21auth::error::{Code, Error};
-    use p21auth::options::Pin;
+    use crate::error::{Code, Error};
+    use crate::options::Pin;
 
     const SHA: &str = "aa11";
 
@@ -162,9 +162,9 @@ mod tests {
         ] {
             let step = judge(&well(days * DAY_S), &trust(true, &[]), "P21_", 0);
             assert_eq!(step.outcome, outcome, "{days}");
-            assert_eq!(step.seen[0], "TLS 1.3 with SUITE");
-            assert!(step.seen[1].ends_with(says), "{step:?}");
-            assert!(step.seen[2].starts_with("then \"CN=p21\""), "{step:?}");
+            assert_eq!(step.saw[0], "TLS 1.3 with SUITE");
+            assert!(step.saw[1].ends_with(says), "{step:?}");
+            assert!(step.saw[2].starts_with("then \"CN=p21\""), "{step:?}");
             assert_eq!(step.copy, None);
         }
     }
@@ -216,7 +216,7 @@ mod tests {
                 ..Handshake::default()
             };
             let step = judge(&seen, &trust(true, &[]), "P21_", 0);
-            assert!(step.seen[1].contains(suite), "{step:?}");
+            assert!(step.saw[1].contains(suite), "{step:?}");
             assert!(step.advice.concat().contains(says), "{step:?}");
             assert_eq!(step.advice.is_empty(), says.is_empty());
         }

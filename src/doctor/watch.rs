@@ -1,13 +1,14 @@
 //! The transport under watch: what was asked and when, what kind of answer came, and no token request without leave.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use p21auth::clock::{Clock as _, Now, SystemClock};
-use p21auth::error::{Code, Error, Result};
-use p21auth::http::Transport;
-use p21auth::wire::{self, Method, Request, Response};
+use crate::clock::{Clock as _, Now, SystemClock};
+use crate::error::{Code, Error, Result};
+use crate::fork::Guarded;
+use crate::http::Transport;
+use crate::wire::{self, Method, Request, Response};
 
 /// An answer that came.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Answer {
 /// What happens on the way to the server during one run.
 #[derive(Default)]
 pub(super) struct Watch {
-    answers: Mutex<Vec<Answer>>,
+    answers: Guarded<Vec<Answer>>,
     may_ask: AtomicBool,
     token_requests: AtomicU32,
 }
@@ -41,13 +42,9 @@ impl Watch {
         self.token_requests.load(Ordering::SeqCst)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Answer>> {
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// The answers so far, oldest first.
     pub fn answers(&self) -> Vec<Answer> {
-        self.lock().clone()
+        self.answers.with(|answers| answers.clone())
     }
 }
 
@@ -84,7 +81,7 @@ impl Transport for Watched {
             date_unix: wire::server_date_unix(&response),
             kind: wire::body_kind(&response.body),
         };
-        self.watch.lock().push(answer);
+        self.watch.answers.with(|answers| answers.push(answer));
         Ok(response)
     }
 }

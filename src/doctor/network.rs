@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use p21auth::error::{Error, Result};
-use p21auth::http::ProxyOrigin;
-use p21auth::http::stages::{Addresses, Connected};
+use crate::error::{Error, Result};
+use crate::http::ProxyOrigin;
+use crate::http::stages::{Addresses, Connected};
 
 use super::report::Step;
 
@@ -127,7 +127,7 @@ fn is_private(ip: IpAddr) -> bool {
 mod tests {
     use super::super::report::Outcome;
     use super::*;
-    use p21auth::error::Code;
+    use crate::error::Code;
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts
@@ -164,15 +164,15 @@ mod tests {
         ])));
         let step = dns("p21.example.com", &found);
         assert_eq!(
-            step.seen,
+            step.saw,
             ["p21.example.com is 10.1.2.3 (a private network's), ::1 (this machine)"]
         );
         let named = Ok(Addresses::Override(addresses(&["192.0.2.1"])));
-        assert!(dns("h", &named).seen[0].ends_with("by option resolve"));
+        assert!(dns("h", &named).saw[0].ends_with("by option resolve"));
         let many: Vec<String> = (1..=10).map(|n| format!("192.0.2.{n}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
         let step = dns("h", &Ok(Addresses::Resolved(addresses(&many))));
-        assert!(step.seen[0].ends_with("192.0.2.8 and 2 more"), "{step:?}");
+        assert!(step.saw[0].ends_with("192.0.2.8 and 2 more"), "{step:?}");
     }
 
     #[test]
@@ -199,7 +199,7 @@ mod tests {
             (origin("none", None), "none: neither"),
         ] {
             let step = proxy(&origin, &Ok(()));
-            assert!(step.seen[0].starts_with(says), "{step:?}");
+            assert!(step.saw[0].starts_with(says), "{step:?}");
         }
     }
 }

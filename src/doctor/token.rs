@@ -1,9 +1,9 @@
 //! The token: how it came, in what form, how long it lives, and what it says of itself; and the server's clock.
 
-use crate::output::span;
-use p21auth::error::{Code, Error};
-use p21auth::options::{AuthMode, Settings};
-use p21auth::token::{Claims, Token, skew_s};
+use super::report::span;
+use crate::error::{Code, Error};
+use crate::options::{AuthMode, Settings};
+use crate::token::{Claims, Token, skew_s};
 
 use super::report::Step;
 use super::watch::Answer;
@@ -19,6 +19,8 @@ const MAX_CLAIM: usize = 200;
 pub(super) enum Source {
     /// The user's own, `auth_mode=token`.
     Own,
+    /// What the process has in use.
+    Process,
     /// Out of the shared store.
     Stored,
     /// By the one token request of this run.
@@ -31,6 +33,7 @@ pub(super) fn got(token: &Token, source: Source, settings: &Settings) -> Step {
         "token",
         match source {
             Source::Own => format!("your own, fingerprint {print}; no token is ever asked for"),
+            Source::Process => format!("the one that this process uses, fingerprint {print}"),
             Source::Stored => format!("taken from the store, fingerprint {print}"),
             Source::Asked => format!(
                 "the server issued one by {}, fingerprint {print}",
@@ -203,8 +206,8 @@ pub(super) fn is_own(settings: &Settings) -> bool {
 mod tests {
     use super::super::report::Outcome;
     use super::*;
-    use p21auth::clock::Now;
-    use p21auth::options::Config;
+    use crate::clock::Now;
+    use crate::options::Config;
     use serde_json::json;
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -249,14 +252,14 @@ mod tests {
         ] {
             let step = clock(&[answer(date, "XML")]);
             assert_eq!(step.outcome, outcome, "{step:?}");
-            assert!(step.seen[0].contains(says), "{step:?}");
+            assert!(step.saw[0].contains(says), "{step:?}");
         }
         assert_eq!(clock(&[]).outcome, Outcome::Skipped);
     }
 
     #[test]
     fn the_form_of_a_reply_is_told() {
-        assert_eq!(reply(&[answer(None, "XML")]).seen[0], "XML within 20 ms");
+        assert_eq!(reply(&[answer(None, "XML")]).saw[0], "XML within 20 ms");
         assert_eq!(reply(&[]).outcome, Outcome::Skipped);
         let other = Answer {
             to_token_request: false,
@@ -318,14 +321,14 @@ mod tests {
         ] {
             let step = life.judge();
             assert_eq!(step.outcome, outcome, "{life:?} {step:?}");
-            assert!(step.seen[0].contains(says), "{step:?}");
+            assert!(step.saw[0].contains(says), "{step:?}");
         }
         let never = Lifetime {
             left_s: 630_720_000,
             ..all
         }
         .judge();
-        assert!(never.seen[1].contains("max_token_age_s"), "{never:?}");
+        assert!(never.saw[1].contains("max_token_age_s"), "{never:?}");
     }
 
     #[test]
@@ -335,9 +338,9 @@ mod tests {
             claims(json!({"sub": "", "aud": "/odata:customer, vendor", "P21.ConsumerUid": "3"}));
         let step = scope(Some(&claims), &key);
         assert_eq!(step.outcome, Outcome::Warn);
-        assert_eq!(step.seen[0], "no P21 user, scope /odata:customer, vendor");
-        assert_eq!(step.seen[1], "consumer 3");
-        assert!(step.seen[2].contains("Interactive"), "{step:?}");
+        assert_eq!(step.saw[0], "no P21 user, scope /odata:customer, vendor");
+        assert_eq!(step.saw[1], "consumer 3");
+        assert!(step.saw[2].contains("Interactive"), "{step:?}");
         let with_user = settings(&[("consumer_key", "k"), ("username", "u")]);
         assert_eq!(scope(Some(&claims), &with_user).outcome, Outcome::Ok);
         assert_eq!(scope(None, &with_user).outcome, Outcome::Ok);
