@@ -212,7 +212,7 @@ pub(super) struct MockArgs {
     /// Port to listen on; 0 takes a free one
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Address to listen on; anyone who reaches it can use the control endpoint, so keep to loopback
+    /// Address to listen on; beyond loopback, control calls need a token
     #[arg(long, value_name = "ADDRESS")]
     pub bind: Option<IpAddr>,
     /// Serve https: good (the default), self-signed, expired or wrong-host
@@ -239,7 +239,16 @@ pub(super) struct MockArgs {
     /// JSON file with users, keys, settings and any other option of docs/emulator.md; flags come before it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// No control endpoint
+    /// JSON file with the rows behind the APIs, in the place of the built-in sample
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+    /// What control calls must carry as their Bearer token [default: none on loopback, else one is made and printed]
+    #[arg(long, value_name = "TOKEN")]
+    pub control_token: Option<String>,
+    /// Open the page in your browser
+    #[arg(long)]
+    pub open: bool,
+    /// No page and no control endpoint
     #[arg(long)]
     pub no_control: bool,
     /// Print one JSON object about the emulator instead of text, for programs that start it

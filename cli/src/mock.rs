@@ -2,6 +2,7 @@
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use serde_json::json;
 
@@ -35,12 +36,15 @@ pub(super) fn mock(args: &MockArgs) -> Result<(), Failure> {
     if args.json {
         output::value(&about(&emulator, ca_file.as_deref()).to_string())?;
     } else {
-        show(
-            &emulator,
-            ca_file.as_deref(),
-            users.first(),
-            !args.no_control,
-        )?;
+        show(&emulator, ca_file.as_deref(), users.first())?;
+    }
+    if !emulator.address().ip().is_loopback() {
+        output::remark(
+            "Warning: other machines can reach this emulator. Its users and keys are for tests; control calls need the token.",
+        );
+    }
+    if args.open {
+        open_page(&emulator)?;
     }
     if args.until_stdin_ends {
         let mut buffer = [0; 4096];
@@ -54,7 +58,7 @@ pub(super) fn mock(args: &MockArgs) -> Result<(), Failure> {
 
 fn options(args: &MockArgs) -> Result<Options, Failure> {
     let mut options = match &args.config {
-        Some(file) => read_config(file)?,
+        Some(file) => read_json(file, "--config", |text| serde_json::from_str(text))?,
         None => Options::default(),
     };
     if let Some(port) = args.port {
@@ -68,6 +72,12 @@ fn options(args: &MockArgs) -> Result<Options, Failure> {
     }
     options.tls = args.tls.or(options.tls);
     options.control &= !args.no_control;
+    if let Some(token) = &args.control_token {
+        options.control_token = Some(token.clone());
+    }
+    if let Some(file) = &args.data {
+        options.data = read_json(file, "--data", |text| serde_json::from_str(text))?;
+    }
     if args.verbose {
         options.log = Some(Log::write(io::stderr()));
     }
@@ -97,12 +107,15 @@ fn options(args: &MockArgs) -> Result<Options, Failure> {
     Ok(options)
 }
 
-fn read_config(file: &Path) -> Result<Options, Failure> {
+fn read_json<T>(
+    file: &Path,
+    flag: &str,
+    parse: impl Fn(&str) -> serde_json::Result<T>,
+) -> Result<T, Failure> {
     let shown = file.display();
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::usage(format!("--config: {shown} cannot be read: {error}"), "")
-    })?;
-    serde_json::from_str(&text).map_err(|error| {
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| Failure::usage(format!("{flag}: {shown} cannot be read: {error}"), ""))?;
+    parse(&text).map_err(|error| {
         // The parser's words may quote a value of the file, and that a password.
         let what = error.to_string();
         let what = if what.starts_with("unknown field") || what.starts_with("missing field") {
@@ -115,7 +128,7 @@ fn read_config(file: &Path) -> Result<Options, Failure> {
             )
         };
         Failure::usage(
-            format!("--config: {shown}: {what}"),
+            format!("{flag}: {shown}: {what}"),
             "docs/emulator.md lists the options and their values.",
         )
     })
@@ -137,28 +150,51 @@ fn write_ca(emulator: &Emulator, file: &Path) -> Result<PathBuf, Failure> {
 fn about(emulator: &Emulator, ca_file: Option<&Path>) -> serde_json::Value {
     json!({
         "base_url": emulator.base_url(),
-        "control_url": control_url(emulator),
+        "control_url": emulator.control_url(),
+        "control_token": emulator.control_token(),
         "ca_file": ca_file,
         "tls_pin_sha256": emulator.leaf_sha256(),
     })
 }
 
-/// The control endpoint lies beside a prefix, not below it.
-fn control_url(emulator: &Emulator) -> String {
-    let base = emulator.base_url();
-    let after_scheme = base.find("://").map_or(0, |at| at + 3);
-    let end = base[after_scheme..]
-        .find('/')
-        .map_or(base.len(), |at| after_scheme + at);
-    format!("{}/_control/", &base[..end])
+/// The page, with the token that it needs behind the `#`, which no browser sends anywhere.
+fn page_url(emulator: &Emulator) -> Option<String> {
+    let url = emulator.control_url()?;
+    Some(match emulator.control_token() {
+        Some(token) => format!("{url}#token={token}"),
+        None => url,
+    })
 }
 
-fn show(
-    emulator: &Emulator,
-    ca_file: Option<&Path>,
-    user: Option<&User>,
-    control: bool,
-) -> io::Result<()> {
+/// Opens the page in the user's browser.
+fn open_page(emulator: &Emulator) -> Result<(), Failure> {
+    let Some(url) = page_url(emulator) else {
+        return Err(Failure::usage(
+            "--open needs the page, which --no-control turns off",
+            "",
+        ));
+    };
+    let program = if cfg!(windows) {
+        "explorer"
+    } else if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
+    let opened = Command::new(program)
+        .arg(&url)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = opened {
+        output::remark(&format!(
+            "The browser cannot be opened ({program}: {error}). The page is {url}"
+        ));
+    }
+    Ok(())
+}
+
+fn show(emulator: &Emulator, ca_file: Option<&Path>, user: Option<&User>) -> io::Result<()> {
     let row = |name: &str, text: &str| line(&format!("  {name:<9}{text}"));
     line(&format!(
         "P21 emulator at {}  {}",
@@ -171,8 +207,8 @@ fn show(
     if let Some(file) = ca_file {
         row("CA file", &file.display().to_string())?;
     }
-    if control {
-        row("control", &control_url(emulator))?;
+    if let Some(page) = page_url(emulator) {
+        row("page", &page)?;
     }
     line("")?;
     line("In another terminal:")?;
@@ -236,19 +272,6 @@ mod tests {
     }
 
     #[test]
-    fn the_control_endpoint_is_not_below_the_prefix() {
-        let options = Options {
-            prefix: "/P21APIService".into(),
-            ..Options::default()
-        };
-        let emulator = Emulator::start(options).expect("started");
-        assert_eq!(
-            control_url(&emulator),
-            format!("http://{}/_control/", emulator.address())
-        );
-    }
-
-    #[test]
     fn a_bad_file_is_explained_without_its_values() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         for (text, says) in [
@@ -257,7 +280,9 @@ mod tests {
             (r#"{"users": "hunter2"}"#, "line 1"),
         ] {
             std::fs::write(file.path(), text).expect("written");
-            let Err(Failure::P21(error)) = read_config(file.path()) else {
+            let Err(Failure::P21(error)) = read_json(file.path(), "--config", |text| {
+                serde_json::from_str::<Options>(text)
+            }) else {
                 panic!("{text} was taken");
             };
             assert!(

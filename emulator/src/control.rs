@@ -5,10 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
+use super::apis::{Answer, Session};
 use super::fault::Fault;
 use super::options::{ConsumerKey, User};
 use super::settings::Settings;
 use super::state::{Counters, Shared};
+use super::text::fingerprint;
+
+/// Calls and tokens that the page gets at a time.
+const MOST_SHOWN: usize = 300;
 
 /// Looks into a running emulator and changes it, from inside the process.
 ///
@@ -118,6 +123,88 @@ impl Control {
     #[allow(clippy::must_use_candidate)] // done for its effect
     pub fn revoke_all(&self) -> usize {
         self.0.change(|s| std::mem::take(&mut s.tokens).len())
+    }
+
+    /// Makes the tokens with this fingerprint (the first 8 digits of their SHA-256) invalid and tells how many there were.
+    #[allow(clippy::must_use_candidate)] // done for its effect
+    pub fn revoke_fingerprint(&self, print: &str) -> usize {
+        self.0.change(|s| {
+            let before = s.tokens.len();
+            s.tokens.retain(|token, _| fingerprint(token) != print);
+            before - s.tokens.len()
+        })
+    }
+
+    /// Adds an answer of your own, or replaces that of the same method and path.
+    ///
+    /// # Errors
+    /// Where its status is none.
+    pub fn answer(&self, answer: Answer) -> Result<(), String> {
+        answer.check()?;
+        self.0.change(|s| {
+            s.answers.retain(|other| !answer.replaces(other));
+            s.answers.push(answer);
+        });
+        Ok(())
+    }
+
+    /// Removes all answers of your own.
+    pub fn clear_answers(&self) {
+        self.0.change(|s| s.answers.clear());
+    }
+
+    /// The calls after number `after`, oldest first, without secrets: `n`, `at_ms` (Unix time), `method`, `path`, `query`,
+    /// `who`, `dialect` (of token requests), `token` (the fingerprint of the one sent along), `status`, `ms`, `fault`.
+    #[must_use]
+    pub fn calls(&self, after: u64) -> Vec<Value> {
+        self.0
+            .lock()
+            .calls
+            .after(after)
+            .map(|call| json!(call))
+            .collect()
+    }
+
+    /// All that the page shows, once something changed after `version` or `timeout` has passed.
+    #[must_use]
+    pub(super) fn watch(&self, version: u64, after: u64, timeout: Duration) -> Value {
+        self.0.wait_change(version, timeout);
+        let state = self.0.lock();
+        let now = state.now();
+        let mut live: Vec<_> = state
+            .tokens
+            .iter()
+            .filter(|(_, t)| now < t.expires)
+            .collect();
+        live.sort_by_key(|(_, token)| std::cmp::Reverse(token.since));
+        let tokens = live.iter().take(MOST_SHOWN).map(|(token, issued)| {
+            json!({
+                "token": fingerprint(token),
+                "who": issued.owner.shown(&state),
+                "issued": issued.since,
+                "expires": issued.expires,
+                "windows": issued.session.as_ref().map(Session::windows),
+            })
+        });
+        let tokens: Vec<Value> = tokens.collect();
+        let mut calls: Vec<_> = state.calls.after(after).rev().take(MOST_SHOWN).collect();
+        calls.reverse();
+        json!({
+            "version": state.version,
+            "base_url": self.0.base_url,
+            "now": now,
+            "clock_offset_s": state.offset_s,
+            "counters": state.snapshot(),
+            "calls": calls,
+            "last_call": state.calls.last(),
+            "token_requests": state.calls.token_requests(),
+            "tokens": tokens,
+            "faults": state.faults.shown(),
+            "held_path": state.held_path(),
+            "throttle_max": state.settings.throttle_max,
+            "throttle_window_s": state.settings.throttle_window_s,
+            "users": state.users.iter().map(|u| u.name.as_str()).collect::<Vec<_>>(),
+        })
     }
 
     /// The present settings.

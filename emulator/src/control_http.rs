@@ -1,14 +1,23 @@
 //! The control endpoint: the powers of [`Control`] as JSON over HTTP, for tests in any language.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::apis::Answer;
 use super::control::Control;
 use super::fault::Fault;
 use super::message::{Reply, Request};
 use super::state::{Counters, Shared};
+
+const PAGE: &str = include_str!("page.html");
+
+/// The page loads nothing from anywhere, talks to its own host, and cannot be put into another page.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; \
+     img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const DEFAULT_WAIT_MS: u64 = 10_000;
 
@@ -16,15 +25,79 @@ const DEFAULT_WAIT_MS: u64 = 10_000;
 pub(super) fn answer(request: &Request, shared: &Arc<Shared>) -> Option<Reply> {
     let path = request.path.to_ascii_lowercase();
     let path = path.strip_prefix(&shared.prefix).unwrap_or(&path);
-    let call = path.strip_prefix("/_control/")?.trim_end_matches('/');
-    if !shared.control {
+    let call = path.strip_prefix("/_control")?;
+    if !shared.control || !matches!(call.as_bytes().first(), None | Some(b'/')) {
         return None;
+    }
+    if call.is_empty() {
+        return Some(Reply::html(302, String::new()).with("Location", "/_control/"));
+    }
+    let call = call.trim_matches('/');
+    if call.is_empty() && matches!(request.method.as_str(), "GET" | "HEAD") {
+        return Some(page());
+    }
+    if let Err((status, message)) = admit(request, shared) {
+        return Some(Reply::json(status, &json!({ "error": message })));
     }
     let control = Control(shared.clone());
     Some(match run(&control, &request.method, call, request) {
         Ok(value) => Reply::json(200, &value),
         Err((status, message)) => Reply::json(status, &json!({ "error": message })),
     })
+}
+
+/// The page. It holds no data of its own, so that it needs no token.
+fn page() -> Reply {
+    Reply::new(200, "text/html; charset=utf-8", PAGE)
+        .with("Cache-Control", "no-store")
+        .with("X-Frame-Options", "DENY")
+        .with("Content-Security-Policy", POLICY)
+}
+
+/// Refuses web pages that are not ours, and callers without the token where there is one.
+///
+/// A browser names the page that sends a request in `Origin`, but for reads from the page's own host. So a host name that
+/// anyone can register is refused, too: it may be made to lead here.
+fn admit(request: &Request, shared: &Shared) -> Result<(), (u16, String)> {
+    let host = request.header("host").unwrap_or_default();
+    if let Some(origin) = request.header("origin") {
+        let authority = origin.split_once("://").map(|(_, authority)| authority);
+        if !authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host)) {
+            return Err((403, "this web page may not control the emulator".into()));
+        }
+    }
+    match &shared.control_token {
+        Some(token) if request.bearer() == Some(token) => Ok(()),
+        Some(_) => Err((
+            401,
+            "the control token is needed: Authorization: Bearer …".into(),
+        )),
+        None if is_local(host) => Ok(()),
+        None => Err((
+            403,
+            format!(
+                "the host name '{}' may lead here from any web page: use the address, or start with a control token",
+                host.escape_debug()
+            ),
+        )),
+    }
+}
+
+/// An address, or a name that no one can register.
+fn is_local(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => {
+            let parts = rest.split_once(']');
+            return parts.is_some_and(|(ip, port)| {
+                ip.parse::<Ipv6Addr>().is_ok() && (port.is_empty() || port.starts_with(':'))
+            });
+        }
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    let reserved = ["localhost", "test", "example", "invalid"];
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.parse::<Ipv4Addr>().is_ok() || !name.contains('.') || reserved.contains(&last)
 }
 
 type Outcome = Result<Value, (u16, String)>;
@@ -35,6 +108,32 @@ fn run(control: &Control, method: &str, call: &str, request: &Request) -> Outcom
         ("GET", "last") => Ok(control.last_requests()),
         ("GET", "config") => Ok(control.config()),
         ("GET", "wait") => wait(control, request),
+        ("GET", "calls") => {
+            let after = query_number(request, "after")?.unwrap_or(0);
+            Ok(json!({"calls": control.calls(after), "last": control.0.lock().calls.last()}))
+        }
+        ("GET", "watch") => {
+            let number = |name| query_number(request, name);
+            let wait = number("wait_ms")?.unwrap_or(0);
+            let (version, after) = (
+                number("version")?.unwrap_or(0),
+                number("after")?.unwrap_or(0),
+            );
+            Ok(control.watch(version, after, Duration::from_millis(wait)))
+        }
+        ("GET", "answers") => Ok(json!(control.0.lock().answers)),
+        ("POST", "answers") => {
+            let answers: Vec<Answer> = one_or_list(request)?;
+            answers.iter().try_for_each(Answer::check).map_err(bad)?;
+            for answer in answers {
+                control.answer(answer).map_err(bad)?;
+            }
+            Ok(json!(control.0.lock().answers))
+        }
+        ("DELETE", "answers") => {
+            control.clear_answers();
+            Ok(done())
+        }
         ("POST", "config") => {
             control.configure(&object(request)?).map_err(bad)?;
             Ok(control.config())
@@ -71,9 +170,15 @@ fn run(control: &Control, method: &str, call: &str, request: &Request) -> Outcom
             Ok(done())
         }
         ("POST", "revoke") => {
-            let revoked = match text_field(&object(request)?, "token")? {
-                None => control.revoke_all(),
-                Some(token) => usize::from(control.revoke(&token)),
+            let fields = object(request)?;
+            let revoked = match (
+                text_field(&fields, "token")?,
+                text_field(&fields, "fingerprint")?,
+            ) {
+                (None, None) => control.revoke_all(),
+                (Some(token), None) => usize::from(control.revoke(&token)),
+                (None, Some(print)) => control.revoke_fingerprint(&print),
+                _ => return Err(bad("give either 'token' or 'fingerprint'")),
             };
             Ok(json!({ "revoked": revoked }))
         }
@@ -130,20 +235,33 @@ fn time(control: &Control, fields: &Map<String, Value>) -> Outcome {
 
 /// One fault or a list of them.
 fn faults(control: &Control, request: &Request) -> Outcome {
+    for fault in one_or_list::<Fault>(request)? {
+        control.fault(fault);
+    }
+    Ok(json!({"pending": control.counter("faults.pending")}))
+}
+
+/// The body as one object or a list of them.
+fn one_or_list<T: DeserializeOwned>(request: &Request) -> Result<Vec<T>, (u16, String)> {
     let body: Value = serde_json::from_slice(&request.body).map_err(|e| bad(e.to_string()))?;
     let list = match body {
         Value::Array(list) => list,
         one => vec![one],
     };
-    let faults: Vec<Fault> = list
-        .into_iter()
-        .map(serde_json::from_value)
-        .collect::<Result<_, _>>()
-        .map_err(|e| bad(e.to_string()))?;
-    for fault in faults {
-        control.fault(fault);
-    }
-    Ok(json!({"pending": control.counter("faults.pending")}))
+    list.into_iter()
+        .map(|one| serde_json::from_value(one).map_err(|e| bad(e.to_string())))
+        .collect()
+}
+
+fn query_number(request: &Request, name: &str) -> Result<Option<u64>, (u16, String)> {
+    let value = request.query_value(name);
+    value
+        .map(|value| {
+            value
+                .parse()
+                .map_err(|_| bad(format!("'{name}' must be a whole number")))
+        })
+        .transpose()
 }
 
 /// Long poll: 200 with the counters once all conditions hold, 408 with them after `timeout_ms`.
@@ -249,6 +367,61 @@ mod tests {
         );
         assert_eq!(call(&shared, "POST", "/_control/reset", "").0, 200);
         assert_eq!(Control(shared).config()["clock_offset_s"], 0);
+    }
+
+    #[test]
+    fn only_our_own_page_and_clients_without_one_come_in() {
+        let free = Shared::new(Options::default(), String::new(), String::new());
+        let guarded = Options {
+            control_token: Some("hunter2".into()),
+            ..Options::default()
+        };
+        let guarded = Shared::new(guarded, String::new(), String::new());
+        let status = |shared: &Shared, host: &str, origin: &str, bearer: &str| {
+            let mut headers = vec![("Host".to_owned(), host.to_owned())];
+            for (name, value) in [("Origin", origin), ("Authorization", bearer)] {
+                if !value.is_empty() {
+                    headers.push((name.to_owned(), value.to_owned()));
+                }
+            }
+            let request = Request {
+                headers,
+                ..Request::default()
+            };
+            admit(&request, shared)
+                .err()
+                .map_or(200, |(status, _)| status)
+        };
+        for (host, origin, expected) in [
+            ("127.0.0.1:80", "", 200),
+            ("[::1]:80", "", 200),
+            ("localhost", "", 200),
+            ("p21", "", 200),
+            ("p21.test:80", "", 200),
+            ("", "", 200),
+            ("127.0.0.1:80", "http://127.0.0.1:80", 200),
+            ("localhost:80", "http://LOCALHOST:80", 200),
+            ("127.0.0.1:80", "http://127.0.0.1:81", 403),
+            ("127.0.0.1:80", "https://evil.com", 403),
+            ("127.0.0.1:80", "null", 403),
+            // A name that was made to lead here.
+            ("evil.com:80", "", 403),
+            ("evil.com:80", "http://evil.com:80", 403),
+            ("127.0.0.1.evil.com:80", "", 403),
+            ("[::1].evil.com", "", 403),
+        ] {
+            assert_eq!(status(&free, host, origin, ""), expected, "{host} {origin}");
+        }
+        assert_eq!(status(&guarded, "127.0.0.1", "", ""), 401);
+        assert_eq!(status(&guarded, "127.0.0.1", "", "Bearer hunter3"), 401);
+        assert_eq!(
+            status(&guarded, "p21.example.com", "", "Bearer hunter2"),
+            200
+        );
+        assert_eq!(
+            status(&guarded, "a.com", "http://b.com", "Bearer hunter2"),
+            403
+        );
     }
 
     #[test]

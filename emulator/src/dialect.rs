@@ -38,12 +38,35 @@ impl std::fmt::Debug for Secret {
 
 impl Asked {
     /// Reads the dialect off a POST to `/api/security/token` or, with `v2`, to `…/token/v2`.
-    pub fn read(request: &Request, v2: bool) -> Self {
-        if v2 {
-            Self::v2(request)
-        } else {
-            Self::v1(request)
+    /// With `form` the latter takes a form, too.
+    pub fn read(request: &Request, v2: bool, form: bool) -> Self {
+        match v2 {
+            true => Self::v2(request),
+            false if form => Self::form(request).unwrap_or_else(|| Self::v1(request)),
+            false => Self::v1(request),
         }
+    }
+
+    /// User and password of a form, as one public client sends them.
+    fn form(request: &Request) -> Option<Self> {
+        let kind = request.header("content-type")?;
+        if !kind
+            .to_ascii_lowercase()
+            .starts_with("application/x-www-form-urlencoded")
+        {
+            return None;
+        }
+        let field = |name: &str| {
+            url::form_urlencoded::parse(&request.body)
+                .find(|(n, _)| n.eq_ignore_ascii_case(name))
+                .map(|(_, value)| value.into_owned())
+        };
+        Some(Self {
+            dialect: "v1_form",
+            profile: None,
+            user: Some(field("username")?),
+            secret: Secret::Password(field("password")?),
+        })
     }
 
     fn unknown(secret: Secret) -> Self {
@@ -251,7 +274,7 @@ mod tests {
             ),
             (post(&[], None, ""), false, "unknown", None),
         ] {
-            let asked = Asked::read(&request, v2);
+            let asked = Asked::read(&request, v2, false);
             assert_eq!(
                 (asked.dialect, asked.profile),
                 (dialect, profile),
@@ -261,10 +284,30 @@ mod tests {
     }
 
     #[test]
+    fn a_form_is_taken_only_by_the_setting() {
+        let kind = (
+            "Content-Type",
+            "application/x-www-form-urlencoded; charset=UTF-8",
+        );
+        let request = post(
+            &[kind],
+            None,
+            "grant_type=password&username=a&password=b%23",
+        );
+        assert_eq!(Asked::read(&request, false, false).dialect, "unknown");
+        let asked = Asked::read(&request, false, true);
+        assert_eq!(
+            (asked.dialect, asked.secret),
+            ("v1_form", Secret::Password("b#".into()))
+        );
+        assert_eq!(Asked::read(&request, true, true).dialect, "unknown");
+    }
+
+    #[test]
     fn who_asks_is_named_without_secrets() {
         let shared = Shared::new(Options::default(), String::new(), String::new());
         let state = shared.lock();
-        let who = |r: &Request, v2| Asked::read(r, v2).who(&state);
+        let who = |r: &Request, v2| Asked::read(r, v2, false).who(&state);
         let body = r#"{"username":"DEMO","password":"hunter2"}"#;
         assert_eq!(who(&post(&[], None, body), true), "user=demo");
         let body = r#"{"username":"hunter2","password":"demo"}"#;

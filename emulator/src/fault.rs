@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 /// A fault that hits the next requests that match it; faults wait in a queue, and a request takes
 /// the first one that matches.
@@ -141,6 +142,26 @@ impl Action {
     }
 }
 
+impl Action {
+    /// Its name, as JSON has it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Close => "close",
+            Self::Reset => "reset",
+            Self::ResetAfterHeaders => "reset_after_headers",
+            Self::Truncate { .. } => "truncate",
+            Self::Drip { .. } => "drip",
+            Self::Flood => "flood",
+            Self::Answer { .. } => "answer",
+            Self::Redirect { .. } => "redirect",
+            Self::Empty => "empty",
+            Self::Html => "html",
+            Self::SkewDate { .. } => "skew_date",
+        }
+    }
+}
+
 fn temporary() -> u16 {
     307
 }
@@ -156,6 +177,15 @@ impl Queue {
 
     pub fn clear(&mut self) {
         self.0.clear();
+    }
+
+    /// What waits, without the details of an action.
+    pub fn shown(&self) -> Vec<Value> {
+        let fault = |f: &Fault| {
+            json!({"path": f.path, "method": f.method, "times": f.times, "latency_ms": f.latency_ms,
+                   "hang": f.hang, "action": f.action.name()})
+        };
+        self.0.iter().map(fault).collect()
     }
 
     pub fn len(&self) -> usize {

@@ -22,13 +22,16 @@
 
 #![allow(clippy::doc_markdown)] // OData is a name, not code
 
-mod api;
+mod apis;
+mod calls;
 mod certs;
 mod control;
 mod control_http;
+mod data;
 mod dialect;
 mod fault;
 mod message;
+mod odata;
 mod options;
 mod redact;
 mod server;
@@ -44,13 +47,16 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 use socket2::{Domain, Socket, Type};
 
+pub use apis::Answer;
 pub use control::Control;
+pub use data::Data;
 pub use fault::{Action, Fault};
 pub use options::{Certificate, ConsumerKey, Log, Options, User};
 pub use settings::{NEVER_S, Permission, Refusal, ReplyFormat, RetryAfter, Settings, TokenKind};
@@ -73,38 +79,78 @@ pub struct Emulator {
     shared: Arc<Shared>,
     connections: Arc<Connections>,
     address: SocketAddr,
+    control_address: Option<SocketAddr>,
     identity: Option<Identity>,
-    acceptor: Option<JoinHandle<()>>,
+    acceptors: Vec<(SocketAddr, JoinHandle<()>)>,
 }
 
 impl Emulator {
     /// Starts an emulator; when this returns it accepts connections.
     ///
     /// # Errors
-    /// Where the address can't be had, the prefix isn't a path, or no certificate can be made.
-    pub fn start(options: Options) -> io::Result<Self> {
+    /// Where the address can't be had, the prefix isn't a path, an answer has no status, or no certificate can be made.
+    pub fn start(mut options: Options) -> io::Result<Self> {
+        for answer in &options.answers {
+            let wrong = |error| io::Error::new(io::ErrorKind::InvalidInput, error);
+            answer.check().map_err(wrong)?;
+        }
+        if options.control && options.control_token.is_none() && !options.bind.is_loopback() {
+            options.control_token = Some(text::opaque());
+        }
         let prefix = clean_prefix(&options.prefix)?;
         let identity = options.tls.map(Identity::make).transpose()?;
         let listener = listen(SocketAddr::new(options.bind, options.port))?;
         let address = listener.local_addr()?;
+        // No browser trusts the emulator's own CA, so the page is on a port without TLS, too.
+        let control_listener = (options.control && identity.is_some())
+            .then(|| {
+                listen(SocketAddr::new(
+                    Ipv4Addr::LOCALHOST.into(),
+                    options.control_port,
+                ))
+            })
+            .transpose()?;
         let scheme = if identity.is_some() { "https" } else { "http" };
         let base_url = format!("{scheme}://{}{prefix}", reachable(address));
+        let control_address = match &control_listener {
+            Some(listener) => Some(listener.local_addr()?),
+            None => options.control.then(|| reachable(address)),
+        };
         let shared = Arc::new(Shared::new(options, base_url, prefix.to_ascii_lowercase()));
         let connections = Arc::new(Connections::default());
         let tls = identity.as_ref().map(|i| i.config.clone());
-        let acceptor = std::thread::Builder::new()
-            .name("p21-emulator".into())
-            .spawn({
-                let (shared, connections) = (shared.clone(), connections.clone());
-                move || accept(&listener, tls.as_ref(), &shared, &connections)
-            })?;
-        Ok(Self {
+        let mut emulator = Self {
             shared,
             connections,
             address,
+            control_address,
             identity,
-            acceptor: Some(acceptor),
-        })
+            acceptors: Vec::new(),
+        };
+        let door = Door {
+            tls,
+            control_alone: false,
+        };
+        emulator.accept(listener, door)?;
+        if let Some(listener) = control_listener {
+            let door = Door {
+                tls: None,
+                control_alone: true,
+            };
+            emulator.accept(listener, door)?;
+        }
+        Ok(emulator)
+    }
+
+    fn accept(&mut self, listener: TcpListener, door: Door) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        let (shared, connections) = (self.shared.clone(), self.connections.clone());
+        let run = move || accept(&listener, &door, &shared, &connections);
+        let acceptor = std::thread::Builder::new()
+            .name("p21-emulator".into())
+            .spawn(run)?;
+        self.acceptors.push((address, acceptor));
+        Ok(())
     }
 
     /// The base URL for a client, prefix included, without a slash at the end.
@@ -117,6 +163,20 @@ impl Emulator {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The page and control endpoint, such as `http://127.0.0.1:8021/_control/`; `None` if it has none. With TLS it is on
+    /// another port, by plain http and on loopback.
+    #[must_use]
+    pub fn control_url(&self) -> Option<String> {
+        let address = self.control_address?;
+        Some(format!("http://{address}/_control/"))
+    }
+
+    /// What control calls must carry as their Bearer token; `None`: nothing.
+    #[must_use]
+    pub fn control_token(&self) -> Option<&str> {
+        self.shared.control_token.as_deref()
     }
 
     /// The certificate of its CA as PEM; `None` for plain http.
@@ -151,13 +211,15 @@ impl Emulator {
     /// Stops: no connection is accepted any more, open ones are cut, whatever was held ends, and the
     /// threads are gone when this returns. A second call does nothing.
     pub fn stop(&mut self) {
-        let Some(acceptor) = self.acceptor.take() else {
+        if self.acceptors.is_empty() {
             return;
-        };
+        }
         self.shared.stop();
-        // The acceptor sits in accept(): a connection makes it look at the flag.
-        let _ = TcpStream::connect_timeout(&reachable(self.address), Duration::from_secs(1));
-        let _ = acceptor.join();
+        for (address, acceptor) in self.acceptors.drain(..) {
+            // The acceptor sits in accept(): a connection makes it look at the flag.
+            let _ = TcpStream::connect_timeout(&reachable(address), Duration::from_secs(1));
+            let _ = acceptor.join();
+        }
         self.connections.end();
     }
 }
@@ -180,10 +242,15 @@ impl std::fmt::Debug for Emulator {
 #[derive(Default)]
 struct Connections {
     open: Mutex<HashMap<u64, Arc<TcpStream>>>,
+    last_id: AtomicU64,
     all_gone: Condvar,
 }
 
 impl Connections {
+    fn next_id(&self) -> u64 {
+        self.last_id.fetch_add(1, Ordering::Relaxed)
+    }
+
     fn add(&self, id: u64, socket: Arc<TcpStream>) {
         self.open.lock().insert(id, socket);
     }
@@ -223,13 +290,20 @@ impl Drop for Listed<'_> {
     }
 }
 
+/// How connections of a listener are served.
+struct Door {
+    tls: Option<Arc<rustls::ServerConfig>>,
+    control_alone: bool,
+}
+
 fn accept(
     listener: &TcpListener,
-    tls: Option<&Arc<rustls::ServerConfig>>,
+    door: &Door,
     shared: &Arc<Shared>,
     connections: &Arc<Connections>,
 ) {
-    for id in 0.. {
+    loop {
+        let id = connections.next_id();
         let accepted = listener.accept();
         if shared.stopping() {
             return;
@@ -245,7 +319,8 @@ fn accept(
             s.bump("connections.open");
         });
         connections.add(id, socket.clone());
-        let (shared, connections, tls) = (shared.clone(), connections.clone(), tls.cloned());
+        let (shared, connections, tls) = (shared.clone(), connections.clone(), door.tls.clone());
+        let control_alone = door.control_alone;
         let job = {
             let (shared, connections) = (shared.clone(), connections.clone());
             move || {
@@ -254,7 +329,7 @@ fn accept(
                     connections: &connections,
                     shared: &shared,
                 };
-                server::serve(socket, tls, &shared);
+                server::serve(socket, tls, control_alone, &shared);
             }
         };
         if thread::start(STACK, Box::new(job)).is_err() {

@@ -43,6 +43,20 @@ impl Request {
             .map(|(_, value)| value.into_owned())
     }
 
+    /// All of the query, percent-decoded.
+    pub fn query_pairs(&self) -> Vec<(String, String)> {
+        let query = self.query.as_deref().unwrap_or_default();
+        url::form_urlencoded::parse(query.as_bytes())
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
+    }
+
+    /// The token after `Bearer`.
+    pub fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header("authorization")?.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
     pub fn accepts_json(&self) -> bool {
         self.header("accept")
             .is_some_and(|accept| accept.to_ascii_lowercase().contains("json"))

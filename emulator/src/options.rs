@@ -8,13 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 
+use super::apis::Answer;
+use super::data::Data;
 use super::settings::{NEVER_S, Settings};
 
 /// What an [`crate::Emulator`] is started with; `Options::default()` is a plain HTTP server on a free
 /// loopback port with the users and keys of [`User::defaults`] and [`ConsumerKey::defaults`].
 ///
 /// Reads from JSON too (all fields but `log`), for configuration files.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// Address to listen on.
@@ -31,8 +33,16 @@ pub struct Options {
     pub keys: Vec<ConsumerKey>,
     /// Behaviour that may change later.
     pub settings: Settings,
+    /// The rows behind the APIs; unset: a built-in sample.
+    pub data: Data,
+    /// Answers of your own by method and path.
+    pub answers: Vec<Answer>,
     /// Serve the control endpoint `/_control/`.
     pub control: bool,
+    /// What control calls must carry as their Bearer token. Unset: nothing on loopback; elsewhere one is made at the start.
+    pub control_token: Option<String>,
+    /// With `tls`: port of the second listener, on loopback, that serves the control endpoint by plain http; 0: a free one.
+    pub control_port: u16,
     /// Receives one line per request, without secrets.
     #[serde(skip)]
     pub log: Option<Log>,
@@ -48,9 +58,29 @@ impl Default for Options {
             users: User::defaults(),
             keys: ConsumerKey::defaults(),
             settings: Settings::default(),
+            data: Data::default(),
+            answers: Vec::new(),
             control: true,
+            control_token: None,
+            control_port: 0,
             log: None,
         }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("bind", &self.bind)
+            .field("port", &self.port)
+            .field("tls", &self.tls)
+            .field("prefix", &self.prefix)
+            .field("users", &self.users)
+            .field("keys", &self.keys)
+            .field("settings", &self.settings)
+            .field("data", &self.data)
+            .field("control", &self.control)
+            .finish_non_exhaustive()
     }
 }
 

@@ -28,18 +28,22 @@ pub(super) fn request(request: &Request) -> Value {
         };
         headers.insert(name, json!(shown));
     }
-    let query = request.query.as_deref().unwrap_or_default();
-    let query: Map<String, Value> = url::form_urlencoded::parse(query.as_bytes())
-        .map(|(name, value)| (name.to_string(), shown_value(&name, &value)))
-        .collect();
     json!({
         "method": request.method,
         "path": request.path,
-        "query": query,
+        "query": query(request),
         "headers": headers,
         "body_bytes": request.body.len(),
         "body": body(&request.body),
     })
+}
+
+/// The query's values by name, secrets replaced.
+pub(super) fn query(request: &Request) -> Map<String, Value> {
+    let query = request.query.as_deref().unwrap_or_default();
+    url::form_urlencoded::parse(query.as_bytes())
+        .map(|(name, value)| (name.to_string(), shown_value(&name, &value)))
+        .collect()
 }
 
 /// The fields of a JSON object; of any other body nothing.
@@ -62,13 +66,22 @@ fn body(bytes: &[u8]) -> Value {
 
 /// Only values that are known to be harmless show.
 fn shown_value(name: &str, value: &str) -> Value {
-    const HARMLESS: [&str; 7] = [
+    const HARMLESS: [&str; 16] = [
         "username",
         "granttype",
         "urltype",
         "$top",
         "$skip",
         "$count",
+        "$filter",
+        "$select",
+        "$orderby",
+        "$query",
+        "extendedproperties",
+        "id",
+        "windowid",
+        "servicename",
+        "title",
         "responsewindowhandlingenabled",
     ];
     if HARMLESS.contains(&name.to_ascii_lowercase().as_str()) {

@@ -3,21 +3,31 @@
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustls::ServerConfig;
 
-use super::api::{self, Place};
+use super::apis::{self, Answer, Place};
+use super::calls::Call;
 use super::control_http;
 use super::dialect::Asked;
-use super::fault::Action;
+use super::fault::{Action, Fault};
 use super::message::{Reply, Request};
 use super::redact;
 use super::sock::Stream;
-use super::state::{Shared, shift};
+use super::state::{Shared, State, shift};
+use super::text::decoded;
 
-/// Serves a connection until it ends.
-pub(super) fn serve(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>, shared: &Arc<Shared>) {
+/// Routes whose last request is kept.
+const MANY_ROUTES: usize = 1000;
+
+/// Serves a connection until it ends; with `control_alone` it has nothing but the control endpoint.
+pub(super) fn serve(
+    socket: Arc<TcpStream>,
+    tls: Option<Arc<ServerConfig>>,
+    control_alone: bool,
+    shared: &Arc<Shared>,
+) {
     let _ = socket.set_nodelay(true);
     let mut stream = match tls {
         None => Stream::plain(socket),
@@ -25,7 +35,7 @@ pub(super) fn serve(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>, shar
             Ok(stream) => stream,
             Err(error) => {
                 shared.bump("connections.tls_failed");
-                shared.log(&format!("TLS handshake failed: {error}"));
+                shared.log(|| format!("TLS handshake failed: {error}"));
                 return;
             }
         },
@@ -44,7 +54,16 @@ pub(super) fn serve(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>, shar
                 break;
             }
         };
-        if let Some(reply) = control_http::answer(&request, shared) {
+        let only = || {
+            let nothing = || {
+                Reply::text(
+                    404,
+                    "This port has the control page alone, at /_control/.\n",
+                )
+            };
+            control_alone.then(nothing)
+        };
+        if let Some(reply) = control_http::answer(&request, shared).or_else(only) {
             let head_only = request.method == "HEAD";
             if send(&mut stream, &reply, shared, 0, request.close, head_only).is_err()
                 || request.close
@@ -67,44 +86,36 @@ pub(super) fn serve(socket: Arc<TcpStream>, tls: Option<Arc<ServerConfig>>, shar
     stream.close();
 }
 
+/// What is known of a request before it is answered.
+struct Arrival {
+    fault: Option<Fault>,
+    /// A dialect and who asks; or whose token it is.
+    who: String,
+    base_latency: u64,
+    answer: Option<Answer>,
+    /// Its number in the list of calls.
+    number: u64,
+}
+
 /// The reply to a request, and what shall go wrong with it on its way.
 fn respond(request: &Request, shared: &Shared) -> (Reply, Action) {
     let started = Instant::now();
-    let path = request.path.to_ascii_lowercase();
+    let path = decoded(&request.path).to_ascii_lowercase();
     let place = Place::of(&path, &shared.prefix);
     let asked = match place {
-        Place::Token { v2 } if request.method == "POST" => Some(Asked::read(request, v2)),
+        Place::Token { v2 } if request.method == "POST" => {
+            let form = !v2 && shared.lock().settings.v1_form;
+            Some(Asked::read(request, v2, form))
+        }
         _ => None,
     };
-    let (fault, who, base_latency) = shared.change(|state| {
-        state.bump("requests");
-        if let Some(counter) = place.counter() {
-            state.bump(counter);
-        }
-        if let Some(asked) = &asked {
-            asked.count(request, state);
-        }
-        let route = format!("{} {}", request.method, request.path);
-        state.last.insert(route, redact::request(request));
-        let fault = state.faults.take(&request.method, &request.path);
-        if fault.is_some() {
-            state.bump("faults.fired");
-        }
-        let who = asked
-            .as_ref()
-            .map(|a| format!(" {} {}", a.dialect, a.who(state)));
-        let latency = if asked.is_some() {
-            state.settings.latency_ms
-        } else {
-            0
-        };
-        (fault, who.unwrap_or_default(), latency)
-    });
+    let arrival = shared.change(|state| arrive(request, &path, place, asked.as_ref(), state));
     shared.pass_gate(&request.path);
-    let fault = fault.unwrap_or_default();
-    shared.pause(Duration::from_millis(
-        base_latency.saturating_add(fault.latency_ms),
-    ));
+    let fault = arrival.fault.unwrap_or_default();
+    let latency = arrival.base_latency.saturating_add(fault.latency_ms);
+    if latency > 0 {
+        shared.pause(Duration::from_millis(latency));
+    }
     if fault.hang {
         shared.hang();
     }
@@ -113,23 +124,91 @@ fn respond(request: &Request, shared: &Shared) -> (Reply, Action) {
         if needs_length && !request.has_length {
             return Reply::iis(411, "Length Required");
         }
-        match &asked {
-            Some(asked) => asked.answer(request, shared),
-            None => place.answer(request, shared),
+        match (&arrival.answer, &asked) {
+            (Some(answer), _) => answer.reply(request, shared),
+            (None, Some(asked)) => asked.answer(request, shared),
+            (None, None) => place.answer(request, shared),
         }
     });
-    let said = match fault.action {
-        Action::Close | Action::Reset => "closed".to_owned(),
-        _ => reply.status.to_string(),
-    };
-    shared.log(&format!(
-        "{} {}{} {said}{who} {} ms",
-        request.method,
-        request.path,
-        if request.query.is_some() { "?…" } else { "" },
-        started.elapsed().as_millis()
-    ));
+    let ms = started.elapsed().as_millis();
+    let answered = !matches!(fault.action, Action::Close | Action::Reset);
+    let name = Some(fault.action.name())
+        .filter(|name| *name != "pass" || fault.hang || fault.latency_ms > 0);
+    shared.change(|state| {
+        let took = u64::try_from(ms).unwrap_or(u64::MAX);
+        state
+            .calls
+            .end(arrival.number, answered.then_some(reply.status), took, name);
+    });
+    shared.log(|| {
+        let said = if answered {
+            reply.status.to_string()
+        } else {
+            "closed".to_owned()
+        };
+        let query = if request.query.is_some() { "?…" } else { "" };
+        let who = &arrival.who;
+        let space = if who.is_empty() { "" } else { " " };
+        format!(
+            "{} {}{query} {said}{space}{who} {ms} ms",
+            request.method, request.path
+        )
+    });
     (reply, fault.action)
+}
+
+/// Counts a request, keeps it for observers, and takes its fault and its answer if there are any.
+fn arrive(
+    request: &Request,
+    path: &str,
+    place: Place,
+    asked: Option<&Asked>,
+    state: &mut State,
+) -> Arrival {
+    state.bump("requests");
+    let answer = Answer::find(&state.answers, &request.method, path);
+    if answer.is_some() {
+        state.bump("answers.requests");
+    } else if let Some(counter) = place.counter() {
+        state.bump(counter);
+    }
+    if let Some(asked) = asked {
+        asked.count(request, state);
+    }
+    let route = format!("{} {}", request.method, request.path);
+    if state.last.len() < MANY_ROUTES || state.last.contains_key(&route) {
+        state.last.insert(route, redact::request(request));
+    }
+    let fault = state.faults.take(&request.method, &request.path);
+    if fault.is_some() {
+        state.bump("faults.fired");
+    }
+    let who = match asked {
+        Some(asked) => asked.who(state),
+        None => request
+            .bearer()
+            .and_then(|token| state.tokens.get(token))
+            .map_or_else(String::new, |issued| issued.owner.shown(state)),
+    };
+    let dialect = asked.map(|asked| asked.dialect);
+    let at_ms = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let at_ms = u64::try_from(at_ms.as_millis()).unwrap_or(u64::MAX);
+    let number = state
+        .calls
+        .push(Call::begin(request, who.clone(), dialect, at_ms));
+    Arrival {
+        fault,
+        who: dialect.map_or(who.clone(), |dialect| format!("{dialect} {who}")),
+        base_latency: if asked.is_some() {
+            state.settings.latency_ms
+        } else {
+            0
+        },
+        answer,
+        number,
+    }
 }
 
 /// The reply of an action that doesn't let the server answer.
@@ -148,7 +227,7 @@ fn canned(action: &Action) -> Option<Reply> {
             Reply::html(*status, String::new()).with("Location", location)
         }
         Action::Empty | Action::Close | Action::Reset => Reply::text(200, ""),
-        Action::Html => api::page(),
+        Action::Html => apis::page(),
         Action::Flood => Reply::new(200, "application/json", r#"{"AccessToken":""#),
         Action::Pass
         | Action::ResetAfterHeaders

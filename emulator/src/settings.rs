@@ -58,12 +58,16 @@ pub struct Settings {
     pub keep_alive: bool,
     /// The UI server's URL that the router answers with; unset: the emulator's own `/uiserver0/`.
     pub ui_url: Option<String>,
-    /// Name of the one OData table.
-    pub odata_table: String,
-    /// Rows in that table.
-    pub odata_rows: usize,
-    /// Most rows of one page.
-    pub odata_page: usize,
+    /// Without the slash before its query the router answers 307 instead of 200.
+    pub router_redirect: bool,
+    /// Interactive calls without an `Accept` header fail with 500.
+    pub interactive_needs_accept: bool,
+    /// A new Interactive session ends those of the same user's other tokens.
+    pub session_ends_others: bool,
+    /// The V1 endpoint takes `username` and `password` as a form, too.
+    pub v1_form: bool,
+    /// Most rows of one OData page, with `@odata.nextLink` to the next; unset: all that were asked for.
+    pub odata_page: Option<usize>,
 }
 
 impl Default for Settings {
@@ -90,9 +94,11 @@ impl Default for Settings {
             date_header: true,
             keep_alive: true,
             ui_url: None,
-            odata_table: "customer".into(),
-            odata_rows: 25,
-            odata_page: 10,
+            router_redirect: false,
+            interactive_needs_accept: false,
+            session_ends_others: false,
+            v1_form: false,
+            odata_page: None,
         }
     }
 }
@@ -111,7 +117,7 @@ impl Settings {
         if !(100..=599).contains(&new.permission_status) {
             return Err("permission_status must be between 100 and 599".into());
         }
-        if new.odata_page == 0 {
+        if new.odata_page == Some(0) {
             return Err("odata_page must be at least 1".into());
         }
         Ok(new)

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use serde_json::Value;
 
+use super::apis::{Answer, Session};
+use super::calls::Calls;
+use super::data::Data;
 use super::fault::Queue;
 use super::options::{ConsumerKey, Log, Options, User};
 use super::settings::Settings;
@@ -16,13 +19,14 @@ use super::text;
 pub type Counters = BTreeMap<String, u64>;
 
 /// Counters that are always there, if only as 0; those with a user's name or a key's uid in them come on top.
-pub(super) const COUNTERS: [&str; 31] = [
+pub(super) const COUNTERS: [&str; 34] = [
     "requests",
     "token.requests",
     "token.issued",
     "token.refused",
     "token.throttled",
     "token.dialect.v1_consumer",
+    "token.dialect.v1_form",
     "token.dialect.v1_password",
     "token.dialect.v1_query",
     "token.dialect.v2_consumer",
@@ -37,7 +41,9 @@ pub(super) const COUNTERS: [&str; 31] = [
     "router.redirected",
     "odata.requests",
     "entity.requests",
+    "transaction.requests",
     "interactive.requests",
+    "answers.requests",
     "api.header_lost",
     "api.token_rejected",
     "api.permission",
@@ -54,13 +60,15 @@ pub(super) const COUNTERS: [&str; 31] = [
 const LONGEST_WAIT: Duration = Duration::from_hours(24);
 
 /// A token that was given out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Issued {
     pub owner: Owner,
+    /// Unix time when it was issued.
+    pub since: i64,
     /// Unix time from which API calls refuse it.
     pub expires: i64,
     /// The one Interactive session it may have open.
-    pub session: Option<String>,
+    pub session: Option<Session>,
 }
 
 /// Whose token it is.
@@ -70,6 +78,21 @@ pub(super) struct Owner {
     pub user: Option<String>,
     /// Uid and scope of the consumer key, if it came from one.
     pub key: Option<(String, String)>,
+}
+
+impl Owner {
+    /// In words that hold no secret: a known user's name, a key's uid.
+    pub fn shown(&self, state: &State) -> String {
+        let user = self
+            .user
+            .as_deref()
+            .map(|name| state.user(name).map_or("?", |u| u.name.as_str()));
+        match (&self.key, user) {
+            (Some((uid, _)), Some(user)) => format!("key={uid} user={user}"),
+            (Some((uid, _)), None) => format!("key={uid}"),
+            (None, user) => format!("user={}", user.unwrap_or("?")),
+        }
+    }
 }
 
 /// Requests that are held back.
@@ -85,6 +108,13 @@ pub(super) struct State {
     pub counters: Counters,
     pub last: BTreeMap<String, Value>,
     pub faults: Queue,
+    pub answers: Vec<Answer>,
+    pub data: Data,
+    /// What asynchronous transactions came to, by id.
+    pub results: HashMap<String, Value>,
+    pub calls: Calls,
+    /// Counts changes, for observers.
+    pub version: u64,
     pub tokens: HashMap<String, Issued>,
     /// Times of the token requests in the throttling window.
     pub recent: VecDeque<i64>,
@@ -96,11 +126,16 @@ pub(super) struct State {
 }
 
 impl State {
-    fn new(settings: Settings, users: Vec<User>, keys: Vec<ConsumerKey>) -> Self {
+    fn new(initial: Initial) -> Self {
         Self {
-            settings,
-            users,
-            keys,
+            settings: initial.settings,
+            users: initial.users,
+            keys: initial.keys,
+            answers: initial.answers,
+            data: initial.data,
+            results: HashMap::new(),
+            calls: Calls::default(),
+            version: 0,
             counters: COUNTERS
                 .iter()
                 .map(|name| ((*name).to_owned(), 0))
@@ -131,6 +166,11 @@ impl State {
             .find(|u| u.name.eq_ignore_ascii_case(name))
     }
 
+    /// The path whose requests are held back.
+    pub fn held_path(&self) -> Option<&str> {
+        self.gate.as_ref().map(|gate| gate.path.as_str())
+    }
+
     /// All counters, with those that are counted only when asked for.
     pub fn snapshot(&self) -> Counters {
         let now = self.now();
@@ -147,6 +187,16 @@ impl State {
     }
 }
 
+/// What a reset goes back to.
+#[derive(Clone)]
+struct Initial {
+    settings: Settings,
+    users: Vec<User>,
+    keys: Vec<ConsumerKey>,
+    answers: Vec<Answer>,
+    data: Data,
+}
+
 /// The state, shared by all connections, and what never changes.
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -155,20 +205,27 @@ pub(super) struct Shared {
     /// The gate opened, a hanging request may go on, or the emulator stops.
     released: Condvar,
     stopping: AtomicBool,
-    initial: (Settings, Vec<User>, Vec<ConsumerKey>),
+    initial: Initial,
     pub base_url: String,
     pub prefix: String,
     pub control: bool,
+    /// What control calls must carry, if anything.
+    pub control_token: Option<String>,
     pub signing_key: [u8; 64],
     log: Option<Log>,
 }
 
 impl Shared {
     pub fn new(options: Options, base_url: String, prefix: String) -> Self {
-        let initial = (options.settings, options.users, options.keys);
-        let (settings, users, keys) = initial.clone();
+        let initial = Initial {
+            settings: options.settings,
+            users: options.users,
+            keys: options.keys,
+            answers: options.answers,
+            data: options.data,
+        };
         Self {
-            state: Mutex::new(State::new(settings, users, keys)),
+            state: Mutex::new(State::new(initial.clone())),
             changed: Condvar::new(),
             released: Condvar::new(),
             stopping: AtomicBool::new(false),
@@ -176,6 +233,7 @@ impl Shared {
             base_url,
             prefix,
             control: options.control,
+            control_token: options.control_token,
             signing_key: text::random(),
             log: options.log,
         }
@@ -185,15 +243,18 @@ impl Shared {
         self.state.lock()
     }
 
-    pub fn log(&self, line: &str) {
+    pub fn log(&self, line: impl FnOnce() -> String) {
         if let Some(log) = &self.log {
-            log.line(line);
+            log.line(&line());
         }
     }
 
     /// Changes the state and wakes whoever waits for counters.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        let result = change(&mut self.state.lock());
+        let mut state = self.state.lock();
+        state.version += 1;
+        let result = change(&mut state);
+        drop(state);
         self.changed.notify_all();
         result
     }
@@ -222,6 +283,18 @@ impl Shared {
                 return done(&state.snapshot());
             }
         }
+    }
+
+    /// Waits for a change after `version`; false after `timeout` or once the emulator stops.
+    pub fn wait_change(&self, version: u64, timeout: Duration) -> bool {
+        let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
+        let mut state = self.state.lock();
+        while state.version == version {
+            if self.stopping() || self.changed.wait_until(&mut state, deadline).timed_out() {
+                return state.version != version;
+            }
+        }
+        true
     }
 
     /// Holds requests whose path contains `path` back.
@@ -297,8 +370,10 @@ impl Shared {
     /// Everything as at the start: settings, users, keys, time, counters; no token, fault or gate is left.
     pub fn reset(&self) {
         self.change(|s| {
-            let (settings, users, keys) = self.initial.clone();
-            let mut new = State::new(settings, users, keys);
+            let mut new = State::new(self.initial.clone());
+            new.calls = std::mem::take(&mut s.calls);
+            new.calls.clear();
+            new.version = s.version;
             new.releases = s.releases + 1;
             new.keep_gauges(&s.counters);
             *s = new;
@@ -316,6 +391,7 @@ impl Shared {
                 .collect();
             s.keep_gauges(&old);
             s.last.clear();
+            s.calls.clear();
         });
     }
 

@@ -11,6 +11,11 @@ pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
+/// The first 8 digits of the SHA-256, by which people tell tokens apart.
+pub(super) fn fingerprint(token: &str) -> String {
+    hex(&Sha256::digest(token.as_bytes())[..4])
+}
+
 fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
@@ -60,6 +65,20 @@ pub(super) fn opaque() -> String {
     URL_SAFE_NO_PAD.encode(random::<48>())
 }
 
+/// A path with its percent escapes undone.
+pub(super) fn decoded(path: &str) -> String {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escape = (*first == b'%').then(|| after.get(..2)).flatten();
+        let byte = escape
+            .and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// Text made safe between XML tags.
 pub(super) fn xml_escape(text: &str) -> String {
     text.replace('&', "&amp;")
@@ -103,6 +122,11 @@ mod tests {
         );
         assert_eq!(URL_SAFE_NO_PAD.decode(parts[2]).unwrap().len(), 32);
         assert_ne!(token, jwt(&serde_json::json!({"sub": "demo"}), &[8; 64]));
+    }
+
+    #[test]
+    fn paths_are_decoded_and_broken_escapes_stay() {
+        assert_eq!(decoded("/a%2Db/%c3%bc+%zz%4"), "/a-b/ü+%zz%4");
     }
 
     #[test]

@@ -119,6 +119,7 @@ impl Asked {
             token.clone(),
             Issued {
                 owner,
+                since: now,
                 expires,
                 session,
             },
@@ -267,7 +268,7 @@ mod tests {
             body: body.into(),
             ..Request::default()
         };
-        let reply = Asked::read(&request, true).answer(&request, shared);
+        let reply = Asked::read(&request, true, false).answer(&request, shared);
         (reply.status, serde_json::from_slice(&reply.body).unwrap())
     }
 

@@ -2,6 +2,7 @@
 
 mod apis;
 mod faults;
+mod guide;
 mod server;
 mod tokens;
 mod wire;
@@ -9,6 +10,7 @@ mod wire;
 use std::time::Duration;
 
 use p21_emulator::{Emulator, Options};
+use serde_json::Value;
 
 use wire::Client;
 
@@ -29,4 +31,9 @@ fn start() -> (Emulator, Client) {
     let emulator = Emulator::start(Options::default()).unwrap();
     let client = Client::new(&emulator);
     (emulator, client)
+}
+
+fn set(emulator: &Emulator, settings: &Value) {
+    let settings = settings.as_object().unwrap();
+    emulator.control().configure(settings).unwrap();
 }

@@ -129,6 +129,8 @@ fn a_prefix_moves_the_middleware_but_not_the_web_client() {
     assert_eq!(client.call("GET", "/Prophet21/", &[], None).status, 200);
     let prefixed = client.call("GET", "/P21APIService/_control/counters", &[], None);
     assert_eq!(prefixed.json()["token.issued"], 1);
+    let control = format!("http://{}/_control/", emulator.address());
+    assert_eq!(emulator.control_url(), Some(control));
 }
 
 #[test]
@@ -211,6 +213,158 @@ fn the_control_endpoint_has_the_same_powers() {
         observer.call("POST", "/_control/reset", &[], None).status,
         200
     );
+}
+
+#[test]
+fn no_web_page_but_our_own_controls_it() {
+    let (emulator, mut client) = start();
+    let host = emulator.address().to_string();
+    let own = format!("http://{host}");
+    let mut reset = |host: &str, origin: Option<&str>| {
+        let mut headers = vec![("Host", host)];
+        headers.extend(origin.map(|origin| ("Origin", origin)));
+        client.send_as("POST", "/_control/reset", &headers, Some("{}"));
+        client.answer().unwrap().status
+    };
+    assert_eq!(reset(&host, None), 200);
+    assert_eq!(reset(&host, Some(&own)), 200);
+    for origin in ["https://evil.com", "null", "http://127.0.0.1:1"] {
+        assert_eq!(reset(&host, Some(origin)), 403, "{origin}");
+    }
+    assert_eq!(reset("evil.com", Some("http://evil.com")), 403);
+    let page = client.call("GET", "/_control/", &[], None);
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("frame-ancestors 'none'") && page.text().starts_with("<!DOCTYPE html>")
+    );
+    assert_eq!(client.call("GET", "/_control", &[], None).status, 302);
+}
+
+#[test]
+fn beyond_loopback_control_wants_its_token() {
+    let emulator = Emulator::start(Options {
+        bind: "0.0.0.0".parse().unwrap(),
+        ..Options::default()
+    })
+    .unwrap();
+    let mut client = Client::new(&emulator);
+    let token = emulator.control_token().unwrap();
+    assert!(token.len() > 40);
+    let bearer = format!("Bearer {token}");
+    for (headers, status) in [
+        (vec![], 401),
+        (vec![("Authorization", "Bearer x")], 401),
+        (vec![("Authorization", bearer.as_str())], 200),
+    ] {
+        let answer = client.call("GET", "/_control/counters", &headers, None);
+        assert_eq!(answer.status, status);
+    }
+    assert_eq!(
+        client.call("GET", "/_control/", &[], None).status,
+        200,
+        "the page holds nothing"
+    );
+    assert_eq!(client.ask(DEMO).status, 200);
+    assert!(start().0.control_token().is_none());
+    let chosen = Emulator::start(Options {
+        control_token: Some("mine".into()),
+        ..Options::default()
+    })
+    .unwrap();
+    assert_eq!(chosen.control_token(), Some("mine"));
+    let mut client = Client::new(&chosen);
+    assert_eq!(
+        client.call("GET", "/_control/counters", &[], None).status,
+        401
+    );
+}
+
+#[test]
+fn with_tls_the_page_is_on_a_plain_port_of_its_own() {
+    let emulator = Emulator::start(Options::tls()).unwrap();
+    let url = emulator.control_url().unwrap();
+    let address = url
+        .strip_prefix("http://")
+        .and_then(|rest| rest.strip_suffix("/_control/"));
+    let mut plain = Client::at(address.unwrap().parse().unwrap());
+    assert_eq!(
+        plain.call("GET", "/_control/counters", &[], None).json()["requests"],
+        0
+    );
+    assert_eq!(plain.call("GET", "/_control/", &[], None).status, 200);
+    assert_eq!(plain.call("POST", V2, &[], Some(DEMO)).status, 404);
+    assert_eq!(emulator.control().counter("requests"), 0);
+    let (mut secure, _) = Client::tls(&emulator).unwrap();
+    assert_eq!(
+        secure.call("GET", "/_control/counters", &[], None).status,
+        200
+    );
+}
+
+#[test]
+fn calls_are_listed_for_those_who_look() {
+    let (emulator, mut client) = start();
+    let token = client.ask(DEMO).token();
+    client.get(&format!("{TABLE}?$top=1"), &token);
+    client.get(TABLE, "hunter2");
+    emulator.control().fault(Fault::on("/token", Action::Reset));
+    Client::new(&emulator).send("POST", V2, &[], Some(DEMO));
+    assert!(emulator.control().wait_for("faults.fired", 1, LONG));
+    let mut observer = Client::new(&emulator);
+    let mut look = |target: &str| {
+        observer
+            .call("GET", &format!("/_control/{target}"), &[], None)
+            .json()
+    };
+    let seen = look("calls");
+    let calls = seen["calls"].as_array().unwrap();
+    let told = |n: usize, name: &str| calls[n][name].clone();
+    assert_eq!((seen["last"].as_u64(), calls.len()), (Some(4), 4));
+    assert_eq!(
+        (told(0, "dialect"), told(0, "who"), told(0, "status")),
+        (json!("v2_password"), json!("user=demo"), json!(200))
+    );
+    assert_eq!(
+        (told(1, "query"), told(1, "who")),
+        (json!({"$top": "1"}), json!("user=demo"))
+    );
+    assert_eq!((told(2, "who"), told(2, "status")), (json!(""), json!(401)));
+    assert_eq!(told(3, "n"), 4);
+    assert_ne!(told(1, "token"), told(2, "token"));
+    assert!(!seen.to_string().contains("hunter2") && !seen.to_string().contains(&token));
+    assert_eq!(look("calls?after=3")["calls"].as_array().unwrap().len(), 1);
+
+    let all = look("watch");
+    assert_eq!(all["counters"]["token.requests"], 2);
+    assert_eq!(all["tokens"][0]["token"], told(1, "token"));
+    assert_eq!(
+        all["token_requests"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| s[1].as_u64().unwrap())
+            .sum::<u64>(),
+        2
+    );
+    let version = all["version"].as_u64().unwrap();
+    let mut waiting = Client::new(&emulator);
+    // The connection itself is a change.
+    let version = version.max(look("watch")["version"].as_u64().unwrap());
+    waiting.send(
+        "GET",
+        &format!("/_control/watch?version={version}&after=4&wait_ms=60000"),
+        &[],
+        None,
+    );
+    client.get(TABLE, &token);
+    let woken = waiting.answer().unwrap().json();
+    assert!(woken["version"].as_u64() > Some(version));
+    let revoke = json!({"fingerprint": told(1, "token")}).to_string();
+    let revoked = client
+        .call("POST", "/_control/revoke", &[], Some(&revoke))
+        .json();
+    assert_eq!(revoked["revoked"], 1);
+    assert_eq!(client.get(TABLE, &token).status, 401);
 }
 
 #[test]

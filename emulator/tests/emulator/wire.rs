@@ -1,7 +1,7 @@
 //! A client of one connection, as simple as can be.
 
 use std::io::{self, BufRead as _, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 
 use p21_emulator::Emulator;
@@ -48,7 +48,11 @@ impl Answer {
 
 impl Client {
     pub fn new(emulator: &Emulator) -> Self {
-        let socket = TcpStream::connect(emulator.address()).unwrap();
+        Self::at(emulator.address())
+    }
+
+    pub fn at(address: SocketAddr) -> Self {
+        let socket = TcpStream::connect(address).unwrap();
         Self(BufReader::new(Box::new(socket)))
     }
 
@@ -84,7 +88,20 @@ impl Client {
         headers: &[(&str, &str)],
         body: Option<&str>,
     ) {
-        let mut text = format!("{method} {target} HTTP/1.1\r\nHost: p21\r\n");
+        let mut all = vec![("Host", "p21")];
+        all.extend(headers);
+        self.send_as(method, target, &all, body);
+    }
+
+    /// With a `Host` header of one's own.
+    pub fn send_as(
+        &mut self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: Option<&str>,
+    ) {
+        let mut text = format!("{method} {target} HTTP/1.1\r\n");
         for (name, value) in headers {
             text += &[name, ": ", value, "\r\n"].concat();
         }

@@ -138,7 +138,7 @@ namespace LibP21Auth.Tests
         [Test]
         public async Task TheRoutersRedirectKeepsTheHeader()
         {
-            using (var p21 = new Emulator())
+            using (var p21 = new Emulator("--set router_redirect=true"))
             using (var manager = p21.Open())
             using (var client = P21Auth.CreateAuthorizedClient(manager))
             using (var guide = P21Auth.CreateAuthorizedClient(manager.GetToken()))
@@ -155,7 +155,7 @@ namespace LibP21Auth.Tests
         [Test]
         public async Task AHeaderThatAnotherHandlerLostOnARedirectIsSentAgain()
         {
-            using (var p21 = new Emulator())
+            using (var p21 = new Emulator("--set router_redirect=true"))
             using (var manager = p21.Open())
             // A handler that follows redirects by itself and drops the header: what IHttpClientFactory brings.
             using (var client = new HttpClient(new P21AuthHandler(manager, new HttpClientHandler())))
@@ -231,7 +231,7 @@ namespace LibP21Auth.Tests
         [Test]
         public void TheBlockingSendWorksToo()
         {
-            using (var p21 = new Emulator())
+            using (var p21 = new Emulator("--set router_redirect=true"))
             using (var manager = Quick(p21))
             using (var client = P21Auth.CreateAuthorizedClient(manager))
             {
