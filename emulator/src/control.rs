@@ -7,10 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::apis::{Answer, Session};
 use super::fault::Fault;
+use super::message::Request;
 use super::options::{ConsumerKey, User};
+use super::redact;
 use super::settings::Settings;
 use super::state::{Counters, Shared};
-use super::text::fingerprint;
 
 /// Calls and tokens that the page gets at a time.
 const MOST_SHOWN: usize = 300;
@@ -46,7 +47,15 @@ impl Control {
     /// show as `sha256:…` of their text.
     #[must_use]
     pub fn last_requests(&self) -> Value {
-        json!(self.0.lock().last)
+        let last: Vec<_> = {
+            let state = self.0.lock();
+            let request =
+                |(route, request): (&String, &Arc<Request>)| (route.clone(), request.clone());
+            state.last.iter().map(request).collect()
+        };
+        last.into_iter()
+            .map(|(route, request)| (route, redact::request(&request)))
+            .collect()
     }
 
     /// Waits until `counter` has reached `at_least`; false if `timeout` passes or the emulator stops first.
@@ -130,7 +139,7 @@ impl Control {
     pub fn revoke_fingerprint(&self, print: &str) -> usize {
         self.0.change(|s| {
             let before = s.tokens.len();
-            s.tokens.retain(|token, _| fingerprint(token) != print);
+            s.tokens.retain(|_, issued| issued.fingerprint != print);
             before - s.tokens.len()
         })
     }
@@ -171,15 +180,11 @@ impl Control {
         self.0.wait_change(version, timeout);
         let state = self.0.lock();
         let now = state.now();
-        let mut live: Vec<_> = state
-            .tokens
-            .iter()
-            .filter(|(_, t)| now < t.expires)
-            .collect();
-        live.sort_by_key(|(_, token)| std::cmp::Reverse(token.since));
-        let tokens = live.iter().take(MOST_SHOWN).map(|(token, issued)| {
+        let mut live: Vec<_> = state.tokens.values().filter(|t| now < t.expires).collect();
+        live.sort_by_key(|issued| std::cmp::Reverse(issued.since));
+        let tokens = live.iter().take(MOST_SHOWN).map(|issued| {
             json!({
-                "token": fingerprint(token),
+                "token": issued.fingerprint,
                 "who": issued.owner.shown(&state),
                 "issued": issued.since,
                 "expires": issued.expires,

@@ -1,6 +1,7 @@
 //! A request as the control endpoint shows it: secrets replaced by their SHA-256, so that a test can
 //! compare them without anyone reading them.
 
+use serde::{Serialize as _, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::message::Request;
@@ -31,16 +32,23 @@ pub(super) fn request(request: &Request) -> Value {
     json!({
         "method": request.method,
         "path": request.path,
-        "query": query(request),
+        "query": query(request.query.as_deref().unwrap_or_default()),
         "headers": headers,
         "body_bytes": request.body.len(),
         "body": body(&request.body),
     })
 }
 
-/// The query's values by name, secrets replaced.
-pub(super) fn query(request: &Request) -> Map<String, Value> {
-    let query = request.query.as_deref().unwrap_or_default();
+/// A query for a list of calls.
+pub(super) fn shown_query<T: AsRef<str>, S: Serializer>(
+    text: &T,
+    out: S,
+) -> Result<S::Ok, S::Error> {
+    query(text.as_ref()).serialize(out)
+}
+
+/// A query's values by name, secrets replaced.
+fn query(query: &str) -> Map<String, Value> {
     url::form_urlencoded::parse(query.as_bytes())
         .map(|(name, value)| (name.to_string(), shown_value(&name, &value)))
         .collect()

@@ -13,13 +13,12 @@ use super::control_http;
 use super::dialect::Asked;
 use super::fault::{Action, Fault};
 use super::message::{Reply, Request};
-use super::redact;
 use super::sock::Stream;
 use super::state::{Shared, State, shift};
-use super::text::decoded;
+use super::text::{decoded, fingerprint};
 
 /// Routes whose last request is kept.
-const MANY_ROUTES: usize = 1000;
+const MANY_ROUTES: usize = 200;
 
 /// Serves a connection until it ends; with `control_alone` it has nothing but the control endpoint.
 pub(super) fn serve(
@@ -44,7 +43,7 @@ pub(super) fn serve(
     let mut used = false;
     while !shared.stopping() {
         let request = match Request::read(&mut stream, &mut buffer) {
-            Ok(Some(request)) => request,
+            Ok(Some(request)) => Arc::new(request),
             Ok(None) => break,
             Err(error) => {
                 if error.kind() == io::ErrorKind::InvalidData {
@@ -98,7 +97,7 @@ struct Arrival {
 }
 
 /// The reply to a request, and what shall go wrong with it on its way.
-fn respond(request: &Request, shared: &Shared) -> (Reply, Action) {
+fn respond(request: &Arc<Request>, shared: &Shared) -> (Reply, Action) {
     let started = Instant::now();
     let path = decoded(&request.path).to_ascii_lowercase();
     let place = Place::of(&path, &shared.prefix);
@@ -159,7 +158,7 @@ fn respond(request: &Request, shared: &Shared) -> (Reply, Action) {
 
 /// Counts a request, keeps it for observers, and takes its fault and its answer if there are any.
 fn arrive(
-    request: &Request,
+    request: &Arc<Request>,
     path: &str,
     place: Place,
     asked: Option<&Asked>,
@@ -177,18 +176,21 @@ fn arrive(
     }
     let route = format!("{} {}", request.method, request.path);
     if state.last.len() < MANY_ROUTES || state.last.contains_key(&route) {
-        state.last.insert(route, redact::request(request));
+        state.last.insert(route, Arc::clone(request));
     }
     let fault = state.faults.take(&request.method, &request.path);
     if fault.is_some() {
         state.bump("faults.fired");
     }
+    let token = request.bearer();
+    let issued = token.and_then(|token| state.tokens.get(token));
     let who = match asked {
         Some(asked) => asked.who(state),
-        None => request
-            .bearer()
-            .and_then(|token| state.tokens.get(token))
-            .map_or_else(String::new, |issued| issued.owner.shown(state)),
+        None => issued.map_or_else(String::new, |issued| issued.owner.shown(state)),
+    };
+    let print = match issued {
+        Some(issued) => Some(issued.fingerprint.clone()),
+        None => token.map(fingerprint),
     };
     let dialect = asked.map(|asked| asked.dialect);
     let at_ms = SystemTime::now()
@@ -197,7 +199,7 @@ fn arrive(
     let at_ms = u64::try_from(at_ms.as_millis()).unwrap_or(u64::MAX);
     let number = state
         .calls
-        .push(Call::begin(request, who.clone(), dialect, at_ms));
+        .push(Call::begin(request, who.clone(), dialect, print, at_ms));
     Arrival {
         fault,
         who: dialect.map_or(who.clone(), |dialect| format!("{dialect} {who}")),

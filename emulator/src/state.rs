@@ -1,6 +1,7 @@
 //! What the emulator knows: users, tokens, counters, faults, the gate and the time.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,7 @@ use super::apis::{Answer, Session};
 use super::calls::Calls;
 use super::data::Data;
 use super::fault::Queue;
+use super::message::Request;
 use super::options::{ConsumerKey, Log, Options, User};
 use super::settings::Settings;
 use super::text;
@@ -62,6 +64,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// A token that was given out.
 #[derive(Debug)]
 pub(super) struct Issued {
+    pub fingerprint: String,
     pub owner: Owner,
     /// Unix time when it was issued.
     pub since: i64,
@@ -106,7 +109,8 @@ pub(super) struct State {
     pub users: Vec<User>,
     pub keys: Vec<ConsumerKey>,
     pub counters: Counters,
-    pub last: BTreeMap<String, Value>,
+    /// The last request of each route.
+    pub last: BTreeMap<String, Arc<Request>>,
     pub faults: Queue,
     pub answers: Vec<Answer>,
     pub data: Data,
@@ -410,7 +414,12 @@ impl Shared {
 
 impl State {
     pub fn bump(&mut self, name: &str) {
-        *self.counters.entry(name.to_owned()).or_insert(0) += 1;
+        match self.counters.get_mut(name) {
+            Some(n) => *n += 1,
+            None => {
+                self.counters.insert(name.to_owned(), 1);
+            }
+        }
     }
 
     /// What counts the present, not the past, survives a reset.
@@ -444,7 +453,6 @@ pub(super) fn unix(time: SystemTime) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
     use std::thread;
 
     const LONG: Duration = Duration::from_mins(1);

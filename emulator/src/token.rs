@@ -1,5 +1,7 @@
 //! The token endpoints' answers: a token in any shape, a refusal in any spelling, throttling.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::dialect::{Asked, Secret};
@@ -11,8 +13,8 @@ use super::text::{self, xml_escape};
 /// JWT times are 32-bit on real servers: a token that "never expires" ends in January 2038.
 const LAST_EXP: i64 = 2_147_483_647;
 
-/// Above this many tokens the expired ones are forgotten.
-const MANY_TOKENS: usize = 4096;
+/// At this many tokens the expired ones are forgotten, or the older half.
+const MANY_TOKENS: usize = 50_000;
 
 impl Asked {
     /// The server's answer.
@@ -110,7 +112,7 @@ impl Asked {
             state.tokens.retain(|_, other| other.owner != owner);
         }
         if state.tokens.len() >= MANY_TOKENS {
-            state.tokens.retain(|_, other| now < other.expires);
+            forget(&mut state.tokens, now);
         }
         let consumer = owner.key.is_some();
         let user = owner.user.clone();
@@ -118,6 +120,7 @@ impl Asked {
         state.tokens.insert(
             token.clone(),
             Issued {
+                fingerprint: text::fingerprint(&token),
                 owner,
                 since: now,
                 expires,
@@ -149,6 +152,21 @@ impl Asked {
         fields.insert("AppKey".into(), Value::Null);
         fields.extend(settings.extra_fields);
         render(format, &fields, &token)
+    }
+}
+
+fn forget(tokens: &mut HashMap<String, Issued>, now: i64) {
+    tokens.retain(|_, other| now < other.expires);
+    if tokens.len() > MANY_TOKENS / 2 {
+        let mut times: Vec<i64> = tokens.values().map(|issued| issued.since).collect();
+        times.sort_unstable();
+        let middle = times[times.len() / 2];
+        let mut excess = tokens.len() / 2;
+        tokens.retain(|_, issued| {
+            let old = issued.since <= middle && excess > 0;
+            excess -= usize::from(old);
+            !old
+        });
     }
 }
 
