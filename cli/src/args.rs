@@ -76,8 +76,9 @@ pub(super) enum Command {
     Store(StoreArgs),
     /// Run an emulated P21 server on this machine, to develop and test against
     ///
-    /// Issues tokens in every dialect, has a UI router, an OData table and Interactive sessions, and fails on request.
-    /// Prints its address, and the variables to copy into another terminal. Ends on Ctrl-C.
+    /// Issues tokens in every dialect, has OData, entities, transactions and Interactive windows with rows behind them, and
+    /// fails on request. Prints its address, that of a page that shows what comes in, and the variables to copy into
+    /// another terminal. Ends on Ctrl-C.
     ///
     /// Users: demo / demo-password, and readonly / readonly-password who may not use OData. Consumer keys:
     /// 00000000-0000-4000-8000-000000000001 (full scope), …2 (never expires), …3 (scope /odata:customer), …4
