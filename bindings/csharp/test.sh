@@ -14,8 +14,8 @@ compile_package
 tests=$out/tests
 rm -rf "$tests"
 mkdir -p "$tests/net" "$tests/mono" "$tests/readme"
-cp "$out"/net8.0/* "$newtonsoft" "$tools/nunit/nunit.framework.dll" "$tests/net"
-cp "$out"/net462/* "$newtonsoft" "$tools/nunit/nunit.framework.dll" "$tools/nunit/runner-mono.exe" "$tests/mono"
+cp "$out"/net8.0/* "$tools"/packages/* "$tools/nunit/nunit.framework.dll" "$tests/net"
+cp "$out"/net462/* "$newtonsoft_mono" "$tools/nunit/nunit.framework.dll" "$tools/nunit/runner-mono.exe" "$tests/mono"
 mkdir "$tests/net/netstandard2.0"
 cp "$out"/netstandard2.0/LibP21Auth.dll "$tests/net/netstandard2.0"
 csc "${net[@]}" -warnaserror -target:library "-r:$tools/nunit/nunit.framework.dll" "-out:$tests/net/LibP21Auth.Tests.dll" "$csharp"/tests/LibP21Auth.Tests/*.cs

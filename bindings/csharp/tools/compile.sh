@@ -4,13 +4,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
 csharp=$root/bindings/csharp
 tools=$root/target/dotnet
 out=$root/target/csharp
-newtonsoft=/usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll
+# Newtonsoft.Json: version 13 for .NET 8, Debian's for Mono.
+newtonsoft=$tools/packages/Newtonsoft.Json.dll
+newtonsoft_mono=/usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll
 
 # Installs what is missing. False, with one loud line, where that cannot be done.
 prepare() {
     local packages=()
     command -v mono >/dev/null || packages+=(mono-complete)
-    [ -f "$newtonsoft" ] || packages+=(libnewtonsoft-json5.0-cil)
+    [ -f "$newtonsoft_mono" ] || packages+=(libnewtonsoft-json5.0-cil)
     if [ ${#packages[@]} -gt 0 ]; then
         echo "   installing ${packages[*]} (up to a minute)"
         if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null </dev/null; then
@@ -38,25 +40,27 @@ framework() {
 
 # The assemblies of the package, with documentation and every warning an error.
 compile_package() {
-    local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror "-keyfile:$csharp/LibP21Auth.snk")
+    local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror -define:TRACE "-keyfile:$csharp/LibP21Auth.snk")
     local core=NETCOREAPP,NET5_0_OR_GREATER,NET6_0_OR_GREATER,NET7_0_OR_GREATER,NET8_0,NET8_0_OR_GREATER
     local base=(-nostdlib $(framework 4.6.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest Facades/System.Runtime))
-    local name reference=()
+    local name reference=() reference_mono=()
     for name in LibP21Auth LibP21Auth.Newtonsoft; do
         mapfile -t sources < <(find "$csharp/src/$name" -name '*.cs' -not -path '*/obj/*')
-        csc "${library[@]}" -define:$core "${reference[@]/TARGET/net8.0}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
-        csc "${library[@]}" -define:NETFRAMEWORK,NET462 "${base[@]}" "${reference[@]/TARGET/net462}" "-doc:$out/net462/$name.xml" "-out:$out/net462/$name.dll" "${sources[@]}"
-        reference=("-r:$out/TARGET/LibP21Auth.dll" "-r:$newtonsoft")
+        csc "${library[@]}" -define:$core "${reference[@]}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
+        csc "${library[@]}" -define:NETFRAMEWORK,NET462 "${base[@]}" "${reference_mono[@]}" "-doc:$out/net462/$name.xml" "-out:$out/net462/$name.dll" "${sources[@]}"
+        reference=("-r:$out/net8.0/LibP21Auth.dll" "-r:$newtonsoft")
+        reference_mono=("-r:$out/net462/LibP21Auth.dll" "-r:$newtonsoft_mono")
     done
     # The reference assemblies of netstandard2.0 are not to be had here; its own code is compiled against newer ones.
     mapfile -t sources < <(find "$csharp/src/LibP21Auth" -name '*.cs' -not -path '*/obj/*')
     mkdir -p "$out/netstandard2.0"
     csc "${library[@]}" -define:NETSTANDARD2_0 -nostdlib $(framework 4.7.2 mscorlib System System.Core System.Net.Http Facades/System.Runtime Facades/netstandard Facades/System.Runtime.InteropServices.RuntimeInformation) \
         "-doc:$out/netstandard2.0/LibP21Auth.xml" "-out:$out/netstandard2.0/LibP21Auth.dll" "${sources[@]}"
-    net=(-langversion:latest -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft")
+    net=(-langversion:latest -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft"
+        "-r:$tools/packages/Microsoft.Extensions.DependencyInjection.Abstractions.dll" "-r:$tools/packages/Microsoft.Extensions.Logging.Abstractions.dll")
     mono=(-langversion:7.3 -define:NETFRAMEWORK -nostdlib
         $(framework 4.7.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest System.ServiceProcess Facades/System.Runtime Facades/netstandard)
-        "-r:$out/net462/LibP21Auth.dll" "-r:$out/net462/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft")
+        "-r:$out/net462/LibP21Auth.dll" "-r:$out/net462/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft_mono")
 }
 
 # A program for .NET 8: program NAME FOLDER SOURCE…

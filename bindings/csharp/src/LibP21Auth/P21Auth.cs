@@ -138,31 +138,29 @@ namespace LibP21Auth
             return client;
         }
 
-        /// <summary>A client that sends a manager's token, always a good one, with the manager's certificates and proxy.</summary>
-        /// <param name="manager">Where the tokens come from; it is not disposed of with the client.</param>
+        /// <summary>A client that sends a source's token, always a valid one; with a <see cref="TokenManager"/>, by its certificates and proxy.</summary>
+        /// <param name="source">Where the tokens come from; it is not disposed of with the client.</param>
         /// <returns>A client with <see cref="HttpClient.BaseAddress"/> set to the base URL; keep it and dispose of it in the end.</returns>
         /// <seealso cref="P21AuthHandler"/>
-        public static HttpClient CreateAuthorizedClient(TokenManager manager)
+        public static HttpClient CreateAuthorizedClient(P21TokenSource source)
         {
-            var place = Missing(manager, "manager").Here;
-            return Client(new P21AuthHandler(manager, Transport.Create(place.Options)), place.BaseUrl);
+            var handler = new P21AuthHandler(source) { InnerHandler = CreateHttpHandler(source) };
+            return Client(handler, source.BaseAddress);
         }
 
         /// <summary>A client that sends one token always, for an Interactive session, with the certificates and proxy of its manager.</summary>
         /// <param name="snapshot">The token.</param>
         /// <returns>A client with <see cref="HttpClient.BaseAddress"/> set to the base URL; keep it for the session and dispose of it in the end.</returns>
-        public static HttpClient CreateAuthorizedClient(TokenSnapshot snapshot)
-        {
-            var place = Missing(snapshot, "snapshot").Place;
-            return Client(new P21AuthHandler(snapshot, Transport.Create(place.Options)), place.BaseUrl);
-        }
+        public static HttpClient CreateAuthorizedClient(TokenSnapshot snapshot) =>
+            CreateAuthorizedClient((snapshot ?? throw P21Failure.Missing("snapshot")).AsTokenSource());
 
         /// <summary>A handler without authorization that trusts the same certificates and uses the same proxy as a manager: the primary handler
         /// for <c>IHttpClientFactory</c>. It keeps the Authorization header on redirects within the server, and refuses those to others.</summary>
-        /// <param name="manager">Whose settings to use; only those at the time of the call count.</param>
+        /// <param name="source">A <see cref="TokenManager"/>, whose settings at the time of the call count; with another source the defaults do.</param>
         /// <returns>A new handler; dispose of it.</returns>
         /// <exception cref="P21ConfigException">The option <see cref="P21Options.Resolve"/> is set on .NET Framework, where HttpClient cannot follow it.</exception>
-        public static HttpMessageHandler CreateHttpHandler(TokenManager manager) => Transport.Create(Missing(manager, "manager").Here.Options);
+        public static HttpMessageHandler CreateHttpHandler(P21TokenSource source) =>
+            Transport.Create((source ?? throw P21Failure.Missing("token source")).TransportOptions);
 
         /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
         /// <param name="baseUrl">Address of the P21 middleware.</param>
@@ -184,13 +182,13 @@ namespace LibP21Auth
         /// <returns>The token and what the server said with it.</returns>
         /// <exception cref="P21ParseException">There is no token in it.</exception>
         public static TokenResponse ParseTokenResponse(HttpResponseMessage response) =>
-            ParseTokenResponse(Missing(response, "response").Content?.ReadAsByteArrayAsync().GetAwaiter().GetResult() ?? Array.Empty<byte>());
+            ParseTokenResponse((response ?? throw P21Failure.Missing("response")).Content?.ReadAsByteArrayAsync().GetAwaiter().GetResult() ?? Array.Empty<byte>());
 
         /// <summary>Reads the reply of a token endpoint: JSON, XML or a bare token.</summary>
         /// <param name="body">The reply's text.</param>
         /// <returns>The token and what the server said with it.</returns>
         /// <exception cref="P21ParseException">There is no token in it.</exception>
-        public static TokenResponse ParseTokenResponse(string body) => ParseTokenResponse(Encoding.UTF8.GetBytes(Missing(body, "body")));
+        public static TokenResponse ParseTokenResponse(string body) => ParseTokenResponse(Encoding.UTF8.GetBytes(body ?? throw P21Failure.Missing("body")));
 
         /// <summary>Reads the reply of a token endpoint: JSON, XML or a bare token.</summary>
         /// <param name="body">The reply's bytes.</param>
@@ -198,9 +196,8 @@ namespace LibP21Auth
         /// <exception cref="P21ParseException">There is no token in it.</exception>
         public static TokenResponse ParseTokenResponse(byte[] body)
         {
-            Missing(body, "body");
             Native.Load();
-            return Parse(body);
+            return Parse(body ?? throw P21Failure.Missing("body"));
         }
 
         [MethodImpl(MethodImplOptions.NoInlining)]
@@ -248,18 +245,11 @@ namespace LibP21Auth
             Username = string.IsNullOrEmpty(username) ? null : username,
         };
 
-        private static HttpClient Client(HttpMessageHandler handler, string? baseUrl = null)
+        private static HttpClient Client(HttpMessageHandler handler, Uri? baseAddress = null)
         {
-            var client = new HttpClient(handler);
+            var client = new HttpClient(handler) { BaseAddress = baseAddress };
             client.DefaultRequestHeaders.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
-            if (baseUrl != null)
-            {
-                client.BaseAddress = new Uri(baseUrl + "/");
-            }
             return client;
         }
-
-        private static T Missing<T>(T? value, string what) where T : class =>
-            value ?? throw P21Failure.Config("the " + what + " is null", "Pass one.");
     }
 }

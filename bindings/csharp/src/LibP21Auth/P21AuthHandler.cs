@@ -1,6 +1,4 @@
 using System;
-using System.Collections.Generic;
-using System.Linq;
 using System.Net;
 using System.Net.Http;
 using System.Net.Http.Headers;
@@ -12,69 +10,31 @@ namespace LibP21Auth
 {
     /// <summary>Puts the token on each request of an <see cref="HttpClient"/>.</summary>
     /// <remarks>
-    /// <para>On a 401 or 403 it asks <see cref="TokenManager.ReportAsync(HttpResponseMessage, CancellationToken)"/>. If the token was to blame
-    /// the request is sent once more with a new one; if the header got lost in a redirect within the server, once more at the new address.
-    /// Otherwise the response comes back with a reason phrase that says what to do, so that <c>EnsureSuccessStatusCode</c> shows it.</para>
-    /// <para>Requests with a body are repeated only if the body is known to be at most <see cref="MaxBufferedBody"/> bytes long, or is JSON
-    /// content. The token goes to the server of the base URL, to its UI server and to the allowed hosts; a request to any other host fails.</para>
-    /// <para>With a <see cref="TokenSnapshot"/> it sends that token always and never repeats anything: an Interactive session survives that way.</para>
-    /// <para>Safe for use by any number of threads.</para>
+    /// <para>On a 401 or 403 it asks <see cref="P21TokenSource.ReportAsync"/>. If the token was to blame the request is sent once more with a
+    /// new one; if the header got lost in a redirect within the server, once more at the new address. Otherwise the response comes back with
+    /// a reason phrase that says what to do, so that <c>EnsureSuccessStatusCode</c> shows it.</para>
+    /// <para>Requests are repeated if their body can be read again: whatever lies in memory, forms and multipart made of such, streams that can
+    /// seek. Another body is put into memory first if it is known to be at most <see cref="MaxBufferedBody"/> bytes long. The token goes
+    /// where the source allows (<see cref="P21TokenSource.MaySendTo"/>); a request to any other host fails.</para>
+    /// <para>When no token can be had, the request fails with <see cref="P21HttpException"/>, which every <c>catch</c> of
+    /// <see cref="HttpRequestException"/> catches; for a time-out or an unusable reply the <see cref="P21TimeoutException"/> or
+    /// <see cref="P21ParseException"/> is its inner exception.</para>
+    /// <para>With <see cref="TokenSnapshot.AsTokenSource"/> it always sends the same token and never repeats anything: an Interactive session
+    /// survives that way. Safe for use by any number of threads.</para>
     /// </remarks>
     public sealed class P21AuthHandler : DelegatingHandler
     {
-        private readonly IP21TokenProvider? provider;
-        private readonly string? pinned;
-        private readonly Action<Uri> check;
+        private readonly P21TokenSource source;
 
-        /// <summary>A handler for <c>IHttpClientFactory</c>, which supplies the inner handler.</summary>
-        /// <param name="manager">Where the tokens come from; it is not disposed of with the handler.</param>
-        public P21AuthHandler(TokenManager manager)
+        /// <summary>A handler without an inner handler: <c>IHttpClientFactory</c> supplies one; elsewhere set
+        /// <see cref="DelegatingHandler.InnerHandler"/>, for instance to <see cref="P21Auth.CreateHttpHandler"/>.</summary>
+        /// <param name="source">Where the tokens come from and where they may go; it is not disposed of with the handler.</param>
+        public P21AuthHandler(P21TokenSource source)
         {
-            provider = manager ?? throw Missing("manager");
-            check = url => manager.Here.Check(url);
+            this.source = source ?? throw P21Failure.Missing("token source");
         }
 
-        /// <summary>A handler in front of another.</summary>
-        /// <param name="manager">Where the tokens come from; it is not disposed of with the handler.</param>
-        /// <param name="innerHandler">What sends the requests; <see cref="P21Auth.CreateHttpHandler"/> makes one with the manager's certificates and proxy.</param>
-        public P21AuthHandler(TokenManager manager, HttpMessageHandler innerHandler) : this(manager)
-        {
-            InnerHandler = innerHandler;
-        }
-
-        /// <summary>A handler that sends one token always.</summary>
-        /// <param name="snapshot">The token.</param>
-        public P21AuthHandler(TokenSnapshot snapshot)
-        {
-            pinned = (snapshot ?? throw Missing("snapshot")).AccessToken;
-            check = snapshot.Place.Check;
-        }
-
-        /// <summary>A handler that sends one token always, in front of another.</summary>
-        /// <param name="snapshot">The token.</param>
-        /// <param name="innerHandler">What sends the requests.</param>
-        public P21AuthHandler(TokenSnapshot snapshot, HttpMessageHandler innerHandler) : this(snapshot)
-        {
-            InnerHandler = innerHandler;
-        }
-
-        /// <summary>A handler over your own provider.</summary>
-        /// <param name="provider">Where the tokens come from.</param>
-        /// <param name="allowedHosts">The hosts that may get them, such as <c>p21.example.com</c>; with a port, that port alone.</param>
-        public P21AuthHandler(IP21TokenProvider provider, IEnumerable<string> allowedHosts)
-        {
-            this.provider = provider ?? throw Missing("provider");
-            var hosts = (allowedHosts ?? throw Missing("list of hosts")).ToArray();
-            check = url =>
-            {
-                if (!hosts.Any(host => Hosts.Same(url, host)))
-                {
-                    throw Hosts.Refusal(url);
-                }
-            };
-        }
-
-        /// <summary>The longest request body, in bytes, that is kept in memory so that it can be sent twice. Default: 1 MiB.</summary>
+        /// <summary>The longest request body, in bytes, that is put into memory so that it can be sent twice. Default: 1 MiB.</summary>
         public long MaxBufferedBody { get; set; } = Replay.DefaultLimit;
 
         /// <inheritdoc/>
@@ -90,57 +50,68 @@ namespace LibP21Auth
 
         private async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, Way way, CancellationToken cancel)
         {
-            var url = request.RequestUri ?? throw Missing("URL of the request");
-            check(url);
-            await Replay.PrepareAsync(request, MaxBufferedBody).ConfigureAwait(false);
+            var url = request.RequestUri ?? throw P21Failure.Missing("URL of the request");
+            if (!source.MaySendTo(url))
+            {
+                throw Hosts.Refusal(url);
+            }
+            bool replayable = await Replay.PrepareAsync(request.Content, MaxBufferedBody).ConfigureAwait(false);
             await AuthorizeAsync(request, way, cancel).ConfigureAwait(false);
             var response = await way.Send(request, cancel).ConfigureAwait(false);
-            if (response.StatusCode != HttpStatusCode.Unauthorized && response.StatusCode != HttpStatusCode.Forbidden)
+            if (!IsRejection(response))
             {
                 return response;
             }
-            if (provider == null)
-            {
-                return response;
-            }
-            var verdict = await provider.ReportAsync(response, cancel).ConfigureAwait(false);
+            var verdict = await source.ReportAsync(response, cancel).ConfigureAwait(false);
             bool again = verdict == P21Verdict.Retry
                 // An inner handler followed a redirect and dropped the header on the way.
                 || (verdict == P21Verdict.HeaderLost && Moved(request, url));
-            if (again && Replay.IsReplayable(request, MaxBufferedBody))
+            if (again && replayable)
             {
                 response.Dispose();
                 await AuthorizeAsync(request, way, cancel).ConfigureAwait(false);
                 response = await way.Send(request, cancel).ConfigureAwait(false);
-                if (response.StatusCode != HttpStatusCode.Unauthorized && response.StatusCode != HttpStatusCode.Forbidden)
+                if (!IsRejection(response))
                 {
                     return response;
                 }
-                verdict = await provider.ReportAsync(response, cancel).ConfigureAwait(false);
+                verdict = await source.ReportAsync(response, cancel).ConfigureAwait(false);
             }
-            Explain(response, verdict);
+            if (source is not Pinned)
+            {
+                Explain(response, verdict);
+            }
             return response;
         }
 
         private async Task AuthorizeAsync(HttpRequestMessage request, Way way, CancellationToken cancel)
         {
-            string token = pinned ?? await way.Token(provider!, cancel).ConfigureAwait(false);
-            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+            try
+            {
+                var token = await way.Token(source, cancel).ConfigureAwait(false);
+                request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token.Value);
+            }
+            catch (Exception error) when (error is P21TimeoutException or P21ParseException)
+            {
+                throw P21HttpException.Around(error);
+            }
         }
 
+        private static bool IsRejection(HttpResponseMessage response) =>
+            response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden;
+
         private static bool Moved(HttpRequestMessage request, Uri from) =>
-            request.RequestUri is { } to && to != from && to.Scheme == from.Scheme && to.Authority == from.Authority;
+            request.RequestUri is { } to && to != from && Hosts.IsOn(to, from);
 
         private static void Explain(HttpResponseMessage response, P21Verdict verdict)
         {
-            string hint = P21Auth.VerdictHint(verdict);
+            // A fake source needs no native library, and then there is none to ask for words.
+            string hint = Native.IsLoaded ? P21Auth.VerdictHint(verdict) : "";
             if (hint.Length > 0)
             {
                 response.ReasonPhrase = response.StatusCode + ". " + hint;
             }
         }
-
-        private static Exception Missing(string what) => P21Failure.Config("the " + what + " is null", "Pass one.");
 
         /// <summary>The same steps for <c>Send</c> and <c>SendAsync</c>.</summary>
         private readonly struct Way
@@ -154,8 +125,8 @@ namespace LibP21Auth
                 this.blocking = blocking;
             }
 
-            internal Task<string> Token(IP21TokenProvider provider, CancellationToken cancel) =>
-                blocking ? Task.FromResult(provider.GetToken()) : provider.GetTokenAsync(cancel);
+            internal Task<P21AccessToken> Token(P21TokenSource source, CancellationToken cancel) =>
+                blocking ? Task.FromResult(source.GetAccessToken(cancel)) : source.GetAccessTokenAsync(cancel);
 
             internal Task<HttpResponseMessage> Send(HttpRequestMessage request, CancellationToken cancel) =>
 #if NET5_0_OR_GREATER

@@ -37,15 +37,34 @@ namespace LibP21Auth
     {
         private readonly P21Failure failure;
 
-        internal P21HttpException(P21Failure failure)
-#if NET5_0_OR_GREATER
-            : base(failure.Text, null, failure.HttpStatus == 0 ? null : (HttpStatusCode?)failure.HttpStatus)
+        internal P21HttpException(P21Failure failure, Exception? inner = null)
+#if NET8_0_OR_GREATER
+            : base(Kind(failure.Code), failure.Text, inner, failure.HttpStatus == 0 ? null : (HttpStatusCode?)failure.HttpStatus)
 #else
-            : base(failure.Text)
+            : base(failure.Text, inner)
 #endif
         {
             this.failure = failure;
         }
+
+        /// <summary>A failure that users of HttpClient would not look for under its own type: a time-out, whose text a task would lose, or
+        /// a server's unusable reply.</summary>
+        internal static P21HttpException Around(Exception error) =>
+            new P21HttpException((error as P21TimeoutException)?.Failure ?? ((P21ParseException)error).Failure, error);
+
+#if NET8_0_OR_GREATER
+        private static HttpRequestError Kind(P21ErrorCode code) => code switch
+        {
+            P21ErrorCode.Dns => HttpRequestError.NameResolutionError,
+            P21ErrorCode.Connect => HttpRequestError.ConnectionError,
+            P21ErrorCode.Tls => HttpRequestError.SecureConnectionError,
+            P21ErrorCode.Proxy => HttpRequestError.ProxyTunnelError,
+            P21ErrorCode.Io => HttpRequestError.ResponseEnded,
+            P21ErrorCode.Parse or P21ErrorCode.NoAccessToken or P21ErrorCode.NoUrl => HttpRequestError.InvalidResponse,
+            P21ErrorCode.TooLarge => HttpRequestError.ConfigurationLimitExceeded,
+            _ => HttpRequestError.Unknown,
+        };
+#endif
 
         /// <inheritdoc/>
         public P21ErrorCode Code => failure.Code;
@@ -96,6 +115,8 @@ namespace LibP21Auth
             this.failure = failure;
         }
 
+        internal P21Failure Failure => failure;
+
         /// <inheritdoc/>
         public P21ErrorCode Code => failure.Code;
 
@@ -139,6 +160,8 @@ namespace LibP21Auth
         {
             this.failure = failure;
         }
+
+        internal P21Failure Failure => failure;
 
         /// <inheritdoc/>
         public P21ErrorCode Code => failure.Code;

@@ -1,5 +1,5 @@
 using System;
-using System.Threading;
+using System.Text.RegularExpressions;
 using LibP21Auth.Interop;
 
 namespace LibP21Auth
@@ -9,15 +9,18 @@ namespace LibP21Auth
     internal sealed class P21Failure
     {
         internal P21ErrorCode Code;
-        internal string CodeName = "";
         internal int HttpStatus;
         internal string Message = "";
         internal string Hint = "";
         internal TimeSpan? RetryAfter;
         internal bool IsRetryable;
 
+        /// <summary>As the header spells it: <c>P21_E_NO_ACCESS_TOKEN</c> for <see cref="P21ErrorCode.NoAccessToken"/>.</summary>
+        internal string CodeName => "P21_E_" + Regex.Replace(Code.ToString(), "(?<=[a-z])(?=[A-Z])", "_").ToUpperInvariant();
+
         /// <summary>What a user reads: what happened, then what to do. The Python package says the same words.</summary>
-        internal string Text => CodeName + ": " + Message + (Hint.Length == 0 ? "" : " Hint: " + Hint);
+        internal string Text =>
+            CodeName + (Message.Length == 0 ? "" : ": " + Message) + (Hint.Length == 0 ? "" : " Hint: " + Hint);
 
         /// <summary>Throws unless <paramref name="status"/> is success; frees <paramref name="error"/> in any case.</summary>
         internal static void Check(int status, ErrorHandle? error = null)
@@ -33,16 +36,11 @@ namespace LibP21Auth
 
         internal static P21Failure Read(int status, ErrorHandle? error)
         {
-            var failure = new P21Failure
-            {
-                Code = (P21ErrorCode)status,
-                CodeName = Utf8.Read(NativeMethods.p21_status_name(status)) ?? "",
-            };
-            failure.Message = failure.CodeName;
+            var failure = new P21Failure { Code = (P21ErrorCode)status };
             if (error is { IsInvalid: false })
             {
                 failure.HttpStatus = NativeMethods.p21_error_http_status(error);
-                failure.Message = Utf8.Read(NativeMethods.p21_error_message(error)) ?? failure.CodeName;
+                failure.Message = Utf8.Read(NativeMethods.p21_error_message(error)) ?? "";
                 failure.Hint = Utf8.Read(NativeMethods.p21_error_hint(error)) ?? "";
                 long wait = NativeMethods.p21_error_retry_after_ms(error);
                 failure.RetryAfter = wait < 0 ? (TimeSpan?)null : TimeSpan.FromMilliseconds(wait);
@@ -53,12 +51,11 @@ namespace LibP21Auth
         }
 
         /// <summary>A configuration error found on this side of the border.</summary>
-        internal static P21ConfigException Config(string message, string hint) => new P21ConfigException(
-            new P21Failure { Code = P21ErrorCode.Config, CodeName = "P21_E_CONFIG", Message = message, Hint = hint });
+        internal static P21ConfigException Config(string message, string hint) =>
+            new P21ConfigException(new P21Failure { Code = P21ErrorCode.Config, Message = message, Hint = hint });
 
-        /// <summary>A refusal of this side in the family that users of HttpClient catch.</summary>
-        internal static P21HttpException Redirect(string message, string hint) => new P21HttpException(
-            new P21Failure { Code = P21ErrorCode.Redirect, CodeName = "P21_E_REDIRECT", Message = message, Hint = hint });
+        /// <summary>An argument that must not be null.</summary>
+        internal static P21ConfigException Missing(string what) => Config("the " + what + " is null", "Pass one.");
 
         /// <summary>The exception of the family that code written with HttpClient catches.</summary>
         internal Exception ToException()

@@ -1,4 +1,5 @@
 using System;
+using System.Diagnostics;
 using System.Globalization;
 using System.Threading;
 using LibP21Auth.Interop;
@@ -23,7 +24,7 @@ namespace LibP21Auth
     /// <summary>An event of the library's log. No password, key or token is in it.</summary>
     public sealed class P21LogEventArgs : EventArgs
     {
-        internal P21LogEventArgs(P21LogLevel level, string name, string time, string message)
+        internal P21LogEventArgs(P21LogLevel level, string name, DateTimeOffset time, string message)
         {
             Level = level;
             Name = name;
@@ -37,8 +38,8 @@ namespace LibP21Auth
         /// <summary>Name of the event, such as <c>tls.unverified</c>.</summary>
         public string Name { get; }
 
-        /// <summary>When it happened, as the library writes it.</summary>
-        public string Time { get; }
+        /// <summary>When it happened.</summary>
+        public DateTimeOffset Time { get; }
 
         /// <summary>What happened, in a line.</summary>
         public string Message { get; }
@@ -49,75 +50,86 @@ namespace LibP21Auth
 
     /// <summary>The library's log.</summary>
     /// <remarks>Events are read after calls that reached the library, on the thread of such a call, and never on a call that was answered
-    /// from the cache. Without a subscriber nothing is read. What a subscriber throws is ignored.</remarks>
+    /// from the cache. Without a subscriber nothing is read. What a subscriber throws fails no call: it is written to
+    /// <see cref="Trace"/>, and the other subscribers get it as an event named <c>log.subscriber_failed</c>.</remarks>
     public static class P21Log
     {
-        private static readonly object Gate = new object();
         private static ulong cursor;
-        private static EventHandler<P21LogEventArgs>? received;
+        private static int reading;
+        private static volatile bool unread;
 
-        /// <summary>An event was written. May be raised on any thread, by one at a time.</summary>
-        public static event EventHandler<P21LogEventArgs>? Received
-        {
-            add
-            {
-                lock (Gate)
-                {
-                    received += value;
-                }
-            }
-            remove
-            {
-                lock (Gate)
-                {
-                    received -= value;
-                }
-            }
-        }
+        /// <summary>This thread is inside a subscriber: what it asks for there is read later.</summary>
+        [ThreadStatic]
+        private static bool raising;
+
+        /// <summary>An event was written. May be raised on any thread, by one at a time, and outside of every lock.</summary>
+        public static event EventHandler<P21LogEventArgs>? Received;
 
         /// <summary>Events up to this level are read. Default: <see cref="P21LogLevel.Information"/>.</summary>
         public static P21LogLevel Level { get; set; } = P21LogLevel.Information;
 
         internal static void Drain()
         {
-            // Whoever holds the lock is reading; a subscriber who asks for a token does so on this very thread.
-            if (Volatile.Read(ref received) == null || Monitor.IsEntered(Gate) || !Monitor.TryEnter(Gate))
+            if (Received == null || raising)
             {
                 return;
             }
-            try
+            // Only one thread reads; if it is busy, it reads once more for this one.
+            unread = true;
+            while (unread && Interlocked.CompareExchange(ref reading, 1, 0) == 0)
             {
-                var handlers = received;
-                if (handlers == null || NativeMethods.p21_log_read(ref cursor, (int)Level, out var lines, IntPtr.Zero) != 0)
+                unread = false;
+                raising = true;
+                try
                 {
-                    return;
+                    Read();
                 }
-                foreach (var line in (lines.Take() ?? "").Split(new[] { '\n' }, StringSplitOptions.RemoveEmptyEntries))
+                finally
                 {
-                    Raise(handlers, line);
+                    raising = false;
+                    Volatile.Write(ref reading, 0);
                 }
-            }
-            finally
-            {
-                Monitor.Exit(Gate);
             }
         }
 
-        private static void Raise(EventHandler<P21LogEventArgs> handlers, string line)
+        private static void Read()
         {
-            var fields = Json.Object(line);
-            string Text(string name) => fields.TryGetValue(name, out var value) ? Convert.ToString(value, CultureInfo.InvariantCulture) ?? "" : "";
+            if (NativeMethods.p21_log_read(ref cursor, (int)Level, out var lines, IntPtr.Zero) != 0)
+            {
+                return;
+            }
+            foreach (var line in (lines.Take() ?? "").Split(new[] { '\n' }, StringSplitOptions.RemoveEmptyEntries))
+            {
+                var fields = Json.Object(line);
+                string Text(string name) => fields.TryGetValue(name, out var value) ? Convert.ToString(value, CultureInfo.InvariantCulture) ?? "" : "";
 
-            var e = new P21LogEventArgs(LevelOf(Text("level")), Text("event"), Text("time"), Text("message"));
-            foreach (EventHandler<P21LogEventArgs> handler in handlers.GetInvocationList())
+                double seconds = Convert.ToDouble(fields["time"], CultureInfo.InvariantCulture);
+                var time = DateTimeOffset.FromUnixTimeMilliseconds((long)Math.Round(seconds * 1000));
+                Raise(new P21LogEventArgs(LevelOf(Text("level")), Text("event"), time, Text("message")));
+            }
+        }
+
+        private static void Raise(P21LogEventArgs e, Delegate? except = null)
+        {
+            foreach (var handler in Received?.GetInvocationList() ?? Array.Empty<Delegate>())
             {
                 try
                 {
-                    handler(null, e);
+                    if (handler != except)
+                    {
+                        ((EventHandler<P21LogEventArgs>)handler)(null, e);
+                    }
                 }
 #pragma warning disable CA1031 // a logger's failure must not fail the call for a token
-                catch (Exception)
+                catch (Exception error)
                 {
+                    string message = "a subscriber of P21Log.Received failed: " + error;
+                    Trace.TraceError(message);
+                    // A failure of telling of a failure goes to the trace alone.
+                    if (except == null)
+                    {
+                        Raise(new P21LogEventArgs(P21LogLevel.Error, "log.subscriber_failed", DateTimeOffset.UtcNow, message), handler);
+                    }
                 }
 #pragma warning restore CA1031
             }

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Globalization;
 using System.Linq;
 using System.Runtime.CompilerServices;
@@ -30,9 +31,11 @@ namespace LibP21Auth
     /// or contradictory. A manager copies the options, so a later change here changes nothing there; see <see cref="TokenManager.Update"/>.</para>
     /// <para>Times are rounded up to whole seconds, or milliseconds for timeouts. Not safe for use by several threads at once while it is being changed.</para>
     /// </remarks>
-    public sealed class P21Options
+    [DebuggerDisplay("{ToString(),nq}")]
+    public class P21Options
     {
         private static readonly string[] ModeNames = { "v2_password", "v2_consumer", "v1_password", "v1_consumer", "v1_query", "token" };
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
         private readonly Dictionary<string, string> values;
         /// <summary>That of the variables which were read, for hints that name a variable.</summary>
         private string prefix = "P21_";
@@ -61,26 +64,27 @@ namespace LibP21Auth
         public P21AuthMode? AuthMode
         {
             get => Array.IndexOf(ModeNames, Get("auth_mode") ?? "") is var mode and >= 0 ? (P21AuthMode)mode : (P21AuthMode?)null;
-            set => Put("auth_mode", value is { } mode ? ModeNames[(int)mode] : null);
+            // One that has no name is refused like any other malformed value, when a manager is opened.
+            set => Put("auth_mode", value is { } mode ? ModeNames.ElementAtOrDefault((int)mode) ?? mode.ToString() : null);
         }
 
         /// <summary>P21 user. With a consumer key it is optional: it attaches a P21 user for audit and is needed by the Interactive API.</summary>
         public string? Username { get => Get("username"); set => Put("username", value); }
 
         /// <summary>Password of the P21 user.</summary>
-        public string? Password { get => Get("password"); set => Put("password", value); }
+        public P21Secret? Password { get => Get("password"); set => Put("password", value?.Reveal()); }
 
         /// <summary>File that holds the password; read again before each token request.</summary>
         public string? PasswordFile { get => Get("password_file"); set => Put("password_file", value); }
 
         /// <summary>Consumer key from SOA Admin.</summary>
-        public string? ConsumerKey { get => Get("consumer_key"); set => Put("consumer_key", value); }
+        public P21Secret? ConsumerKey { get => Get("consumer_key"); set => Put("consumer_key", value?.Reveal()); }
 
         /// <summary>File that holds the consumer key; read again before each token request.</summary>
         public string? ConsumerKeyFile { get => Get("consumer_key_file"); set => Put("consumer_key_file", value); }
 
         /// <summary>An access token of your own (<see cref="P21AuthMode.Token"/>); a leading "Bearer " is dropped.</summary>
-        public string? AccessToken { get => Get("access_token"); set => Put("access_token", value); }
+        public P21Secret? AccessToken { get => Get("access_token"); set => Put("access_token", value?.Reveal()); }
 
         /// <summary>File that holds an access token; read at the start and again once the token has expired or was reported.</summary>
         public string? AccessTokenFile { get => Get("access_token_file"); set => Put("access_token_file", value); }
@@ -134,9 +138,9 @@ namespace LibP21Auth
         /// whoever issued them.</summary>
         public IEnumerable<string>? TlsPinSha256 { get => GetList("tls_pin_sha256"); set => PutList("tls_pin_sha256", value); }
 
-        /// <summary>URL of a forward proxy, or <c>direct</c> for none. Not set: <c>HTTPS_PROXY</c>, <c>HTTP_PROXY</c> and <c>NO_PROXY</c>, or the
+        /// <summary>URL of a forward proxy, perhaps with user and password, or <c>direct</c> for none. Not set: <c>HTTPS_PROXY</c>, <c>HTTP_PROXY</c> and <c>NO_PROXY</c>, or the
         /// system's settings on Windows and macOS.</summary>
-        public string? Proxy { get => Get("proxy"); set => Put("proxy", value); }
+        public P21Secret? Proxy { get => Get("proxy"); set => Put("proxy", value?.Reveal()); }
 
         /// <summary>Hosts that are reached without the proxy.</summary>
         public IEnumerable<string>? NoProxy { get => GetList("no_proxy"); set => PutList("no_proxy", value); }
@@ -149,7 +153,7 @@ namespace LibP21Auth
 
         /// <summary>Where tokens are shared: <c>memory</c> (this process, the default), <c>file</c> or <c>file:///folder</c> (the processes of a user
         /// on a machine), <c>redis://host:port/db</c> or <c>rediss://host:port/db</c> (several machines).</summary>
-        public string? Store { get => Get("store"); set => Put("store", value); }
+        public P21Secret? Store { get => Get("store"); set => Put("store", value?.Reveal()); }
 
         /// <summary><see langword="true"/>: fail when the store cannot be used. Otherwise go on with the next narrower one and say so in the stats.</summary>
         public bool? StoreRequired { get => GetFlag("store_required"); set => PutFlag("store_required", value); }
@@ -158,7 +162,7 @@ namespace LibP21Auth
         public TimeSpan? StoreTimeout { get => GetMilliseconds("store_timeout_ms"); set => PutMilliseconds("store_timeout_ms", value); }
 
         /// <summary>Further secret that is mixed into the store's encryption, so that a stolen store cannot be attacked by guessing the password.</summary>
-        public string? StoreKey { get => Get("store_key"); set => Put("store_key", value); }
+        public P21Secret? StoreKey { get => Get("store_key"); set => Put("store_key", value?.Reveal()); }
 
         /// <summary>File that holds the store key.</summary>
         public string? StoreKeyFile { get => Get("store_key_file"); set => Put("store_key_file", value); }
@@ -205,7 +209,7 @@ namespace LibP21Auth
                 options.Set("tls_verify", Read("VERIFY_SSL"));
             }
             bool withPassword = options.AuthMode is P21AuthMode.V2Password or P21AuthMode.V1Password or P21AuthMode.V1Query;
-            if ((options.ConsumerKey ?? options.ConsumerKeyFile) != null && !withPassword && Read("CONSUMER_USERNAME") is { } username)
+            if ((options.Get("consumer_key") ?? options.ConsumerKeyFile) != null && !withPassword && Read("CONSUMER_USERNAME") is { } username)
             {
                 options.Username = username;
             }
@@ -254,7 +258,7 @@ namespace LibP21Auth
             return config;
         }
 
-        private string? Get(string name) => values.TryGetValue(name, out var value) ? value : null;
+        internal string? Get(string name) => values.TryGetValue(name, out var value) ? value : null;
 
         private void Put(string name, string? value) => Set(name, value);
 
@@ -284,13 +288,15 @@ namespace LibP21Auth
         private TimeSpan? GetSeconds(string name) =>
             GetNumber(name) is { } seconds ? TimeSpan.FromSeconds(seconds) : (TimeSpan?)null;
 
-        private void PutSeconds(string name, TimeSpan? value) =>
-            PutNumber(name, value is { } time ? (long)Math.Ceiling(time.TotalSeconds) : (long?)null);
+        private void PutSeconds(string name, TimeSpan? value) => PutNumber(name, AwayFromZero(value?.TotalSeconds));
 
         private TimeSpan? GetMilliseconds(string name) =>
             GetNumber(name) is { } ms ? TimeSpan.FromMilliseconds(ms) : (TimeSpan?)null;
 
-        private void PutMilliseconds(string name, TimeSpan? value) =>
-            PutNumber(name, value is { } time ? (long)Math.Ceiling(time.TotalMilliseconds) : (long?)null);
+        private void PutMilliseconds(string name, TimeSpan? value) => PutNumber(name, AwayFromZero(value?.TotalMilliseconds));
+
+        /// <summary>A negative time, such as <see cref="System.Threading.Timeout.InfiniteTimeSpan"/>, stays one and is refused when a
+        /// manager is opened; rounded up it would become 0, which means something else.</summary>
+        private static long? AwayFromZero(double? number) => (long?)(number < 0 ? Math.Floor(number.Value) : number is { } n ? Math.Ceiling(n) : number);
     }
 }

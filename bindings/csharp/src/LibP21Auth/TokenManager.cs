@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Diagnostics;
 using System.Net.Http;
 using System.Threading;
 using System.Threading.Tasks;
@@ -17,11 +18,12 @@ namespace LibP21Auth
     /// <see cref="P21ParseException"/> or <see cref="P21ConfigException"/>; each is an <see cref="IP21Error"/>. After refused credentials they
     /// fail at once for a while (<see cref="P21Options.BadCredentialsCooldown"/>), lest P21 lock the account.</para>
     /// </remarks>
-    public class TokenManager : IP21TokenProvider, IDisposable
+    public class TokenManager : P21TokenSource, IDisposable
     {
         private readonly NativeClient client;
         private readonly SharedCalls<Issued> waiting = new SharedCalls<Issued>();
         private readonly SharedCalls<string> waitingForUrl = new SharedCalls<string>();
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
         private Issued? current;
         private volatile Place place;
         private int disposed;
@@ -45,7 +47,7 @@ namespace LibP21Auth
         public TokenManager(P21Options options)
         {
             client = new NativeClient(options ?? throw P21Failure.Config("the options are null", "Pass options with at least BaseUrl and credentials."));
-            place = new Place(this, options);
+            place = PlaceOf(options);
         }
 
         /// <summary>Opens a manager from environment variables such as <c>P21_BASE_URL</c>, <c>P21_USERNAME</c>, <c>P21_PASSWORD</c>,
@@ -60,10 +62,26 @@ namespace LibP21Auth
         /// <summary>Address of the P21 middleware as the library understands it: with scheme, without a slash at the end.</summary>
         public string BaseUrl => place.BaseUrl;
 
+        /// <inheritdoc/>
+        public override Uri BaseAddress => place.BaseAddress;
+
+        /// <summary>Whether a request to this URL may carry the token: to the base URL's server, to the UI server once
+        /// <see cref="GetUiServerUrlAsync"/> has been asked for, over https to <see cref="P21Options.AllowedHosts"/>.</summary>
+        /// <param name="url">An absolute URL.</param>
+        public override bool MaySendTo(Uri url) => place.Allows(url ?? throw P21Failure.Missing("URL"));
+
         /// <summary>An absolute URL on the P21 server.</summary>
-        /// <param name="path">Path and query, such as <c>/odataservice/odata/table/customer?$top=5</c>.</param>
-        /// <returns><see cref="BaseUrl"/> and the path, with one slash between them.</returns>
-        public string Url(string path) => BaseUrl + "/" + path.TrimStart('/');
+        /// <param name="path">Path and query, such as <c>/odataservice/odata/table/customer?$top=5</c>; or an absolute URL where the token may
+        /// be sent, such as an <c>@odata.nextLink</c>.</param>
+        /// <returns><see cref="BaseUrl"/> and the path, with one slash between them; an absolute URL as it is.</returns>
+        /// <exception cref="P21ConfigException">The token may not be sent there; or the path is null.</exception>
+        public string Url(string path)
+        {
+            bool absolute = (path ?? throw P21Failure.Missing("path")).StartsWith("http://", StringComparison.OrdinalIgnoreCase)
+                || path.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
+            return !absolute ? BaseUrl + "/" + path.TrimStart('/')
+                : new Uri(path) is var url && MaySendTo(url) ? path : throw Hosts.Refusal(url);
+        }
 
         /// <summary>A token that is good now, waiting for it if need be.</summary>
         /// <returns>The access token, without "Bearer ".</returns>
@@ -74,13 +92,13 @@ namespace LibP21Auth
         public string GetToken()
         {
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Token : Fetch(TokenFlags.None, null).Token;
+            return issued != null && issued.IsGood ? issued.Token : Take(TokenFlags.None, 0, 0, false).Token;
         }
 
         /// <summary>A token, as the flags say.</summary>
         /// <param name="flags">How to ask.</param>
-        /// <param name="wait">The longest this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>. The
-        /// request goes on when the wait is over.</param>
+        /// <param name="wait">The longest this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>;
+        /// <see cref="Timeout.InfiniteTimeSpan"/>: until the request ends. The request goes on when the wait is over.</param>
         /// <returns>The access token, without "Bearer ".</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed; or <see cref="P21ErrorCode.NoCachedToken"/>,
         /// <see cref="P21ErrorCode.Pending"/>.</exception>
@@ -89,7 +107,25 @@ namespace LibP21Auth
         /// <exception cref="P21ConfigException">The flags exclude each other.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public string GetToken(TokenFlags flags, TimeSpan? wait = null) =>
-            flags == TokenFlags.None ? GetGood(wait) : Fetch(flags, wait).Token;
+            (flags == TokenFlags.None ? GetGood(wait) : Take(flags, Milliseconds(wait), 0, false)).Token;
+
+        /// <summary>A valid token and its expiry, waiting for it if necessary.</summary>
+        /// <param name="cancellationToken">Not used: this call ends with <see cref="P21Options.Timeout"/> at the latest.</param>
+        /// <returns>The token; the same object as long as the token is the same.</returns>
+        /// <inheritdoc cref="GetToken()"/>
+        public override P21AccessToken GetAccessToken(CancellationToken cancellationToken = default) => GetGood(null).Access;
+
+        /// <summary>A valid token and its expiry.</summary>
+        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <returns>The token; a completed task, which is always the same object, if the token is at hand.</returns>
+        /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
+        public override Task<P21AccessToken> GetAccessTokenAsync(CancellationToken cancellationToken = default)
+        {
+            var issued = cancellationToken.IsCancellationRequested ? null : current;
+            return issued != null && issued.IsGood
+                ? issued.AccessTask
+                : AskAsync(TokenFlags.None, default, false, cancellationToken).Then(i => i.Access);
+        }
 
         /// <summary>A token that is good now.</summary>
         /// <returns>The access token, without "Bearer "; a completed task, which is always the same object, if the token is at hand.</returns>
@@ -97,7 +133,7 @@ namespace LibP21Auth
         public Task<string> GetTokenAsync()
         {
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Task : FetchAsync(CancellationToken.None);
+            return issued != null && issued.IsGood ? issued.Task : AskAsync(TokenFlags.None, default, false, default).Then(i => i.Token);
         }
 
         /// <summary>A token that is good now.</summary>
@@ -116,7 +152,7 @@ namespace LibP21Auth
                 return Background.Cancelled<string>(cancellationToken);
             }
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Task : FetchAsync(cancellationToken);
+            return issued != null && issued.IsGood ? issued.Task : AskAsync(TokenFlags.None, default, false, cancellationToken).Then(i => i.Token);
         }
 
         /// <summary>A token, as the flags say.</summary>
@@ -125,7 +161,7 @@ namespace LibP21Auth
         /// <returns>The access token, without "Bearer ".</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public Task<string> GetTokenAsync(TokenFlags flags, CancellationToken cancellationToken = default) =>
-            flags == TokenFlags.None ? GetTokenAsync(cancellationToken) : AskAsync(flags, 0, false, cancellationToken).Then(i => i.Token);
+            flags == TokenFlags.None ? GetTokenAsync(cancellationToken) : AskAsync(flags, default, false, cancellationToken).Then(i => i.Token);
 
         /// <summary>A token that stays the same whatever the cache does, with all that the server said: for an Interactive session, which
         /// belongs to the token that opened it.</summary>
@@ -135,7 +171,7 @@ namespace LibP21Auth
         /// <returns>The snapshot.</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public TokenSnapshot Snapshot(TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, TimeSpan? wait = null) =>
-            new TokenSnapshot(Take(flags, wait, WholeSeconds(minValid), true), place);
+            Take(flags, Milliseconds(wait), WholeSeconds(minValid), true).Snapshot(place);
 
         /// <summary>A token that stays the same whatever the cache does.</summary>
         /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
@@ -143,11 +179,11 @@ namespace LibP21Auth
         /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
         /// <returns>The snapshot.</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
-        public Task<TokenSnapshot> SnapshotAsync(
+        public override Task<TokenSnapshot> SnapshotAsync(
             TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, CancellationToken cancellationToken = default)
         {
             var here = place;
-            return AskAsync(flags, WholeSeconds(minValid), true, cancellationToken).Then(issued => new TokenSnapshot(issued, here));
+            return AskAsync(flags, minValid, true, cancellationToken).Then(issued => issued.Snapshot(here));
         }
 
         /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
@@ -160,7 +196,7 @@ namespace LibP21Auth
         /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
         /// <returns>The URL.</returns>
         /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
-        public Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken = default)
+        public override Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken = default)
         {
             if (cancellationToken.IsCancellationRequested)
             {
@@ -170,7 +206,8 @@ namespace LibP21Auth
             {
                 return UiUrl(TokenFlags.NoWait) is { } url
                     ? Task.FromResult(url)
-                    : waitingForUrl.Join(0, () => GetUiServerUrl()).LeaveOn(cancellationToken);
+                    : waitingForUrl.Join(
+                        0, () => Waits.Run(client.TimeoutMs, ms => UiUrl(TokenFlags.None, ms)!, () => UiUrl(TokenFlags.NoWait))).LeaveOn(cancellationToken);
             }
             catch (Exception error) when (error is IP21Error)
             {
@@ -184,7 +221,7 @@ namespace LibP21Auth
         /// <returns>What to do; any answer other than 401 and 403 is <see cref="P21Verdict.GiveUp"/>.</returns>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         /// <exception cref="HttpRequestException">The content cannot be read.</exception>
-        public async Task<P21Verdict> ReportAsync(HttpResponseMessage response, CancellationToken cancellationToken = default)
+        public override async Task<P21Verdict> ReportAsync(HttpResponseMessage response, CancellationToken cancellationToken = default)
         {
             if (response == null)
             {
@@ -209,7 +246,7 @@ namespace LibP21Auth
         /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: whatever is cached, and any cool-down:
         /// "I unlocked the account, try now".</param>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
-        public void Invalidate(string? token = null) => client.Invalidate(token);
+        public override void Invalidate(string? token = null) => client.Invalidate(token);
 
         /// <summary>Gives the manager other credentials or settings; whoever waits for the old ones waits for the new.</summary>
         /// <param name="options">All settings; those not set go back to their defaults.</param>
@@ -218,7 +255,7 @@ namespace LibP21Auth
         public void Update(P21Options options)
         {
             client.Update(options ?? throw P21Failure.Config("the options are null", "Pass options with at least BaseUrl and credentials."));
-            place = new Place(this, options);
+            place = PlaceOf(options);
         }
 
         /// <summary>What is going on: server, identity's and token's fingerprints, age and remaining life, counters, last error, cool-down, proxy, TLS.</summary>
@@ -246,11 +283,10 @@ namespace LibP21Auth
 
         internal bool IsDisposed => Volatile.Read(ref disposed) != 0;
 
-        /// <summary>Where this manager's tokens may go, and how.</summary>
-        internal Place Here => place;
+        internal override P21Options TransportOptions => place.Options;
 
-        /// <summary>Whether the token that was handed out last is this one.</summary>
-        internal bool HandedOut(string token) => current?.Token == token;
+        /// <summary>Whether the token that was returned last is this one.</summary>
+        internal bool Returned(string token) => current?.Token == token;
 
         /// <summary>A token with more than <paramref name="minValidS"/> seconds of life, as a reply of its own with the seconds left now.</summary>
         internal Task<TokenResponse> GetResponseAsync(uint minValidS, CancellationToken cancel)
@@ -258,47 +294,35 @@ namespace LibP21Auth
             var issued = current;
             return issued is { Response: { }, IsGood: true } && issued.SecondsLeft > minValidS
                 ? Task.FromResult(issued.Response.With(issued.SecondsLeft))
-                : AskAsync(TokenFlags.None, minValidS + 1, true, cancel).Then(i => i.Response!.With(i.SecondsLeft));
+                : AskAsync(TokenFlags.None, TimeSpan.FromSeconds(minValidS + 1L), true, cancel).Then(i => i.Response!.With(i.SecondsLeft));
         }
 
-        private string? UiUrl(TokenFlags flags)
+        private Place PlaceOf(P21Options options) => new Place(
+            () => (string)Stats()["base_url"]!,
+            () => !IsDisposed && Stats()["ui_url"] is IDictionary<string, object?> ui ? ui["url"] as string : null,
+            options);
+
+        private string? UiUrl(TokenFlags flags, uint waitMs = 0)
         {
-            string? url = client.UiUrl(flags);
+            string? url = client.UiUrl(flags, waitMs);
             if (url != null)
             {
-                place.UiUrl = url;
+                place.SetUiUrl(url);
             }
             return url;
         }
 
-        private string GetGood(TimeSpan? wait)
+        private Issued GetGood(TimeSpan? wait)
         {
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Token : Fetch(TokenFlags.None, wait).Token;
+            return issued != null && issued.IsGood ? issued : Take(TokenFlags.None, Milliseconds(wait), 0, false);
         }
 
         /// <summary>A token from the library, kept for the next hit.</summary>
-        private Issued Fetch(TokenFlags flags, TimeSpan? wait) => Take(flags, wait, 0, false);
+        private Issued Take(TokenFlags flags, uint waitMs, uint minValidS, bool withResponse) =>
+            Keep(client.Token(flags, waitMs, minValidS, withResponse) ?? throw Pending());
 
-        private Issued Take(TokenFlags flags, TimeSpan? wait, uint minValidS, bool withResponse) =>
-            Keep(client.Token(flags, Milliseconds(wait), minValidS, withResponse) ?? throw Pending());
-
-        private Task<string> FetchAsync(CancellationToken cancel)
-        {
-            try
-            {
-                // Most misses find a good token in the library: no thread for those.
-                return client.Token(TokenFlags.NoWait, 0, 0, false) is { IsReusable: true } issued
-                    ? Keep(issued).Task
-                    : waiting.Join(0, () => Fetch(TokenFlags.None, null)).Then(i => i.Token).LeaveOn(cancel);
-            }
-            catch (Exception error) when (error is IP21Error)
-            {
-                return Background.Failed<string>(error);
-            }
-        }
-
-        private Task<Issued> AskAsync(TokenFlags flags, uint minValidS, bool withResponse, CancellationToken cancel)
+        private Task<Issued> AskAsync(TokenFlags flags, TimeSpan minValid, bool withResponse, CancellationToken cancel)
         {
             if (cancel.IsCancellationRequested)
             {
@@ -306,16 +330,21 @@ namespace LibP21Auth
             }
             try
             {
+                uint minValidS = WholeSeconds(minValid);
                 if (flags is TokenFlags.CachedOnly or TokenFlags.NoWait)
                 {
-                    return Task.FromResult(Take(flags, null, minValidS, withResponse));
+                    return Task.FromResult(Take(flags, 0, minValidS, withResponse));
                 }
+                // Most misses find a good token in the library: no thread for those.
                 if (flags == TokenFlags.None
                     && client.Token(TokenFlags.NoWait, 0, minValidS, withResponse) is { IsReusable: true } issued)
                 {
                     return Task.FromResult(Keep(issued));
                 }
-                return waiting.Join(Kind(flags, minValidS, withResponse), () => Take(flags, null, minValidS, withResponse)).LeaveOn(cancel);
+                return waiting.Join(Kind(flags, minValidS, withResponse), () => Waits.Run(
+                    client.TimeoutMs,
+                    ms => Take(flags, ms, minValidS, withResponse),
+                    () => client.TryToken(flags, minValidS, withResponse) is { } found ? Keep(found) : null)).LeaveOn(cancel);
             }
             catch (Exception error) when (error is IP21Error)
             {
@@ -345,15 +374,20 @@ namespace LibP21Auth
         private static P21HttpException Pending() => new P21HttpException(new P21Failure
         {
             Code = P21ErrorCode.Pending,
-            CodeName = "P21_E_PENDING",
             Message = "the token is still being fetched",
             RetryAfter = TimeSpan.Zero,
             IsRetryable = true,
         });
 
         private static uint Milliseconds(TimeSpan? wait) =>
-            wait is { } time ? (uint)Math.Max(1, Math.Min(uint.MaxValue, Math.Ceiling(time.TotalMilliseconds))) : 0;
+            wait is not { } time ? 0
+            : time == Timeout.InfiniteTimeSpan ? uint.MaxValue
+            : (uint)Math.Max(1, Math.Ceiling(NotNegative(time, "wait").TotalMilliseconds));
 
-        private static uint WholeSeconds(TimeSpan time) => (uint)Math.Max(0, Math.Min(uint.MaxValue, Math.Ceiling(time.TotalSeconds)));
+        private static uint WholeSeconds(TimeSpan time) => (uint)Math.Ceiling(NotNegative(time, "least life").TotalSeconds);
+
+        private static TimeSpan NotNegative(TimeSpan time, string what) => time < TimeSpan.Zero || time.TotalMilliseconds > uint.MaxValue
+            ? throw P21Failure.Config("a " + what + " of " + time + " is not possible", "Pass a time from 0 to 49 days.")
+            : time;
     }
 }

@@ -1,10 +1,7 @@
 using System;
-using System.Collections;
 using System.Collections.Generic;
 using System.Diagnostics;
-using System.Linq;
-using System.Security.Cryptography;
-using System.Text;
+using System.Diagnostics.CodeAnalysis;
 using LibP21Auth.Interop;
 
 namespace LibP21Auth
@@ -12,17 +9,43 @@ namespace LibP21Auth
     /// <summary>A token and what the server said with it.</summary>
     /// <remarks>
     /// <para>Every field of the replies of all P21 versions is there, always: empty or null where the server sent that or nothing. It can be
-    /// read by property or, like a JSON object, by name.</para>
-    /// <para>Immutable and safe for use by any number of threads. <see cref="ToString"/> shows no secret.</para>
+    /// read by member or, like a JSON object, by name.</para>
+    /// <para>Immutable and safe for use by any number of threads. <see cref="ToString"/> shows no secret, and neither do serializers,
+    /// structured loggers and debuggers: the secrets are fields, where those read properties, and there is nothing to enumerate.</para>
     /// </remarks>
     [DebuggerDisplay("{ToString(),nq}")]
-    public sealed class TokenResponse : IEnumerable<KeyValuePair<string, TokenValue>>
+    public sealed class TokenResponse
     {
         private static readonly string[] Always =
         {
             "AccessToken", "TokenType", "RefreshToken", "ExpiresInSeconds", "ExpiresIn", "UserName", "Scope", "SessionId", "ConsumerUid", "AppKey",
         };
 
+        /// <summary>The access token, for the header <c>Authorization: Bearer …</c>.</summary>
+        [NonSerialized]
+#if NET5_0_OR_GREATER
+        [System.Text.Json.Serialization.JsonIgnore]
+#endif
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        public readonly string AccessToken;
+
+        /// <summary>The refresh token; consumer keys get an empty one. No P21 endpoint is known that takes it.</summary>
+        [NonSerialized]
+#if NET5_0_OR_GREATER
+        [System.Text.Json.Serialization.JsonIgnore]
+#endif
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        public readonly string? RefreshToken;
+
+        /// <summary>Application key, null on all servers seen.</summary>
+        [NonSerialized]
+#if NET5_0_OR_GREATER
+        [System.Text.Json.Serialization.JsonIgnore]
+#endif
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        public readonly string? AppKey;
+
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
         private readonly IDictionary<string, object?> fields;
 
         internal TokenResponse(IDictionary<string, object?> json)
@@ -35,6 +58,9 @@ namespace LibP21Auth
                     json[name] = null;
                 }
             }
+            AccessToken = Text("AccessToken") ?? "";
+            RefreshToken = Text("RefreshToken");
+            AppKey = Text("AppKey");
         }
 
         internal static TokenResponse Parse(string json) => new TokenResponse(Json.Object(json));
@@ -46,14 +72,8 @@ namespace LibP21Auth
             return new TokenResponse(json);
         }
 
-        /// <summary>The access token, for the header <c>Authorization: Bearer …</c>.</summary>
-        public string AccessToken => Text("AccessToken") ?? "";
-
         /// <summary>Kind of token, normally <c>Bearer</c>.</summary>
         public string TokenType => Text("TokenType") ?? "";
-
-        /// <summary>The refresh token; consumer keys get an empty one. No P21 endpoint is known that takes it.</summary>
-        public string? RefreshToken => Text("RefreshToken");
 
         /// <summary>Seconds that the token had left when this object was made, however long ago the server issued it.</summary>
         public int ExpiresInSeconds => (int)Math.Min(int.MaxValue, Number("ExpiresInSeconds"));
@@ -73,9 +93,6 @@ namespace LibP21Auth
         /// <summary>Number of the consumer key.</summary>
         public string? ConsumerUid => Text("ConsumerUid");
 
-        /// <summary>Application key, null on all servers seen.</summary>
-        public string? AppKey => Text("AppKey");
-
         /// <summary>The claims inside the token, or <see langword="null"/> if it is not a JWT: <c>Claims["sub"]</c>.</summary>
         public TokenValue? Claims => this["Claims"];
 
@@ -84,7 +101,7 @@ namespace LibP21Auth
         public TokenValue? this[string name] => fields.TryGetValue(name, out var value) ? new TokenValue(value) : null;
 
         /// <summary>A field as another type.</summary>
-        /// <typeparam name="T"><see cref="string"/>, a number, <see cref="bool"/>, or a nullable of these.</typeparam>
+        /// <typeparam name="T">A type that <see cref="TokenValue.Value{T}"/> knows.</typeparam>
         /// <param name="name">Name of the field, case matters.</param>
         /// <returns>The value; the default of <typeparamref name="T"/> if there is no such field.</returns>
         /// <exception cref="InvalidCastException">The value cannot be converted.</exception>
@@ -100,26 +117,14 @@ namespace LibP21Auth
         /// <param name="name">Name of the field, case matters.</param>
         /// <param name="value">The field, or <see langword="null"/>.</param>
         /// <returns>Whether there is a field of that name.</returns>
-        public bool TryGetValue(string name, out TokenValue? value) => (value = this[name]) != null;
+        public bool TryGetValue(string name, [NotNullWhen(true)] out TokenValue? value) => (value = this[name]) != null;
 
-        /// <summary>All fields, secrets included.</summary>
-        public IEnumerator<KeyValuePair<string, TokenValue>> GetEnumerator() =>
-            fields.Select(f => new KeyValuePair<string, TokenValue>(f.Key, new TokenValue(f.Value))).GetEnumerator();
-
-        IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+        /// <summary>A copy of all fields, secrets included: strings, numbers, booleans, null, and a dictionary for <c>Claims</c>.</summary>
+        public IDictionary<string, object?> ToDictionary() => new Dictionary<string, object?>(fields);
 
         /// <summary>Type, fingerprint (8 hex digits of SHA-256) and remaining life; never the token.</summary>
         public override string ToString() =>
-            "TokenResponse { AccessToken = " + Fingerprint(AccessToken) + ", UserName = " + UserName + ", ExpiresInSeconds = " + ExpiresInSeconds + " }";
-
-        internal static string Fingerprint(string token)
-        {
-            using (var sha = SHA256.Create())
-            {
-                var hash = sha.ComputeHash(Encoding.UTF8.GetBytes(token));
-                return "#" + BitConverter.ToString(hash, 0, 4).Replace("-", "").ToLowerInvariant();
-            }
-        }
+            "TokenResponse { AccessToken = " + Fingerprint.Of(AccessToken) + ", UserName = " + UserName + ", ExpiresInSeconds = " + ExpiresInSeconds + " }";
 
         private string? Text(string name) => (string?)this[name];
 

@@ -11,33 +11,48 @@ namespace LibP21Auth
     [DebuggerDisplay("{ToString(),nq}")]
     public sealed class TokenSnapshot
     {
-        private readonly Issued issued;
+        /// <summary>The access token, for the header <c>Authorization: Bearer …</c>.</summary>
+        // A field, since serializers and structured loggers read properties.
+        [NonSerialized]
+#if NET5_0_OR_GREATER
+        [System.Text.Json.Serialization.JsonIgnore]
+#endif
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        public readonly string AccessToken;
 
-        internal TokenSnapshot(Issued issued, Place place)
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        private readonly TokenResponse response;
+        private readonly Countdown life;
+
+        internal TokenSnapshot(TokenResponse response, Countdown life, DateTimeOffset expiresAt, ulong generation, Place place)
         {
-            this.issued = issued;
+            AccessToken = response.AccessToken;
+            this.response = response;
+            this.life = life;
+            ExpiresAt = expiresAt;
+            Generation = generation;
             Place = place;
         }
 
         internal Place Place { get; }
 
-        /// <summary>The access token, for the header <c>Authorization: Bearer …</c>.</summary>
-        public string AccessToken => issued.Token;
-
         /// <summary>When it expires by this machine's clock.</summary>
-        public DateTimeOffset ExpiresAt => issued.ExpiresAt;
+        public DateTimeOffset ExpiresAt { get; }
 
         /// <summary>How long it still lives, in whole seconds, not less than zero.</summary>
-        public TimeSpan ExpiresIn => TimeSpan.FromSeconds(issued.SecondsLeft);
+        public TimeSpan ExpiresIn => TimeSpan.FromSeconds(life.SecondsLeft);
 
         /// <summary>A number that tells tokens apart within this process.</summary>
-        public ulong Generation => issued.TokenGeneration;
+        public ulong Generation { get; }
 
         /// <summary>What the server said, with the seconds left now; a new object at each call.</summary>
-        public TokenResponse ToResponse() => issued.Response!.With(issued.SecondsLeft);
+        public TokenResponse ToResponse() => response.With(life.SecondsLeft);
+
+        /// <summary>A source that returns this token always and ignores reports: for <see cref="P21AuthHandler"/>.</summary>
+        public P21TokenSource AsTokenSource() => new Pinned(this);
 
         /// <summary>Fingerprint (8 hex digits of SHA-256) and remaining life; never the token.</summary>
         public override string ToString() =>
-            "TokenSnapshot { AccessToken = " + TokenResponse.Fingerprint(AccessToken) + ", ExpiresIn = " + ExpiresIn + " }";
+            "TokenSnapshot { AccessToken = " + Fingerprint.Of(AccessToken) + ", ExpiresIn = " + ExpiresIn + " }";
     }
 }

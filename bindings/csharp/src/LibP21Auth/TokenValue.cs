@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 
@@ -11,6 +12,7 @@ namespace LibP21Auth
     [DebuggerDisplay("a field of a token reply")]
     public sealed class TokenValue
     {
+        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
         private readonly object? value;
 
         internal TokenValue(object? value)
@@ -20,7 +22,7 @@ namespace LibP21Auth
 
         /// <summary>The value itself: <see langword="null"/>, <see cref="string"/>, <see cref="long"/>, <see cref="double"/>, <see cref="bool"/>, a
         /// dictionary by name, or a list.</summary>
-        public object? Raw => value;
+        public object? ToObject() => value;
 
         /// <summary>Whether the server sent null or nothing.</summary>
         public bool IsNull => value == null;
@@ -31,7 +33,8 @@ namespace LibP21Auth
             value is IDictionary<string, object?> fields && fields.TryGetValue(name, out var field) ? new TokenValue(field) : null;
 
         /// <summary>The value as another type.</summary>
-        /// <typeparam name="T"><see cref="string"/>, a number, <see cref="bool"/>, or a nullable of these.</typeparam>
+        /// <typeparam name="T"><see cref="string"/>, a number, <see cref="bool"/>; from a text also <see cref="Guid"/>,
+        /// <see cref="DateTimeOffset"/> and others that have a converter; or a nullable of these.</typeparam>
         /// <returns>The value; <see langword="null"/> if it is null and <typeparamref name="T"/> can be.</returns>
         /// <exception cref="InvalidCastException">The value is null and <typeparamref name="T"/> cannot be, or it is an object or list.</exception>
         /// <exception cref="FormatException">The text is not a number.</exception>
@@ -43,9 +46,27 @@ namespace LibP21Auth
                 return default(T) == null ? default! : throw new InvalidCastException("the field is null and has no value of type " + typeof(T).Name);
             }
             var type = Nullable.GetUnderlyingType(typeof(T)) ?? typeof(T);
-            return (T)(type == typeof(string) || type == typeof(object)
-                ? ToString()
-                : Convert.ChangeType(value, type, CultureInfo.InvariantCulture));
+            try
+            {
+                return (T)(type == typeof(string) || type == typeof(object) ? ToString()
+                    // Numbers and booleans; else what the type itself makes of a text.
+                    : type.IsPrimitive || type == typeof(decimal) ? Convert.ChangeType(value, type, CultureInfo.InvariantCulture)
+                    : value is string text ? TypeDescriptor.GetConverter(type).ConvertFromInvariantString(text)!
+                    : throw new InvalidCastException());
+            }
+            // Their own messages may quote the value, which may be a token.
+            catch (OverflowException)
+            {
+                throw new OverflowException("the field does not fit into a " + type.Name);
+            }
+            catch (Exception error) when (error is InvalidCastException or NotSupportedException)
+            {
+                throw new InvalidCastException("the field cannot become a " + type.Name);
+            }
+            catch (Exception)
+            {
+                throw new FormatException("the field's text is not a " + type.Name);
+            }
         }
 
         /// <summary>The value as text, empty for null; secrets come out as they are.</summary>

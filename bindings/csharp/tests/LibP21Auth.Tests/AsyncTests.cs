@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using System.Threading;
 using System.Threading.Tasks;
@@ -72,24 +73,118 @@ namespace LibP21Auth.Tests
             }
         }
 
-        [Test]
-        public void AThousandUsersAreFetchedAtOnce()
+        private static TokenManager[] Users(Emulator p21, int count, string key = Emulator.Key, int timeoutMs = 30000)
         {
-            // Each waits on a thread of its own; the pool would add one or two a second.
+            return Enumerable.Range(0, count).Select(i => new TokenManager(new P21Options
+            {
+                BaseUrl = p21.BaseUrl, ConsumerKey = key, Username = "user" + i, Timeout = TimeSpan.FromMilliseconds(timeoutMs),
+            })).ToArray();
+        }
+
+        private static void Close(TokenManager[] managers)
+        {
+            foreach (var manager in managers)
+            {
+                manager.Dispose();
+            }
+        }
+
+        /// <summary>Threads of this process but for the library's flights, which have a name.</summary>
+        private static int OwnThreads()
+        {
+            int count = 0;
+            foreach (var task in System.IO.Directory.GetDirectories("/proc/self/task"))
+            {
+                try
+                {
+                    count += System.IO.File.ReadAllText(System.IO.Path.Combine(task, "comm")).StartsWith("p21auth-", StringComparison.Ordinal) ? 0 : 1;
+                }
+                catch (System.IO.IOException)
+                {
+                    // It has ended since.
+                }
+            }
+            return count;
+        }
+
+        [Test]
+        public void FiveHundredUsersFirstTokensNeedFewThreads()
+        {
             using (var p21 = new Emulator())
             {
                 p21.Hold();
-                var managers = Enumerable.Range(0, 100)
-                    .Select(i => new TokenManager(new P21Options { BaseUrl = p21.BaseUrl, ConsumerKey = Emulator.Key, Username = "user" + i }))
-                    .ToArray();
+                var managers = Users(p21, 500);
+                int before = OwnThreads();
                 var tokens = managers.Select(m => m.GetTokenAsync()).ToArray();
                 p21.WaitFor("held", managers.Length);
+                Assert.That(OwnThreads() - before, Is.LessThanOrEqualTo(20));
+                Assert.That(tokens.Any(t => t.IsCompleted), Is.False);
                 p21.Release();
                 Assert.That(Task.WhenAll(tokens).Result.Distinct().Count(), Is.EqualTo(managers.Length));
-                foreach (var manager in managers)
+                Assert.That(p21.TokenRequests, Is.EqualTo(managers.Length));
+                Close(managers);
+            }
+        }
+
+        [Test]
+        public void NoWaitStandsBehindAnother()
+        {
+            using (var stuck = new Emulator())
+            using (var p21 = new Emulator())
+            {
+                stuck.Hold();
+                var managers = Users(stuck, 40);
+                var waiting = managers.Select(m => m.GetTokenAsync()).ToArray();
+                // More than have a thread each wait, and yet everything else goes on.
+                using (var manager = new TokenManager(new P21Options(p21.Options()) { MinRefreshInterval = TimeSpan.Zero }))
                 {
-                    manager.Dispose();
+                    string first = manager.GetTokenAsync().Result;
+                    Assert.That(manager.GetUiServerUrlAsync().Result, Is.EqualTo(p21.BaseUrl + "/uiserver0"));
+                    Assert.That(manager.GetTokenAsync(TokenFlags.ForceRefresh).Result, Is.Not.EqualTo(first));
+                    Assert.That(manager.SnapshotAsync(TimeSpan.FromHours(2)).Result.ExpiresIn, Is.GreaterThan(TimeSpan.FromHours(2)));
+                    Assert.That(P21Auth.GetTokenV2Async(p21.BaseUrl, "demo", "demo-password").Result.ExpiresInSeconds, Is.GreaterThan(300));
+                    using (var other = new TokenManager(new P21Options(p21.Options()) { Password = "wrong" }))
+                    {
+                        Assert.That(Assert.ThrowsAsync<P21HttpException>(() => other.GetTokenAsync()).Code, Is.EqualTo(P21ErrorCode.Unauthorized));
+                    }
                 }
+                Assert.That(waiting.Any(t => t.IsCompleted), Is.False);
+                stuck.Release();
+                Assert.That(Task.WhenAll(waiting).Result.Distinct().Count(), Is.EqualTo(managers.Length));
+                Assert.That(stuck.TokenRequests, Is.EqualTo(managers.Length));
+                Close(managers);
+            }
+        }
+
+        [Test]
+        public void EveryOneOfManyWaitsFailsInItsOwnWords()
+        {
+            using (var p21 = new Emulator())
+            {
+                var refused = Users(p21, 40, "no such key");
+                foreach (var token in refused.Select(m => m.GetTokenAsync()).ToArray())
+                {
+                    Assert.That(Assert.ThrowsAsync<P21HttpException>(() => token).Code, Is.EqualTo(P21ErrorCode.Unauthorized));
+                }
+                Assert.That(p21.TokenRequests, Is.EqualTo(refused.Length));
+                p21.Hold();
+                var late = Users(p21, 40, timeoutMs: 300);
+                foreach (var token in late.Select(m => m.GetTokenAsync()).ToArray())
+                {
+                    var error = Assert.Throws<AggregateException>(() => token.Wait()).InnerException;
+                    Assert.That(error, Is.InstanceOf<P21TimeoutException>());
+                    Assert.That(error.Message, Does.StartWith("P21_E_TIMEOUT: "));
+                }
+                var closed = Users(p21, 40, Emulator.Key.Replace("01", "02"));
+                var tokens = closed.Select(m => m.GetTokenAsync()).ToArray();
+                Close(closed);
+                foreach (var token in tokens)
+                {
+                    Assert.ThrowsAsync<P21ClosedException>(() => token);
+                }
+                p21.Release();
+                Close(refused);
+                Close(late);
             }
         }
 
@@ -130,18 +225,66 @@ namespace LibP21Auth.Tests
             }
         }
 
-        [Test]
-        public void ATimeoutIsWhatUsersOfHttpClientCatch()
+        /// <summary>Everything that may time out, by the name of what is asked.</summary>
+        private static readonly object[] Late = new Dictionary<string, Func<TokenManager, string, CancellationToken, Task>>
+        {
+            { "token", (manager, url, cancel) => manager.GetTokenAsync(cancel) },
+            { "forced", (manager, url, cancel) => manager.GetTokenAsync(TokenFlags.ForceRefresh, cancel) },
+            { "access token", (manager, url, cancel) => manager.GetAccessTokenAsync(cancel) },
+            { "snapshot", (manager, url, cancel) => manager.SnapshotAsync(cancellationToken: cancel) },
+            { "UI server", (manager, url, cancel) => manager.GetUiServerUrlAsync(cancel) },
+            { "uncached", (manager, url, cancel) => P21Auth.RequestTokenAsync(new P21Options(Quick) { BaseUrl = url, Username = "a", Password = "b" }, cancel) },
+            { "guide, V2", (manager, url, cancel) => P21Auth.GetTokenV2Async(url, "a", "b", Quick, cancel) },
+            { "guide, V1", (manager, url, cancel) => P21Auth.GetTokenV1Async(url, "a", "b", Quick, cancel) },
+            { "guide, key", (manager, url, cancel) => P21Auth.GetConsumerTokenAsync(url, Emulator.Key, "", Quick, cancel) },
+            { "guide, JObject, V2", (manager, url, cancel) => LibP21Auth.Newtonsoft.P21Auth.GetTokenV2Async(url, "a", "b", Quick, cancel) },
+            { "guide, JObject, V1", (manager, url, cancel) => LibP21Auth.Newtonsoft.P21Auth.GetTokenV1Async(url, "a", "b", Quick, cancel) },
+            { "guide, JObject, key", (manager, url, cancel) => LibP21Auth.Newtonsoft.P21Auth.GetConsumerTokenAsync(url, Emulator.Key, "", Quick, cancel) },
+        }.Select(one => (object)new object[] { one.Key, one.Value }).ToArray();
+
+        private static readonly P21Options Quick = new P21Options { Timeout = TimeSpan.FromMilliseconds(50) };
+
+        [TestCaseSource(nameof(Late))]
+        public void ATimeoutIsWhatUsersOfHttpClientCatchAndKeepsItsText(string what, Func<TokenManager, string, CancellationToken, Task> ask)
         {
             using (var p21 = new Emulator())
             using (var manager = new TokenManager(new P21Options(p21.Options()) { Timeout = TimeSpan.FromMilliseconds(50) }))
+            using (var cancel = new CancellationTokenSource())
             {
                 p21.Hold();
-                var caught = Assert.CatchAsync<TaskCanceledException>(() => manager.GetTokenAsync());
-                Assert.That(caught, Is.InstanceOf<P21TimeoutException>());
-                // Also through Result, where a cancelled task would lose what the error says.
-                var waited = Assert.Throws<AggregateException>(() => { var token = manager.GetTokenAsync().Result; });
-                Assert.That(waited.InnerException, Is.InstanceOf<IP21Error>());
+                foreach (var token in new[] { CancellationToken.None, cancel.Token })
+                {
+                    // Also through Wait, where a cancelled task would lose what the error says.
+                    var task = ask(manager, p21.BaseUrl, token);
+                    var error = Assert.Throws<AggregateException>(() => task.Wait()).InnerException;
+                    Assert.That(error, Is.InstanceOf<P21TimeoutException>().And.InstanceOf<TaskCanceledException>(), what);
+                    Assert.That(error.Message, Does.StartWith("P21_E_TIMEOUT: ").And.Contains("Hint: "));
+                    Assert.That(error.InnerException, Is.InstanceOf<TimeoutException>());
+                    Assert.That(task.IsFaulted, Is.True);
+                }
+                p21.Release();
+            }
+        }
+
+        [Test]
+        public void CancellingCancelsTheTask()
+        {
+            using (var p21 = new Emulator())
+            using (var cancel = new CancellationTokenSource())
+            {
+                p21.Hold();
+                var tasks = new Task[]
+                {
+                    P21Auth.GetTokenV2Async(p21.BaseUrl, "demo", "demo-password", null, cancel.Token),
+                    LibP21Auth.Newtonsoft.P21Auth.GetTokenV2Async(p21.BaseUrl, "demo", "demo-password", null, cancel.Token),
+                };
+                p21.WaitFor("held", 1);
+                cancel.Cancel();
+                foreach (var task in tasks)
+                {
+                    Assert.CatchAsync<OperationCanceledException>(() => task);
+                    Assert.That(task.IsCanceled, Is.True);
+                }
                 p21.Release();
             }
         }

@@ -135,8 +135,8 @@ namespace LibP21Auth.Tests
                 + "except p21auth.P21Error as error:\n print(error)\n";
             var arguments = new Dictionary<string, string>
             {
-                { "base_url", options.BaseUrl }, { "username", options.Username }, { "password", options.Password },
-                { "consumer_key", options.ConsumerKey }, { "max_retries", options.MaxRetries == null ? null : options.MaxRetries.ToString() },
+                { "base_url", options.BaseUrl }, { "username", options.Username }, { "password", options.Password?.Reveal() },
+                { "consumer_key", options.ConsumerKey?.Reveal() }, { "max_retries", options.MaxRetries == null ? null : options.MaxRetries.ToString() },
             };
             string script = Path.GetTempFileName();
             File.WriteAllText(script, Script);

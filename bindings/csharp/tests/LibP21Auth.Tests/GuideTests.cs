@@ -132,7 +132,7 @@ namespace LibP21Auth.Tests
                 foreach (var reply in replies)
                 {
                     Assert.That(names.All(reply.ContainsKey), Is.True);
-                    Assert.That(reply.Select(f => f.Key), Is.SupersetOf(names));
+                    Assert.That(reply.ToDictionary().Keys, Is.SupersetOf(names));
                     Assert.That(reply.AccessToken, Is.Not.Empty);
                 }
                 Assert.That(replies.Select(r => r.AccessToken).Distinct().Count(), Is.EqualTo(replies.Length));

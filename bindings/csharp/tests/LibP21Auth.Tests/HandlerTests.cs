@@ -66,20 +66,117 @@ namespace LibP21Auth.Tests
             }
         }
 
-        [TestCase("unknown length", 100, 1)]
-        [TestCase("four", 3, 1)]
-        [TestCase("three", 5, 2)]
-        public async Task OnlyAShortBodyOfKnownLengthIsSentAgain(string body, long limit, int requests)
+        private static HttpContent Multipart(params HttpContent[] parts)
+        {
+            var all = new MultipartFormDataContent();
+            foreach (var part in parts)
+            {
+                all.Add(part, "part");
+            }
+            return all;
+        }
+
+        /// <summary>Bodies, and whether they are sent a second time when at most 100 bytes are put into memory.</summary>
+        private static readonly object[] Bodies =
+        {
+            new object[] { "a text", new Func<HttpContent>(() => new StringContent(new string('x', 101))), true },
+            new object[] { "two megabytes", new Func<HttpContent>(() => new ByteArrayContent(new byte[2 << 20])), true },
+            new object[] { "a form", new Func<HttpContent>(() => new FormUrlEncodedContent(new Dictionary<string, string> { { "a", new string('x', 200) } })), true },
+            new object[] { "a stream that can seek", new Func<HttpContent>(() => new StreamContent(new System.IO.MemoryStream(new byte[2 << 20]))), true },
+            new object[]
+            {
+                "texts and a stream in parts",
+                new Func<HttpContent>(() => Multipart(new StringContent("a"), new StreamContent(new System.IO.MemoryStream(new byte[1000])))), true,
+            },
+            new object[] { "a stream of unknown length", new Func<HttpContent>(() => new Forward("abc")), false },
+            new object[] { "the same in a part", new Func<HttpContent>(() => Multipart(new StringContent("a"), new Forward("abc"))), false },
+            new object[] { "a short one of another kind", new Func<HttpContent>(() => new Once(100)), true },
+            new object[] { "a long one of another kind", new Func<HttpContent>(() => new Once(101)), false },
+            new object[] { "one of another kind and of unknown length", new Func<HttpContent>(() => new Once(-1)), false },
+#if NET
+            new object[] { "memory", new Func<HttpContent>(() => new ReadOnlyMemoryContent(new byte[101])), true },
+            new object[] { "JSON", new Func<HttpContent>(() => System.Net.Http.Json.JsonContent.Create(new string('x', 101))), true },
+#endif
+        };
+
+        [TestCaseSource(nameof(Bodies))]
+        public async Task ABodyIsSentAgainIfItCanBeReadAgain(string what, Func<HttpContent> body, bool again)
         {
             var inner = new Answers(HttpStatusCode.Unauthorized, "<TokenError/>");
             using (var p21 = new Emulator())
             using (var manager = Quick(p21))
-            using (var client = new HttpClient(new P21AuthHandler(manager, inner) { MaxBufferedBody = limit }))
+            using (var client = new HttpClient(new P21AuthHandler(manager) { InnerHandler = inner, MaxBufferedBody = 100 }))
             {
-                var content = body == "unknown length" ? (HttpContent)new Unbounded() : new StringContent(body);
-                var response = await client.PostAsync(p21.BaseUrl + "/x", content);
-                Assert.That(response.StatusCode, Is.EqualTo(HttpStatusCode.Unauthorized));
-                Assert.That(inner.Requests, Is.EqualTo(requests));
+                var response = await client.PostAsync(p21.BaseUrl + "/x", body());
+                Assert.That(response.StatusCode, Is.EqualTo(HttpStatusCode.Unauthorized), what);
+                Assert.That(inner.Bodies.Count, Is.EqualTo(again ? 2 : 1));
+                Assert.That(inner.Bodies[0], Is.GreaterThan(0));
+                Assert.That(inner.Bodies[inner.Bodies.Count - 1], Is.EqualTo(inner.Bodies[0]));
+            }
+        }
+
+        [Test]
+        public async Task ABodyThatIsNotPutIntoMemoryArrivesWholeTheSecondTime()
+        {
+            using (var p21 = new Emulator())
+            using (var manager = Quick(p21))
+            using (var client = new HttpClient(new P21AuthHandler(manager) { MaxBufferedBody = 1, InnerHandler = P21Auth.CreateHttpHandler(manager) }))
+            {
+                manager.GetToken();
+                p21.Revoke();
+                var response = await client.PostAsync(p21.BaseUrl + Sessions, new StreamContent(new System.IO.MemoryStream(new byte[500000])));
+                response.EnsureSuccessStatusCode();
+                Assert.That(p21.LastRequests(), Does.Contain("\"body_bytes\":500000"));
+            }
+        }
+
+        [Test]
+        public void ATimeoutKeepsItsTextThroughHttpClient()
+        {
+            using (var p21 = new Emulator())
+            using (var manager = new TokenManager(new P21Options(p21.Options()) { Timeout = TimeSpan.FromMilliseconds(50) }))
+            using (var client = P21Auth.CreateAuthorizedClient(manager))
+            using (var cancel = new CancellationTokenSource())
+            {
+                p21.Hold();
+                foreach (var get in new Func<Task>[] { () => client.GetAsync(p21.BaseUrl + Table), () => client.GetStringAsync(p21.BaseUrl + Table) })
+                {
+                    var error = Assert.Throws<AggregateException>(() => get().Wait()).InnerException;
+                    Assert.That(error, Is.InstanceOf<P21HttpException>());
+                    Assert.That(error.Message, Does.StartWith("P21_E_TIMEOUT: ").And.Contains("Hint: "));
+                    Assert.That(((P21HttpException)error).Code, Is.EqualTo(P21ErrorCode.Timeout));
+                    Assert.That(error.InnerException, Is.InstanceOf<P21TimeoutException>());
+                }
+#if NET
+                var blocking = Assert.Throws<P21HttpException>(() => client.Send(new HttpRequestMessage(HttpMethod.Get, p21.BaseUrl + Table)));
+                Assert.That(blocking.InnerException, Is.InstanceOf<P21TimeoutException>());
+#endif
+                // The caller's own cancellation stays one.
+                using (var patient = new TokenManager(p21.BaseUrl, "readonly", "readonly-password"))
+                using (var other = P21Auth.CreateAuthorizedClient(patient))
+                {
+                    var mine = other.GetAsync(p21.BaseUrl + Table, cancel.Token);
+                    cancel.Cancel();
+                    Assert.CatchAsync<OperationCanceledException>(() => mine);
+                }
+                p21.Release();
+            }
+        }
+
+        [TestCase("\"html\"", P21ErrorCode.Parse)]
+        [TestCase("\"empty\"", P21ErrorCode.NoAccessToken)]
+        [TestCase("{\"answer\":{\"status\":503}}", P21ErrorCode.Server)]
+        [TestCase("\"reset\"", P21ErrorCode.Io)]
+        public void WhateverTheTokenServerSendsIsAnHttpRequestException(string action, P21ErrorCode code)
+        {
+            using (var p21 = new Emulator())
+            using (var manager = new TokenManager(new P21Options(p21.Options()) { MaxRetries = 0 }))
+            using (var client = P21Auth.CreateAuthorizedClient(manager))
+            {
+                p21.Fault("{\"path\":\"/token\",\"times\":0,\"action\":" + action + "}");
+                var error = Assert.CatchAsync<HttpRequestException>(() => client.GetAsync(p21.BaseUrl + Table));
+                Assert.That(((IP21Error)error).Code, Is.EqualTo(code), error.Message);
+                Assert.That(((IP21Error)error).Hint, Is.Not.Empty);
             }
         }
 
@@ -158,7 +255,7 @@ namespace LibP21Auth.Tests
             using (var p21 = new Emulator("--set router_redirect=true"))
             using (var manager = p21.Open())
             // A handler that follows redirects by itself and drops the header: what IHttpClientFactory brings.
-            using (var client = new HttpClient(new P21AuthHandler(manager, new HttpClientHandler())))
+            using (var client = new HttpClient(new P21AuthHandler(manager) { InnerHandler = new HttpClientHandler() }))
             {
                 (await client.GetAsync(p21.BaseUrl + "/api/ui/router/v1?urlType=external")).EnsureSuccessStatusCode();
                 Assert.That(p21.TokenRequests, Is.EqualTo(1));
@@ -202,24 +299,12 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
-        public async Task AnOwnProviderIsEnough()
-        {
-            var inner = new Answers(HttpStatusCode.OK, "fine");
-            using (var client = new HttpClient(new P21AuthHandler(new Provider(), new[] { "p21.example.com" }) { InnerHandler = inner }))
-            {
-                Assert.That(await client.GetStringAsync("https://p21.example.com/x"), Is.EqualTo("fine"));
-                Assert.That(inner.Authorization, Is.EqualTo("Bearer from a mock"));
-                Assert.ThrowsAsync<P21ConfigException>(() => client.GetStringAsync("https://elsewhere.example/x"));
-            }
-        }
-
-        [Test]
         public async Task AReportLeavesTheBodyReadable()
         {
             string large = new string('x', 200000);
             using (var p21 = new Emulator())
             using (var manager = p21.Open())
-            using (var client = new HttpClient(new P21AuthHandler(manager, new Answers(HttpStatusCode.Forbidden, large) { Streamed = true })))
+            using (var client = new HttpClient(new P21AuthHandler(manager) { InnerHandler = new Answers(HttpStatusCode.Forbidden, large) { Streamed = true } }))
             using (var response = await client.GetAsync(p21.BaseUrl + "/x", HttpCompletionOption.ResponseHeadersRead))
             {
                 Assert.That(response.StatusCode, Is.EqualTo(HttpStatusCode.Forbidden));
@@ -278,7 +363,7 @@ namespace LibP21Auth.Tests
                     }
                 }
                 using (var manager = new TokenManager(p21.BaseUrl, "demo", "demo-password", new P21Options { CaFile = p21.CaFile }))
-                using (var plain = new HttpClient(new P21AuthHandler(manager, new HttpClientHandler())))
+                using (var plain = new HttpClient(new P21AuthHandler(manager) { InnerHandler = new HttpClientHandler() }))
                 {
                     Assert.CatchAsync<HttpRequestException>(() => plain.GetAsync(p21.BaseUrl + Table));
                 }
@@ -360,21 +445,24 @@ namespace LibP21Auth.Tests
                 this.body = body;
             }
 
-            internal int Requests { get; private set; }
-
-            internal string Authorization { get; private set; }
+            /// <summary>The length of each request's body, read as an HTTP client does.</summary>
+            internal List<long> Bodies { get; } = new List<long>();
 
             internal bool Streamed { get; set; }
 
-            protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+            protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
             {
-                Requests++;
-                Authorization = request.Headers.Authorization.ToString();
-                return Task.FromResult(new HttpResponseMessage(status)
+                var read = new System.IO.MemoryStream();
+                if (request.Content != null)
+                {
+                    await request.Content.CopyToAsync(read);
+                }
+                Bodies.Add(read.Length);
+                return new HttpResponseMessage(status)
                 {
                     RequestMessage = request,
                     Content = Streamed ? (HttpContent)new Forward(body) : new StringContent(body),
-                });
+                };
             }
         }
 
@@ -395,31 +483,26 @@ namespace LibP21Auth.Tests
             }
         }
 
-        private sealed class Unbounded : HttpContent
+        /// <summary>A content of one's own that can be written out once; -1: of unknown length.</summary>
+        private sealed class Once : HttpContent
         {
+            private readonly int size;
+            private bool used;
+
+            internal Once(int size) { this.size = size; }
+
             protected override Task SerializeToStreamAsync(System.IO.Stream stream, TransportContext context)
             {
-                return stream.WriteAsync(new byte[] { 1 }, 0, 1);
+                Assert.That(used, Is.False);
+                used = true;
+                return stream.WriteAsync(new byte[Math.Max(size, 1)], 0, Math.Max(size, 1));
             }
 
             protected override bool TryComputeLength(out long length)
             {
-                length = 0;
-                return false;
+                length = size;
+                return size >= 0;
             }
-        }
-
-        private sealed class Provider : IP21TokenProvider
-        {
-            public string GetToken() { return "from a mock"; }
-
-            public Task<string> GetTokenAsync(CancellationToken cancellationToken) { return Task.FromResult("from a mock"); }
-
-            public Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken) { return Task.FromResult("https://p21.example.com/uiserver0"); }
-
-            public Task<P21Verdict> ReportAsync(HttpResponseMessage response, CancellationToken cancellationToken) { return Task.FromResult(P21Verdict.GiveUp); }
-
-            public void Invalidate(string token) { }
         }
     }
 }

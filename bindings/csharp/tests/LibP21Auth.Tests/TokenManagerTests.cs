@@ -276,32 +276,5 @@ namespace LibP21Auth.Tests
                 }
             }
         }
-
-        [Test]
-        public void TheLogIsReadAfterCallsThatReachedTheLibrary()
-        {
-            var events = new List<P21LogEventArgs>();
-            EventHandler<P21LogEventArgs> add = (sender, e) => { lock (events) { events.Add(e); } };
-            EventHandler<P21LogEventArgs> broken = (sender, e) => { throw new InvalidOperationException("a broken logger"); };
-            P21Log.Received += broken;
-            P21Log.Received += add;
-            try
-            {
-                using (var p21 = new Emulator("--tls"))
-                using (var manager = new TokenManager(new P21Options(p21.Options()) { TlsVerify = false }))
-                {
-                    manager.GetToken();
-                }
-            }
-            finally
-            {
-                P21Log.Received -= add;
-                P21Log.Received -= broken;
-            }
-            var unverified = events.Last(e => e.Name == "tls.unverified");
-            Assert.That(unverified.Level, Is.EqualTo(P21LogLevel.Warning));
-            Assert.That(unverified.Message, Does.Contain("tls_verify=0"));
-            Assert.That(unverified.Time, Is.Not.Empty);
-        }
     }
 }

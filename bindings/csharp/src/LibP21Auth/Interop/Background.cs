@@ -5,45 +5,56 @@ using System.Threading.Tasks;
 
 namespace LibP21Auth.Interop
 {
-    /// <summary>Calls that may wait inside the library, made without keeping a thread of the pool from its work.</summary>
+    /// <summary>Threads and tasks for calls that wait inside the library: the pool's threads are never kept from their work.</summary>
     internal static class Background
     {
         private const int Stack = 512 * 1024;
 
-        /// <summary>Runs <paramref name="call"/> on a thread of its own. The pool would starve where a thousand users' first tokens are
-        /// awaited at once: it adds one or two threads a second.</summary>
+        /// <summary>Runs <paramref name="call"/> on a thread of its own.</summary>
         internal static Task<T> Run<T>(Func<T> call)
         {
             var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
-            var thread = new Thread(
-                () =>
-                {
-                    try
-                    {
-                        result.SetResult(call());
-                    }
-                    catch (Exception error)
-                    {
-                        // Not SetCanceled for timeouts: Task.Result would lose what the error says.
-                        result.SetException(error);
-                        // Every awaiter may have gone.
-                        _ = result.Task.Exception;
-                    }
-                },
-                Stack)
-            {
-                IsBackground = true,
-                Name = "P21 token",
-            };
             try
             {
-                thread.Start();
+                Start("P21 request", () => Complete(result, call));
             }
             catch (OutOfMemoryException error)
             {
                 result.SetException(error);
             }
             return result.Task;
+        }
+
+        /// <summary>Completes a task by what <paramref name="call"/> returns or throws.</summary>
+        internal static void Complete<T>(TaskCompletionSource<T> result, Func<T> call)
+        {
+            try
+            {
+                result.SetResult(call());
+            }
+            catch (Exception error)
+            {
+                // Not SetCanceled for time-outs: Task.Result would lose what the error says.
+                result.SetException(error);
+                // Every awaiter may have gone.
+                _ = result.Task.Exception;
+            }
+        }
+
+        /// <summary>Starts a thread that knows nothing of its starter's <see cref="AsyncLocal{T}"/>: it works for others too.</summary>
+        /// <exception cref="OutOfMemoryException">The system has no thread left.</exception>
+        internal static void Start(string name, ThreadStart run)
+        {
+            var thread = new Thread(run, Stack) { IsBackground = true, Name = name };
+            if (ExecutionContext.IsFlowSuppressed())
+            {
+                thread.Start();
+                return;
+            }
+            using (ExecutionContext.SuppressFlow())
+            {
+                thread.Start();
+            }
         }
 
         /// <summary><paramref name="task"/>, left early when <paramref name="cancel"/> is cancelled; the task itself goes on.</summary>
@@ -74,6 +85,10 @@ namespace LibP21Auth.Interop
         /// <summary><paramref name="map"/> of the result, on the thread that completes the task.</summary>
         internal static Task<TResult> Then<T, TResult>(this Task<T> task, Func<T, TResult> map)
         {
+            if (task.Status == TaskStatus.RanToCompletion)
+            {
+                return Task.FromResult(map(task.Result));
+            }
             var result = new TaskCompletionSource<TResult>(TaskCreationOptions.RunContinuationsAsynchronously);
             task.ContinueWith(
                 done =>
@@ -117,14 +132,14 @@ namespace LibP21Auth.Interop
     {
         private readonly Dictionary<ulong, Task<T>> running = new Dictionary<ulong, Task<T>>();
 
-        internal Task<T> Join(ulong key, Func<T> call)
+        internal Task<T> Join(ulong key, Func<Task<T>> start)
         {
             lock (running)
             {
                 // A completed one must not be joined: its token may have been rejected since.
                 if (!running.TryGetValue(key, out var task) || task.IsCompleted)
                 {
-                    running[key] = task = Background.Run(call);
+                    running[key] = task = start();
                     task.ContinueWith(
                         done =>
                         {

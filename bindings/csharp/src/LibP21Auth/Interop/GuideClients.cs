@@ -60,7 +60,7 @@ namespace LibP21Auth.Interop
             return verdict;
         }
 
-        /// <summary>The one that handed the token out last; if none did, all: each drops the token only if it is its current one.</summary>
+        /// <summary>The one that returned the token last; if none did, all: each drops the token only if it is its current one.</summary>
         private static List<TokenManager> Managers(string token)
         {
             var all = new List<TokenManager>();
@@ -68,7 +68,7 @@ namespace LibP21Auth.Interop
             {
                 foreach (var entry in ByUse)
                 {
-                    if (entry.Value.HandedOut(token))
+                    if (entry.Value.Returned(token))
                     {
                         return new List<TokenManager> { entry.Value };
                     }

@@ -1,32 +1,31 @@
 using System;
-using System.Diagnostics;
 using System.Threading;
 using System.Threading.Tasks;
 
 namespace LibP21Auth.Interop
 {
-    /// <summary>A token as this side keeps it, with what is needed to hand it out again without crossing the border.</summary>
+    /// <summary>A token as this side keeps it, with what is needed to return it again without crossing the border.</summary>
     /// <remarks>The library decides for how long (<c>p21_token_reuse_ms</c>) and says by the generation word when it is over earlier; so a
     /// hit is one atomic read and one look at a clock. Immutable.</remarks>
     internal sealed unsafe class Issued
     {
         private readonly long* word;
         private readonly long generation;
-        private readonly long taken;
         private readonly long reuse;
-        private readonly long expiresIn;
+        private readonly Countdown life;
+        private readonly ulong tokenGeneration;
 
         internal Issued(long* word, long generation, TokenHandle token, bool withResponse)
         {
             this.word = word;
             this.generation = generation;
-            taken = Now();
-            reuse = NativeMethods.p21_token_reuse_ms(token) * TicksPerMillisecond;
-            expiresIn = NativeMethods.p21_token_expires_in(token);
-            ExpiresAt = FromUnix(NativeMethods.p21_token_expires_at(token));
-            TokenGeneration = NativeMethods.p21_token_generation(token);
+            life = new Countdown(NativeMethods.p21_token_expires_in(token));
+            reuse = NativeMethods.p21_token_reuse_ms(token) * Countdown.TicksPerMillisecond;
+            tokenGeneration = NativeMethods.p21_token_generation(token);
             Token = Utf8.Read(NativeMethods.p21_token_value(token))!;
+            Access = new P21AccessToken(Token, FromUnix(NativeMethods.p21_token_expires_at(token)));
             Task = System.Threading.Tasks.Task.FromResult(Token);
+            AccessTask = System.Threading.Tasks.Task.FromResult(Access);
             if (withResponse)
             {
                 P21Failure.Check(NativeMethods.p21_token_json(token, out var json, out var error), error);
@@ -37,33 +36,24 @@ namespace LibP21Auth.Interop
 
         internal string Token { get; }
 
-        /// <summary>A completed task, so that an awaiting hit allocates nothing either.</summary>
+        internal P21AccessToken Access { get; }
+
+        /// <summary>Completed tasks, so that an awaiting hit allocates nothing either.</summary>
         internal Task<string> Task { get; }
+
+        internal Task<P21AccessToken> AccessTask { get; }
 
         internal TokenResponse? Response { get; }
 
-        internal DateTimeOffset ExpiresAt { get; }
-
-        internal ulong TokenGeneration { get; }
-
         internal bool IsReusable => reuse > 0;
 
-        /// <summary>Whether it may be handed out now without asking.</summary>
-        internal bool IsGood => Volatile.Read(ref *word) == generation && Now() - taken < reuse;
+        /// <summary>Whether it may be returned now without asking.</summary>
+        internal bool IsGood => Volatile.Read(ref *word) == generation && life.Age < reuse;
 
         /// <summary>Seconds left by the library's clocks, not less than 0.</summary>
-        internal long SecondsLeft => Math.Max(0, expiresIn - ((Now() - taken) / TicksPerMillisecond + 999) / 1000);
+        internal long SecondsLeft => life.SecondsLeft;
 
-#if NET5_0_OR_GREATER
-        // Coarse (milliseconds) and cheap.
-        private const long TicksPerMillisecond = 1;
-
-        private static long Now() => Environment.TickCount64;
-#else
-        private static readonly long TicksPerMillisecond = Stopwatch.Frequency / 1000;
-
-        private static long Now() => Stopwatch.GetTimestamp();
-#endif
+        internal TokenSnapshot Snapshot(Place place) => new TokenSnapshot(Response!, life, Access.ExpiresAt, tokenGeneration, place);
 
         /// <summary>Servers say twenty years for "never"; nothing goes past the last moment that .NET can name.</summary>
         private static DateTimeOffset FromUnix(long seconds) =>

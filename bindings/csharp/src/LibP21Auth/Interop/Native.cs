@@ -34,6 +34,8 @@ namespace LibP21Auth.Interop
             }
         }
 
+        internal static bool IsLoaded => loaded;
+
         internal static string Version
         {
             get

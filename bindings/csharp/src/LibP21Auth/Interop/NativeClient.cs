@@ -59,8 +59,27 @@ namespace LibP21Auth.Interop
             timeoutMs = TimeoutOf(options);
         }
 
-        /// <summary>The longest a call may wait: 30 s unless the options say otherwise.</summary>
+        /// <summary>The longest a call may wait.</summary>
+        internal uint TimeoutMs => timeoutMs;
+
+        /// <summary>30 s unless the options say otherwise.</summary>
         private static uint TimeoutOf(P21Options options) => (uint)(options.Timeout ?? TimeSpan.FromSeconds(30)).TotalMilliseconds;
+
+        /// <summary>A token with as much life as is asked for, or <see langword="null"/> if there is none yet; starts the fetch.</summary>
+        internal Issued? TryToken(TokenFlags flags, uint minValidS, bool withResponse)
+        {
+            try
+            {
+                // A forced refresh cannot be asked for without a wait.
+                var issued = flags == TokenFlags.None ? Token(TokenFlags.NoWait, 0, minValidS, withResponse) : Token(flags, 1, minValidS, withResponse);
+                return issued != null && (issued.IsReusable || issued.SecondsLeft >= minValidS) ? issued : null;
+            }
+            catch (P21TimeoutException error) when (error.RetryAfter == TimeSpan.Zero)
+            {
+                // This call's wait is over; the request goes on.
+                return null;
+            }
+        }
 
         /// <summary>A token, or <see langword="null"/> where it may not wait and would have to.</summary>
         internal Issued? Token(TokenFlags flags, uint waitMs, uint minValidS, bool withResponse)
@@ -104,12 +123,12 @@ namespace LibP21Auth.Interop
         }
 
         /// <summary>The UI server's URL, or <see langword="null"/> where it may not wait and would have to.</summary>
-        internal string? UiUrl(TokenFlags flags)
+        internal string? UiUrl(TokenFlags flags, uint waitMs = 0)
         {
             int status;
             NativeString url;
             ErrorHandle error;
-            var patience = new Patience(timeoutMs);
+            var patience = new Patience(waitMs == 0 ? timeoutMs : waitMs);
             do
             {
                 status = NativeMethods.p21_ui_url(handle.Key, (uint)flags, patience.Slice, out url, out error);
@@ -148,7 +167,6 @@ namespace LibP21Auth.Interop
                 throw new P21ClosedException(new P21Failure
                 {
                     Code = P21ErrorCode.Closed,
-                    CodeName = "P21_E_CLOSED",
                     Message = "this client is closed",
                     Hint = "Open a new one.",
                 });

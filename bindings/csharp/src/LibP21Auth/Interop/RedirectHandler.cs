@@ -1,6 +1,4 @@
 using System;
-using System.Linq;
-using System.Net;
 using System.Net.Http;
 using System.Threading;
 using System.Threading.Tasks;
@@ -20,9 +18,9 @@ namespace LibP21Auth.Interop
 
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
-            await Replay.PrepareAsync(request, Replay.DefaultLimit).ConfigureAwait(false);
+            bool replayable = await Replay.PrepareAsync(request.Content, Replay.DefaultLimit).ConfigureAwait(false);
             var response = await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
-            for (int hop = 0; Follow(request, response, hop); hop++)
+            for (int hop = 0; Follow(request, response, hop, replayable); hop++)
             {
                 response.Dispose();
                 response = await base.SendAsync(request, cancellationToken).ConfigureAwait(false);
@@ -33,8 +31,9 @@ namespace LibP21Auth.Interop
 #if NET5_0_OR_GREATER
         protected override HttpResponseMessage Send(HttpRequestMessage request, CancellationToken cancellationToken)
         {
+            bool replayable = Replay.PrepareAsync(request.Content, Replay.DefaultLimit).GetAwaiter().GetResult();
             var response = base.Send(request, cancellationToken);
-            for (int hop = 0; Follow(request, response, hop); hop++)
+            for (int hop = 0; Follow(request, response, hop, replayable); hop++)
             {
                 response.Dispose();
                 response = base.Send(request, cancellationToken);
@@ -43,8 +42,8 @@ namespace LibP21Auth.Interop
         }
 #endif
 
-        /// <summary>Turns the request to where the response points; false if the response is to be handed out.</summary>
-        private static bool Follow(HttpRequestMessage request, HttpResponseMessage response, int hop)
+        /// <summary>Turns the request to where the response points; false if the response is the caller's.</summary>
+        private static bool Follow(HttpRequestMessage request, HttpResponseMessage response, int hop, bool replayable)
         {
             int status = (int)response.StatusCode;
             if (status is not (301 or 302 or 303 or 307 or 308) || response.Headers.Location is not { } location || request.RequestUri == null)
@@ -52,42 +51,24 @@ namespace LibP21Auth.Interop
                 return false;
             }
             var target = location.IsAbsoluteUri ? location : new Uri(request.RequestUri, location);
-            if (target.Scheme != request.RequestUri.Scheme || target.Authority != request.RequestUri.Authority)
+            if (!Hosts.IsOn(target, request.RequestUri))
             {
                 response.Dispose();
-                throw P21Failure.Redirect(
-                    request.RequestUri.GetLeftPart(UriPartial.Path) + " redirects to " + target.GetLeftPart(UriPartial.Authority)
+                throw new P21HttpException(new P21Failure
+                {
+                    Code = P21ErrorCode.Redirect,
+                    Message = request.RequestUri.GetLeftPart(UriPartial.Path) + " redirects to " + target.GetLeftPart(UriPartial.Authority)
                         + ", and the token must not go there",
-                    "Check the base URL; if that server is right, use its address.");
+                    Hint = "Check the base URL; if that server is right, use its address.",
+                });
             }
             bool read = request.Method == HttpMethod.Get || request.Method == HttpMethod.Head;
-            if (hop >= MostHops || (!read && (status is 301 or 302 or 303 || !Replay.IsReplayable(request))))
+            if (hop >= MostHops || (!read && (status is 301 or 302 or 303 || !replayable)))
             {
                 return false;
             }
             request.RequestUri = target;
             return true;
         }
-    }
-
-    /// <summary>Which requests can be sent twice.</summary>
-    internal static class Replay
-    {
-        internal const long DefaultLimit = 1024 * 1024;
-
-        /// <summary>Puts a small body into memory, so that it can be sent again.</summary>
-        internal static Task PrepareAsync(HttpRequestMessage request, long limit) =>
-            request.Content?.Headers.ContentLength is { } length && length <= limit && request.Content is not ByteArrayContent
-                ? request.Content.LoadIntoBufferAsync()
-                : Task.CompletedTask;
-
-        /// <summary>Whether the body can be sent again: there is none, it was put into memory, or it is made anew each time.</summary>
-        internal static bool IsReplayable(HttpRequestMessage request, long limit = DefaultLimit) => request.Content switch
-        {
-            null => true,
-            { Headers: { ContentLength: { } length } } => length <= limit,
-            // Its length is not known beforehand, but it writes an object out each time.
-            var content => content.GetType().FullName == "System.Net.Http.Json.JsonContent",
-        };
     }
 }

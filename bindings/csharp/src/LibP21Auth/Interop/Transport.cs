@@ -129,13 +129,13 @@ namespace LibP21Auth.Interop
         /// <summary>Whether to use a proxy, and which; none given: what .NET finds in the environment or the system's settings.</summary>
 #if NET5_0_OR_GREATER
         private static (bool Use, IWebProxy? Proxy) Proxy(P21Options options) =>
-            options.Proxy is not { } proxy ? (true, null)
+            options.Get("proxy") is not { } proxy ? (true, null)
             : proxy == "direct" ? (false, null)
             : (true, new FixedProxy(proxy, options.NoProxy));
 #else
         private static KeyValuePair<bool, IWebProxy?> Proxy(P21Options options)
         {
-            string? proxy = options.Proxy
+            string? proxy = options.Get("proxy")
                 ?? Environment.GetEnvironmentVariable("HTTPS_PROXY") ?? Environment.GetEnvironmentVariable("https_proxy");
             if (string.IsNullOrEmpty(proxy))
             {

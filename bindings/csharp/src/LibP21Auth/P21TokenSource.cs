@@ -1,0 +1,89 @@
+using System;
+using System.Net.Http;
+using System.Threading;
+using System.Threading.Tasks;
+using LibP21Auth.Interop;
+
+namespace LibP21Auth
+{
+    /// <summary>Where access tokens come from, and where they may go. Depend on this class rather than on <see cref="TokenManager"/>, and
+    /// derive a fake from it in tests; <see cref="P21ModelFactory"/> makes what a fake returns and throws.</summary>
+    /// <remarks>A derived class must override <see cref="BaseAddress"/> and <see cref="GetAccessTokenAsync"/>; the rest has defaults that
+    /// suit a fake. Members may be added in later versions; they will not be abstract.</remarks>
+    public abstract class P21TokenSource
+    {
+        /// <summary>Address of the P21 middleware with a slash at the end, ready for <see cref="HttpClient.BaseAddress"/>.</summary>
+        public abstract Uri BaseAddress { get; }
+
+        /// <summary>Whether a request to this URL may carry the token. By default: on the server of <see cref="BaseAddress"/>.</summary>
+        /// <param name="url">An absolute URL.</param>
+        public virtual bool MaySendTo(Uri url) => Hosts.IsOn(url, BaseAddress);
+
+        /// <summary>A valid token.</summary>
+        /// <param name="cancellationToken">Ends this caller's wait.</param>
+        /// <returns>The token and its expiry.</returns>
+        public abstract Task<P21AccessToken> GetAccessTokenAsync(CancellationToken cancellationToken = default);
+
+        /// <summary>A valid token, for callers that block. By default: waits for <see cref="GetAccessTokenAsync"/>.</summary>
+        /// <param name="cancellationToken">Ends the wait, where the source can.</param>
+        /// <returns>The token and its expiry.</returns>
+        public virtual P21AccessToken GetAccessToken(CancellationToken cancellationToken = default) =>
+            GetAccessTokenAsync(cancellationToken).GetAwaiter().GetResult();
+
+        /// <summary>A token that stays the same whatever the cache does. By default: the present one.</summary>
+        /// <param name="minValid">How long it must still live.</param>
+        /// <param name="flags">How to ask.</param>
+        /// <param name="cancellationToken">Ends this caller's wait.</param>
+        /// <returns>The snapshot.</returns>
+        public virtual Task<TokenSnapshot> SnapshotAsync(
+            TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, CancellationToken cancellationToken = default) =>
+            GetAccessTokenAsync(cancellationToken).Then(token => P21ModelFactory.TokenSnapshot(token, BaseAddress));
+
+        /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs.</summary>
+        /// <param name="cancellationToken">Ends this caller's wait.</param>
+        /// <returns>The URL.</returns>
+        /// <exception cref="NotSupportedException">The derived class does not override this.</exception>
+        public virtual Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken = default) =>
+            Background.Failed<string>(new NotSupportedException(GetType().Name + " does not override GetUiServerUrlAsync"));
+
+        /// <summary>Reports an API's response. By default: <see cref="P21Verdict.GiveUp"/>.</summary>
+        /// <param name="response">The response; its content can still be read afterwards. The token is taken from its request's header.</param>
+        /// <param name="cancellationToken">Ends the reading of the content.</param>
+        /// <returns>What to do.</returns>
+        public virtual Task<P21Verdict> ReportAsync(HttpResponseMessage response, CancellationToken cancellationToken = default) =>
+            Task.FromResult(P21Verdict.GiveUp);
+
+        /// <summary>Drops a token: the next call gets a new one. By default: does nothing.</summary>
+        /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: whatever is cached.</param>
+        public virtual void Invalidate(string? token = null)
+        {
+        }
+
+        /// <summary>What an HTTP client that goes with this source needs of its settings.</summary>
+        internal virtual P21Options TransportOptions => new P21Options();
+    }
+
+    /// <summary>One token always.</summary>
+    internal sealed class Pinned : P21TokenSource
+    {
+        private readonly TokenSnapshot snapshot;
+        private readonly Task<P21AccessToken> token;
+
+        internal Pinned(TokenSnapshot snapshot)
+        {
+            this.snapshot = snapshot;
+            token = Task.FromResult(new P21AccessToken(snapshot.AccessToken, snapshot.ExpiresAt));
+        }
+
+        public override Uri BaseAddress => snapshot.Place.BaseAddress;
+
+        public override bool MaySendTo(Uri url) => snapshot.Place.Allows(url);
+
+        public override Task<P21AccessToken> GetAccessTokenAsync(CancellationToken cancellationToken = default) => token;
+
+        public override Task<TokenSnapshot> SnapshotAsync(
+            TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, CancellationToken cancellationToken = default) => Task.FromResult(snapshot);
+
+        internal override P21Options TransportOptions => snapshot.Place.Options;
+    }
+}
