@@ -6,29 +6,53 @@ using LibP21Auth;
 
 public static class InteractiveSession
 {
-    public static async Task Main()
+    public static async Task<int> Main()
     {
-        using (var manager = TokenManager.FromEnvironment())
+        try
         {
-            // Two hours of life are enough for this job.
-            TokenSnapshot snapshot = await manager.SnapshotAsync(minValid: TimeSpan.FromHours(2));
-            string sessions = await manager.GetUiServerUrlAsync() + "/api/ui/interactive/sessions/";
-            using (HttpClient session = P21Auth.CreateAuthorizedClient(snapshot))
+            using (var manager = TokenManager.FromEnvironment())
             {
-                (await session.PostAsync(sessions, new StringContent(""))).EnsureSuccessStatusCode();
-                Console.WriteLine("session opened");
-                try
-                {
-                    // Somebody else in this process makes the manager fetch another token: the session lives on.
-                    await manager.GetTokenAsync(TokenFlags.ForceRefresh);
-                    (await session.GetAsync(sessions)).EnsureSuccessStatusCode();
-                }
-                finally
-                {
-                    (await session.DeleteAsync(sessions)).EnsureSuccessStatusCode();
-                    Console.WriteLine("session closed");
-                }
+                await WorkAsync(manager);
             }
+            return 0;
+        }
+        catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is TaskCanceledException)
+        {
+            Console.Error.WriteLine(error.Message);
+            return 1;
+        }
+    }
+
+    private static async Task WorkAsync(TokenManager manager)
+    {
+        // Two hours of life are enough for this job.
+        TokenSnapshot snapshot = await manager.SnapshotAsync(minValid: TimeSpan.FromHours(2));
+        string sessions = await manager.GetUiServerUrlAsync() + "/api/ui/interactive/sessions/";
+        using (HttpClient session = P21Auth.CreateAuthorizedClient(snapshot))
+        {
+            Check(await session.PostAsync(sessions, new StringContent("")));
+            Console.WriteLine("session opened");
+            try
+            {
+                // Other code in this process makes the manager fetch another token: the session lives on.
+                await manager.GetTokenAsync(TokenFlags.ForceRefresh);
+                Check(await session.GetAsync(sessions));
+            }
+            finally
+            {
+                Check(await session.DeleteAsync(sessions));
+                Console.WriteLine("session closed");
+            }
+        }
+    }
+
+    private static void Check(HttpResponseMessage response)
+    {
+        response.EnsureSuccessStatusCode();
+        // An IIS that restarts, and a proxy, answer with a page of theirs and status 200.
+        if (response.Content.Headers.ContentType?.MediaType != "application/json")
+        {
+            throw new HttpRequestException(response.RequestMessage.RequestUri + " did not return JSON");
         }
     }
 }

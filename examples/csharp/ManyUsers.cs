@@ -34,14 +34,23 @@ public sealed class UserTokens : IDisposable
 
 public static class ManyUsers
 {
-    public static async Task Main()
+    public static async Task<int> Main()
     {
-        // P21_BASE_URL and P21_CONSUMER_KEY; the user differs from request to request.
-        using (var tokens = new UserTokens(P21Options.FromEnvironment()))
+        try
         {
-            var requests = Enumerable.Range(0, 100).Select(i => tokens.GetTokenAsync("user" + (i % 10)));
-            string[] all = await Task.WhenAll(requests);
-            Console.WriteLine(all.Length + " requests, " + all.Distinct().Count() + " tokens");
+            // P21_BASE_URL and P21_CONSUMER_KEY; the user differs from request to request.
+            using (var tokens = new UserTokens(P21Options.FromEnvironment()))
+            {
+                var requests = Enumerable.Range(0, 100).Select(i => tokens.GetTokenAsync("user" + (i % 10)));
+                string[] all = await Task.WhenAll(requests);
+                Console.WriteLine(all.Length + " requests, " + all.Distinct().Count() + " tokens");
+            }
+            return 0;
+        }
+        catch (Exception error) when (error is IP21Error)
+        {
+            Console.Error.WriteLine(error.Message);
+            return 1;
         }
     }
 }

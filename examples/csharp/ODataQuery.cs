@@ -17,12 +17,11 @@ public static class ODataQuery
             using (var client = P21Auth.CreateAuthorizedClient(P21Auth.Default))
             {
                 int customers = 0;
-                string url = P21Auth.Default.Url("/odataservice/odata/table/customer?$select=customer_id,customer_name");
+                string url = "/odataservice/odata/table/customer?$select=customer_id,customer_name";
                 while (url != null)
                 {
-                    var response = await client.GetAsync(url);
-                    response.EnsureSuccessStatusCode();
-                    string page = await response.Content.ReadAsStringAsync();
+                    // The next page's address is absolute, the first one's is not.
+                    string page = await ReadJsonAsync(client, P21Auth.Default.Url(url));
                     customers += Regex.Matches(page, "\"customer_id\"").Count;
                     var next = Regex.Match(page, "\"@odata.nextLink\":\"([^\"]+)\"");
                     url = next.Success ? next.Groups[1].Value : null;
@@ -31,16 +30,24 @@ public static class ODataQuery
             }
             return 0;
         }
-        // What went wrong and what to do about it, in P21's terms.
-        catch (HttpRequestException error)
+        // Everything that a server, a network or the settings can do to this program. The message says what to do about it, in P21's terms.
+        catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is TaskCanceledException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;
         }
-        catch (P21ConfigException error)
+    }
+
+    private static async Task<string> ReadJsonAsync(HttpClient client, string url)
+    {
+        using (var response = await client.GetAsync(url))
         {
-            Console.Error.WriteLine(error.Message);
-            return 2;
+            response.EnsureSuccessStatusCode();
+            // An IIS that restarts, and a proxy, answer with a page of theirs and status 200.
+            string type = response.Content.Headers.ContentType?.MediaType;
+            return type == "application/json"
+                ? await response.Content.ReadAsStringAsync()
+                : throw new HttpRequestException(url + " returned " + (type ?? "nothing") + " instead of JSON");
         }
     }
 }

@@ -1,68 +1,114 @@
-// A Windows service on .NET Framework that does a job every minute. Install it with sc.exe or run it with --console.
+// A service that does its job every minute, whatever the server does meanwhile. On .NET Framework it is a Windows service, to be installed
+// with sc.exe or run with --console; on .NET it is a program for systemd, a container or the console.
 using System;
 using System.Net.Http;
+#if NETFRAMEWORK
 using System.ServiceProcess;
+#endif
 using System.Threading;
 using System.Threading.Tasks;
 using LibP21Auth;
 
-public sealed class ServiceLoop : ServiceBase
+public sealed class ServiceLoop
 {
-    private readonly CancellationTokenSource stopping = new CancellationTokenSource();
-    private Task loop;
+    private readonly TimeSpan pause;
 
-    public static void Main(string[] args)
+    public ServiceLoop(TimeSpan pause)
     {
-        if (args.Length > 0 && args[0] == "--console")
-        {
-            new ServiceLoop().RunAsync(rounds: 2, pause: TimeSpan.FromMilliseconds(1)).GetAwaiter().GetResult();
-        }
-        else
-        {
-            Run(new ServiceLoop { ServiceName = "P21 orders" });
-        }
+        this.pause = pause;
     }
 
-    protected override void OnStart(string[] args)
+    public async Task RunAsync(CancellationToken stopping)
     {
-        loop = Task.Run(() => RunAsync(int.MaxValue, TimeSpan.FromMinutes(1)));
-    }
-
-    protected override void OnStop()
-    {
-        stopping.Cancel();
-        loop.Wait();
-    }
-
-    private async Task RunAsync(int rounds, TimeSpan pause)
-    {
-        using (var manager = TokenManager.FromEnvironment())
+        var options = P21Options.FromEnvironment();
+        using (var manager = new TokenManager(options))
         using (var client = P21Auth.CreateAuthorizedClient(manager))
         {
-            for (int round = 0; round < rounds && !stopping.IsCancellationRequested; round++)
+            client.Timeout = options.Timeout ?? TimeSpan.FromSeconds(30);
+            for (int round = 1; !stopping.IsCancellationRequested; round++)
             {
                 TimeSpan wait = pause;
                 try
                 {
-                    var response = await client.GetAsync(manager.Url("/odataservice/odata/table/customer?$top=1"), stopping.Token);
-                    response.EnsureSuccessStatusCode();
-                    Console.WriteLine("round " + (round + 1) + " done");
+                    await WorkAsync(client, stopping);
+                    Console.WriteLine("round " + round + " done");
                 }
-                catch (HttpRequestException error)
+                // Everything that a server or a network can do to a round; a bug in the work itself still ends the service.
+                catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is TaskCanceledException)
                 {
-                    // A service does not die of a server that restarts; and it need not ask before the library would.
-                    Console.Error.WriteLine(error.Message);
+                    if (stopping.IsCancellationRequested)
+                    {
+                        return;
+                    }
+                    Console.Error.WriteLine("round " + round + " failed: " + error.Message);
+                    // There is no point in asking before the library would.
                     if (error is IP21Error failure && failure.RetryAfter > wait)
                     {
                         wait = failure.RetryAfter.Value;
                     }
                 }
-                catch (OperationCanceledException)
-                {
-                    // A time-out, or the service stops: the loop's condition knows.
-                }
-                await Task.WhenAny(Task.Delay(wait, stopping.Token));
+                await Task.WhenAny(Task.Delay(wait, stopping));
+            }
+        }
+    }
+
+    private static async Task WorkAsync(HttpClient client, CancellationToken stopping)
+    {
+        using (var response = await client.GetAsync("odataservice/odata/table/customer?$top=1", stopping))
+        {
+            response.EnsureSuccessStatusCode();
+            string type = response.Content.Headers.ContentType?.MediaType;
+            if (type != "application/json")
+            {
+                throw new HttpRequestException("the customers came as " + (type ?? "nothing") + " instead of JSON: the server may be restarting");
             }
         }
     }
 }
+
+public static class Program
+{
+    public static async Task Main(string[] args)
+    {
+#if NETFRAMEWORK
+        if (args.Length == 0 || args[0] != "--console")
+        {
+            ServiceBase.Run(new WindowsService());
+            return;
+        }
+#endif
+        using (var stop = new CancellationTokenSource())
+        {
+            Console.CancelKeyPress += (sender, e) =>
+            {
+                e.Cancel = true;
+                stop.Cancel();
+            };
+            await new ServiceLoop(TimeSpan.FromMinutes(1)).RunAsync(stop.Token);
+        }
+    }
+}
+
+#if NETFRAMEWORK
+public sealed class WindowsService : ServiceBase
+{
+    private readonly CancellationTokenSource stop = new CancellationTokenSource();
+    private Task loop;
+
+    public WindowsService()
+    {
+        ServiceName = "P21 orders";
+    }
+
+    protected override void OnStart(string[] args)
+    {
+        loop = Task.Run(() => new ServiceLoop(TimeSpan.FromMinutes(1)).RunAsync(stop.Token));
+    }
+
+    protected override void OnStop()
+    {
+        stop.Cancel();
+        loop.Wait();
+    }
+}
+#endif

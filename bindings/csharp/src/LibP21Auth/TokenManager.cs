@@ -133,7 +133,7 @@ namespace LibP21Auth
         public Task<string> GetTokenAsync()
         {
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Task : AskAsync(TokenFlags.None, default, false, default).Then(i => i.Token);
+            return issued != null && issued.IsGood ? issued.Task : TokenOf(AskAsync(TokenFlags.None, default, false, default));
         }
 
         /// <summary>A token that is good now.</summary>
@@ -152,7 +152,7 @@ namespace LibP21Auth
                 return Background.Cancelled<string>(cancellationToken);
             }
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Task : AskAsync(TokenFlags.None, default, false, cancellationToken).Then(i => i.Token);
+            return issued != null && issued.IsGood ? issued.Task : TokenOf(AskAsync(TokenFlags.None, default, false, cancellationToken));
         }
 
         /// <summary>A token, as the flags say.</summary>
@@ -161,7 +161,7 @@ namespace LibP21Auth
         /// <returns>The access token, without "Bearer ".</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public Task<string> GetTokenAsync(TokenFlags flags, CancellationToken cancellationToken = default) =>
-            flags == TokenFlags.None ? GetTokenAsync(cancellationToken) : AskAsync(flags, default, false, cancellationToken).Then(i => i.Token);
+            flags == TokenFlags.None ? GetTokenAsync(cancellationToken) : TokenOf(AskAsync(flags, default, false, cancellationToken));
 
         /// <summary>A token that stays the same whatever the cache does, with all that the server said: for an Interactive session, which
         /// belongs to the token that opened it.</summary>
@@ -301,6 +301,10 @@ namespace LibP21Auth
             () => (string)Stats()["base_url"]!,
             () => !IsDisposed && Stats()["ui_url"] is IDictionary<string, object?> ui ? ui["url"] as string : null,
             options);
+
+        /// <summary>The same task as a hit's, if it is complete.</summary>
+        private static Task<string> TokenOf(Task<Issued> asked) =>
+            asked.Status == TaskStatus.RanToCompletion ? asked.Result.Task : asked.Then(issued => issued.Token);
 
         private string? UiUrl(TokenFlags flags, uint waitMs = 0)
         {

@@ -4,6 +4,9 @@ using System.Diagnostics;
 using System.IO;
 using System.Linq;
 using System.Net;
+#if NET
+using System.Net.Http;
+#endif
 using System.Net.Sockets;
 using System.Text.RegularExpressions;
 using LibP21Auth;
@@ -76,6 +79,43 @@ namespace LibP21Auth.Tests
                 }
             }
         }
+
+        [Test]
+        public void CodesHaveTheNamesOfTheLibrary()
+        {
+            var name = typeof(TokenManager).Assembly.GetType("LibP21Auth.Interop.NativeMethods", true)
+                .GetMethod("p21_status_name", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic);
+            foreach (P21ErrorCode code in Enum.GetValues(typeof(P21ErrorCode)))
+            {
+                var told = System.Runtime.InteropServices.Marshal.PtrToStringAnsi((IntPtr)name.Invoke(null, new object[] { (int)code }));
+                if (code != P21ErrorCode.Ok)
+                {
+                    Assert.That(((IP21Error)P21ModelFactory.Error(code)).CodeName, Is.EqualTo(told));
+                }
+            }
+        }
+
+#if NET
+        [Test]
+        public void TheKindOfFailureIsToldInHttpClientsTerms()
+        {
+            using var tls = new Emulator("--tls");
+            foreach (var (options, kind) in new[]
+            {
+                (Closed(), HttpRequestError.ConnectionError),
+                (new P21Options { BaseUrl = "https://nowhere.invalid", Username = "a", Password = "b" }, HttpRequestError.NameResolutionError),
+                (new P21Options { BaseUrl = tls.BaseUrl, Username = "a", Password = "b" }, HttpRequestError.SecureConnectionError),
+            })
+            {
+                options.MaxRetries = 0;
+                using var manager = new TokenManager(options);
+                Assert.That(Assert.Throws<P21HttpException>(() => manager.GetToken()).HttpRequestError, Is.EqualTo(kind));
+                using var client = P21Auth.CreateAuthorizedClient(manager);
+                Assert.That(Assert.CatchAsync<HttpRequestException>(() => client.GetAsync("x")).HttpRequestError, Is.EqualTo(kind));
+            }
+            Assert.That(((HttpRequestException)P21ModelFactory.Error(P21ErrorCode.Server, httpStatus: 503)).StatusCode, Is.EqualTo(HttpStatusCode.ServiceUnavailable));
+        }
+#endif
 
         [Test]
         public void NoFailureShowsASecret()

@@ -1,4 +1,5 @@
 using System;
+using System.Collections.Generic;
 using System.Linq;
 using System.Net;
 using System.Net.Http;
@@ -261,6 +262,20 @@ namespace LibP21Auth.Tests
             Assert.That(data["ExpiresIn"].Value<long>(), Is.EqualTo((long)data["ExpiresIn"]));
             Assert.That(data["ExpiresIn"].Value<string>(), Is.EqualTo(data["ExpiresIn"].ToString()));
             Assert.Throws<FormatException>(() => data["AccessToken"].Value<int>());
+            Assert.Throws<OverflowException>(() => P21ModelFactory.TokenResponse("a", 600)["ExpiresIn"].Value<sbyte>());
+            Assert.That(data.TryGetValue("AccessToken", out var found) && found.ToString() == "abc", Is.True);
+            Assert.That(data.TryGetValue("NoSuchField", out found), Is.False);
+            var typed = P21ModelFactory.TokenResponse("a", 60, new Dictionary<string, object>
+            {
+                { "SessionId", "0f8fad5b-d9cb-469f-a165-70867728950e" }, { "at", "2026-11-26T10:00:00Z" }, { "mode", "V1Query" },
+            });
+            Assert.That(typed["SessionId"].Value<Guid>(), Is.EqualTo(new Guid("0f8fad5b-d9cb-469f-a165-70867728950e")));
+            Assert.That(typed.Value<Guid?>("SessionId"), Is.EqualTo(new Guid("0f8fad5b-d9cb-469f-a165-70867728950e")));
+            Assert.That(typed.Value<Guid?>("AppKey"), Is.Null);
+            Assert.That(typed["at"].Value<DateTimeOffset>(), Is.EqualTo(new DateTimeOffset(2026, 11, 26, 10, 0, 0, TimeSpan.Zero)));
+            Assert.That(typed["mode"].Value<P21AuthMode>(), Is.EqualTo(P21AuthMode.V1Query));
+            Assert.That(typed["ExpiresIn"].Value<decimal>(), Is.EqualTo(60m));
+            Assert.Throws<InvalidCastException>(() => typed["ExpiresIn"].Value<Guid>());
             Assert.That((string)data["NoSuchField"], Is.Null);
             Assert.Throws<ArgumentNullException>(() => { var x = (int)data["NoSuchField"]; });
         }

@@ -58,6 +58,31 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
+        public void WhatNoOptionCanBeIsRefusedByItsName()
+        {
+            foreach (var bad in new Dictionary<string, Action<P21Options>>
+            {
+                { "auth_mode", o => o.AuthMode = (P21AuthMode)99 },
+                { "auth_mode ", o => o.AuthMode = (P21AuthMode)(-1) },
+                { "timeout_ms", o => o.Timeout = System.Threading.Timeout.InfiniteTimeSpan },
+                { "connect_timeout_ms", o => o.ConnectTimeout = System.Threading.Timeout.InfiniteTimeSpan },
+                { "store_timeout_ms", o => o.StoreTimeout = TimeSpan.FromDays(1) },
+                { "max_token_age_s", o => o.MaxTokenAge = System.Threading.Timeout.InfiniteTimeSpan },
+                { "refresh_margin_s", o => o.RefreshMargin = System.Threading.Timeout.InfiniteTimeSpan },
+                { "min_refresh_interval_s", o => o.MinRefreshInterval = System.Threading.Timeout.InfiniteTimeSpan },
+                { "default_lifetime_s", o => o.DefaultLifetime = TimeSpan.Zero },
+                { "bad_credentials_cooldown_s", o => o.BadCredentialsCooldown = System.Threading.Timeout.InfiniteTimeSpan },
+                { "max_retries", o => o.MaxRetries = int.MaxValue },
+                { "max_response_bytes", o => o.MaxResponseBytes = long.MinValue },
+            })
+            {
+                var options = new P21Options { BaseUrl = "https://p21.example.com", Username = "a", Password = "b" };
+                bad.Value(options);
+                Assert.That(Assert.Throws<P21ConfigException>(() => new TokenManager(options)).Message, Does.Contain(bad.Key.Trim()));
+            }
+        }
+
+        [Test]
         public void UnusualPasswordsArriveWhole()
         {
             const string Odd = "p\u00e4ss#w=o\"r'd \u20ac\U0001F511";

@@ -71,6 +71,7 @@ namespace LibP21Auth.Tests
                     for (int i = 0; i < 10000; i++)
                     {
                         length += manager.GetToken().Length + (manager.GetTokenAsync().IsCompleted ? 1 : 0);
+                        length += manager.GetAccessToken().Value.Length + (manager.GetAccessTokenAsync().IsCompleted ? 1 : 0);
                     }
                     return length;
                 }
@@ -82,6 +83,22 @@ namespace LibP21Auth.Tests
             }
         }
 #endif
+
+        [Test]
+        public async Task ATokenAndItsExpiryAreAHitToo()
+        {
+            using (var p21 = new Emulator())
+            using (var manager = p21.Open())
+            {
+                var access = await manager.GetAccessTokenAsync();
+                Assert.That(access.Value, Is.EqualTo(manager.GetToken()));
+                Assert.That(access.ExpiresAt, Is.EqualTo(DateTimeOffset.UtcNow.AddDays(1)).Within(TimeSpan.FromMinutes(5)));
+                Assert.That(manager.GetAccessToken(), Is.SameAs(manager.GetAccessToken()));
+                Assert.That(manager.GetAccessTokenAsync(), Is.SameAs(manager.GetAccessTokenAsync()));
+                Assert.CatchAsync<OperationCanceledException>(() => manager.GetAccessTokenAsync(new CancellationToken(true)));
+                Assert.That(p21.TokenRequests, Is.EqualTo(1));
+            }
+        }
 
         [Test]
         public void AForcedRefreshIsSeenByTheOtherManagersHit()
@@ -120,6 +137,31 @@ namespace LibP21Auth.Tests
                 Assert.That(manager.GetToken(TokenFlags.NoWait), Is.EqualTo(token));
                 Assert.That(manager.GetTokenAsync(TokenFlags.CachedOnly).Result, Is.EqualTo(token));
                 Assert.That(p21.TokenRequests, Is.EqualTo(1));
+            }
+        }
+
+        [Test]
+        public void NoWaitIsTooLongAndNoneMayBeNegative()
+        {
+            using (var p21 = new Emulator())
+            using (var manager = p21.Open())
+            {
+                p21.Hold();
+                var endless = Task.Run(() => manager.GetToken(TokenFlags.None, Timeout.InfiniteTimeSpan));
+                var snapshot = Task.Run(() => manager.Snapshot(wait: Timeout.InfiniteTimeSpan));
+                p21.WaitFor("held", 1);
+                Assert.Throws<P21TimeoutException>(() => manager.GetToken(TokenFlags.None, TimeSpan.FromMilliseconds(30)));
+                Assert.That(endless.IsCompleted || snapshot.IsCompleted, Is.False);
+                foreach (var bad in new[] { TimeSpan.FromMilliseconds(-2), TimeSpan.MinValue, TimeSpan.MaxValue })
+                {
+                    Assert.That(Assert.Throws<P21ConfigException>(() => manager.GetToken(TokenFlags.None, bad)).Hint, Is.Not.Empty);
+                    Assert.Throws<P21ConfigException>(() => manager.Snapshot(wait: bad));
+                    Assert.Throws<P21ConfigException>(() => manager.Snapshot(bad));
+                    Assert.ThrowsAsync<P21ConfigException>(() => manager.SnapshotAsync(bad));
+                }
+                Assert.ThrowsAsync<P21ConfigException>(() => manager.SnapshotAsync(Timeout.InfiniteTimeSpan));
+                p21.Release();
+                Assert.That(endless.Result, Is.EqualTo(snapshot.Result.AccessToken));
             }
         }
 
@@ -234,6 +276,14 @@ namespace LibP21Auth.Tests
                 Assert.That(manager.BaseUrl, Is.EqualTo(p21.BaseUrl));
                 Assert.That(manager.Url("/x?y=1"), Is.EqualTo(p21.BaseUrl + "/x?y=1"));
                 Assert.That(manager.Url("x"), Is.EqualTo(p21.BaseUrl + "/x"));
+                Assert.That(manager.BaseAddress, Is.EqualTo(new Uri(p21.BaseUrl + "/")));
+                // What the server says is the next page, as it is; but not elsewhere.
+                Assert.That(manager.Url(p21.BaseUrl + "/x?$skip=10"), Is.EqualTo(p21.BaseUrl + "/x?$skip=10"));
+                Assert.That(manager.Url(p21.BaseUrl.ToUpperInvariant() + "/x"), Is.EqualTo(p21.BaseUrl.ToUpperInvariant() + "/x"));
+                Assert.That(Assert.Throws<P21ConfigException>(() => manager.Url("https://elsewhere.example/x")).Message, Does.Contain("elsewhere.example"));
+                Assert.Throws<P21ConfigException>(() => manager.Url(null));
+                Assert.Throws<P21ConfigException>(() => manager.MaySendTo(null));
+                Assert.That(manager.MaySendTo(new Uri("/x", UriKind.Relative)), Is.False);
             }
         }
 
