@@ -40,7 +40,9 @@ public sealed class ServiceLoop
                     {
                         return;
                     }
-                    Console.Error.WriteLine("round " + round + " failed: " + error.Message);
+                    // HttpClient's own time-out says only that a task was canceled.
+                    string what = error is TaskCanceledException && !(error is IP21Error) ? "no reply within " + client.Timeout : error.Message;
+                    Console.Error.WriteLine("round " + round + " failed: " + what);
                     // There is no point in asking before the library would.
                     if (error is IP21Error failure && failure.RetryAfter > wait)
                     {

@@ -39,7 +39,7 @@ pub fn parse_response_json(body: &[u8]) -> Result<Zeroizing<String>> {
 
 pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
     match body {
-        Body::Json(fields) | Body::Xml(fields) => match reply_of_fields(fields)? {
+        Body::Json(fields) | Body::Xml(fields) => match reply_of_fields(fields, matches!(body, Body::Json(_)))? {
             Some(reply) => Ok(reply),
             None if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
             None => Err(no_token(body, fields, scrub)),
@@ -114,7 +114,9 @@ fn no_token(body: &Body, fields: &Fields, scrub: &Scrubber) -> Error {
     Error::new(Code::NoAccessToken, what).with_hint(BASE_URL_HINT)
 }
 
-fn reply_of_fields(fields: &Fields) -> Result<Option<Reply>> {
+/// `keep_empty`: a text that is there and empty stays an empty text, as code written after the guide sees it in JSON. An
+/// empty XML element says no more than a missing one.
+fn reply_of_fields(fields: &Fields, keep_empty: bool) -> Result<Option<Reply>> {
     let Some(access_token) = fields.text(&["accesstoken", "token"]) else {
         return Ok(None);
     };
@@ -132,17 +134,18 @@ fn reply_of_fields(fields: &Fields) -> Result<Option<Reply>> {
     }
     // Numbers too: an id is an id whether it is in quotation marks or not.
     let text = |name: &str| {
-        fields
-            .direct(name)
-            .map(|field| field.text.expose())
-            .find(|text| !text.is_empty())
-            .map(str::to_owned)
+        let mut texts = fields.direct(name).map(|field| field.text.expose());
+        let first = texts.next()?;
+        let full = std::iter::once(first)
+            .chain(texts)
+            .find(|text| !text.is_empty());
+        full.or(keep_empty.then_some("")).map(str::to_owned)
     };
     let lifetimes = ["expiresinseconds", "expiresin"];
     Ok(Some(Reply {
         access_token: access_token.clone(),
         refresh_token: text("refreshtoken").map(Secret::new),
-        token_type: text("tokentype"),
+        token_type: text("tokentype").filter(|kind| !kind.is_empty()),
         stated_lifetime_s: lifetimes
             .iter()
             .flat_map(|name| fields.direct(name))

@@ -1,5 +1,6 @@
 // A C# compiler for machines without an SDK: Roslyn's own command line, then emit. Test use only.
 // Usage: dotnet csc.dll [csc options]; @file.rsp works as with csc.
+//        dotnet csc.dll -batch:FILE: several compilations, which warms the compiler up once; an option on each line, an empty line after each.
 using System;
 using System.Collections.Generic;
 using System.Collections.Immutable;
@@ -12,7 +13,39 @@ using Microsoft.CodeAnalysis.Text;
 
 public static class Csc
 {
+    private static readonly Dictionary<string, PortableExecutableReference> Loaded = new Dictionary<string, PortableExecutableReference>();
+
     public static int Main(string[] args)
+    {
+        if (args.Length != 1 || !args[0].StartsWith("-batch:"))
+        {
+            return Compile(args);
+        }
+        int status = 0;
+        var one = new List<string>();
+        foreach (var line in File.ReadLines(args[0].Substring("-batch:".Length)))
+        {
+            if (line.Length > 0)
+            {
+                one.Add(line);
+                continue;
+            }
+            status |= Compile(one.ToArray());
+            one.Clear();
+        }
+        return status;
+    }
+
+    private static PortableExecutableReference Load(string file)
+    {
+        if (!Loaded.TryGetValue(file, out var reference))
+        {
+            Loaded[file] = reference = MetadataReference.CreateFromFile(file);
+        }
+        return reference;
+    }
+
+    private static int Compile(string[] args)
     {
         // -nostdlib means here: references are given one by one, none of this runtime's own is added.
         bool ownReferences = !args.Contains("-nostdlib");
@@ -27,13 +60,13 @@ public static class Csc
         var trees = command.SourceFiles.Select(f => CSharpSyntaxTree.ParseText(
             SourceText.From(File.ReadAllText(f.Path), System.Text.Encoding.UTF8), command.ParseOptions, f.Path));
         var references = command.MetadataReferences
-            .Select(r => (MetadataReference)MetadataReference.CreateFromFile(r.Reference, r.Properties)).ToList();
+            .Select(r => (MetadataReference)Load(r.Reference).WithProperties(r.Properties)).ToList();
         if (ownReferences)
         {
             string runtime = Path.GetDirectoryName(typeof(object).Assembly.Location)!;
             references.AddRange(((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!)
                 .Split(Path.PathSeparator).Where(f => f.StartsWith(runtime))
-                .Select(f => MetadataReference.CreateFromFile(f)));
+                .Select(Load));
         }
 
         var options = command.CompilationOptions.WithStrongNameProvider(

@@ -29,7 +29,21 @@ prepare() {
 }
 
 # CS1701: NUnit and Debian's Newtonsoft.Json were built against older versions of what they refer to.
-csc() { "$tools/dotnet/dotnet" "$tools/roslyn/csc.dll" -nologo -nowarn:CS1701 -debug:portable -deterministic "$@"; }
+# Between `together` and `compile_all` compilations are only noted down, and then done in one process, which is several times faster.
+csc() {
+    local options=(-nologo -nowarn:CS1701 -debug:portable -deterministic "$@")
+    if [ -n "${batch:-}" ]; then
+        printf '%s\n' "${options[@]}" "" >>"$batch"
+    else
+        "$tools/dotnet/dotnet" "$tools/roslyn/csc.dll" "${options[@]}"
+    fi
+}
+together() { batch=$out/batch && : >"$batch"; }
+compile_all() {
+    local file=$batch
+    batch=
+    "$tools/dotnet/dotnet" "$tools/roslyn/csc.dll" "-batch:$file"
+}
 
 # References to an API version of .NET Framework: framework 4.6.2 mscorlib System …
 framework() {
@@ -38,12 +52,13 @@ framework() {
     for name in "$@"; do echo "-r:/usr/lib/mono/$version-api/$name.dll"; done
 }
 
-# The assemblies of the package, with documentation and every warning an error.
+# The assemblies of the package, in one process, with documentation and every warning an error.
 compile_package() {
     local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror -define:TRACE "-keyfile:$csharp/LibP21Auth.snk")
     local core=NETCOREAPP,NET5_0_OR_GREATER,NET6_0_OR_GREATER,NET7_0_OR_GREATER,NET8_0,NET8_0_OR_GREATER
     local base=(-nostdlib $(framework 4.6.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest Facades/System.Runtime))
     local name reference=() reference_mono=()
+    together
     for name in LibP21Auth LibP21Auth.Newtonsoft; do
         mapfile -t sources < <(find "$csharp/src/$name" -name '*.cs' -not -path '*/obj/*')
         csc "${library[@]}" -define:$core "${reference[@]}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
@@ -56,6 +71,7 @@ compile_package() {
     mkdir -p "$out/netstandard2.0"
     csc "${library[@]}" -define:NETSTANDARD2_0 -nostdlib $(framework 4.7.2 mscorlib System System.Core System.Net.Http Facades/System.Runtime Facades/netstandard Facades/System.Runtime.InteropServices.RuntimeInformation) \
         "-doc:$out/netstandard2.0/LibP21Auth.xml" "-out:$out/netstandard2.0/LibP21Auth.dll" "${sources[@]}"
+    compile_all
     net=(-langversion:latest -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft"
         "-r:$tools/packages/Microsoft.Extensions.DependencyInjection.Abstractions.dll" "-r:$tools/packages/Microsoft.Extensions.Logging.Abstractions.dll")
     mono=(-langversion:7.3 -define:NETFRAMEWORK -nostdlib

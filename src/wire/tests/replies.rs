@@ -56,7 +56,16 @@ fn json_names_in_every_spelling() {
     }
     let found = reply(r#"{"token":"other","AccessToken":"tok","refresh_token":"","username":""}"#);
     assert_eq!(found.access_token.expose(), "tok");
-    assert_eq!((found.refresh_token, found.user_name), (None, None));
+    assert_eq!(
+        (found.refresh_token, found.user_name.as_deref()),
+        (Some(Secret::default()), Some(""))
+    );
+    let found =
+        reply(r#"{"AccessToken":"tok","Scope":"","scope":"/api","TokenType":"","AppKey":null}"#);
+    assert_eq!(
+        (found.scope.as_deref(), found.token_type, found.app_key),
+        (Some("/api"), None, None)
+    );
     let found = reply(r#"{"AccessToken":null,"access_token":"","token":"tok","ConsumerUid":17}"#);
     assert_eq!(found.access_token.expose(), "tok");
     assert_eq!(found.consumer_uid.as_deref(), Some("17"));

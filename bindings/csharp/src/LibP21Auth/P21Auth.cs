@@ -57,8 +57,17 @@ namespace LibP21Auth
             string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
             GuideClients.TokenAsync(ByPassword(options, P21AuthMode.V2Password, baseUrl, username, password), cancellationToken);
 
+        /// <param name="client">Not used for the request, which goes the way that <paramref name="options"/> say; like the guide's function
+        /// this one leaves <c>Accept: application/json</c> in its default headers.</param>
+        /// <inheritdoc cref="GetTokenV2Async(string, string, string, P21Options, CancellationToken)"/>
+#pragma warning disable CS1573 // the others are inherited
+        public static Task<TokenResponse> GetTokenV2Async(
+            HttpClient client, string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
+            AcceptJson(client, GetTokenV2Async(baseUrl, username, password, options, cancellationToken));
+#pragma warning restore CS1573
+
         /// <summary>A token by user and password, by the V1 endpoint of old servers. Credentials travel in headers, which proxies log.</summary>
-        /// <inheritdoc cref="GetTokenV2Async"/>
+        /// <inheritdoc cref="GetTokenV2Async(string, string, string, P21Options, CancellationToken)"/>
         public static Task<TokenResponse> GetTokenV1Async(
             string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
             GuideClients.TokenAsync(ByPassword(options, P21AuthMode.V1Password, baseUrl, username, password), cancellationToken);
@@ -77,6 +86,15 @@ namespace LibP21Auth
         public static Task<TokenResponse> GetConsumerTokenAsync(
             string baseUrl, string consumerKey, string username = "", P21Options? options = null, CancellationToken cancellationToken = default) =>
             GuideClients.TokenAsync(ByKey(options, baseUrl, consumerKey, username), cancellationToken);
+
+        /// <param name="client">Not used for the request, which goes the way that <paramref name="options"/> say; like the guide's function
+        /// this one leaves <c>Accept: application/json</c> in its default headers.</param>
+        /// <inheritdoc cref="GetConsumerTokenAsync(string, string, string, P21Options, CancellationToken)"/>
+#pragma warning disable CS1573 // the others are inherited
+        public static Task<TokenResponse> GetConsumerTokenAsync(
+            HttpClient client, string baseUrl, string consumerKey, string username = "", P21Options? options = null, CancellationToken cancellationToken = default) =>
+            AcceptJson(client, GetConsumerTokenAsync(baseUrl, consumerKey, username, options, cancellationToken));
+#pragma warning restore CS1573
 
         /// <summary>A token asked for anew, past the cache. Each call opens a middleware session on the server and may end earlier tokens:
         /// normally the other functions are what you want.</summary>
@@ -245,11 +263,20 @@ namespace LibP21Auth
             Username = string.IsNullOrEmpty(username) ? null : username,
         };
 
+        private static T AcceptJson<T>(HttpClient client, T result)
+        {
+            var accepted = (client ?? throw P21Failure.Missing("client")).DefaultRequestHeaders.Accept;
+            if (accepted.Count == 0)
+            {
+                accepted.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+            }
+            return result;
+        }
+
         private static HttpClient Client(HttpMessageHandler handler, Uri? baseAddress = null)
         {
             var client = new HttpClient(handler) { BaseAddress = baseAddress };
-            client.DefaultRequestHeaders.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
-            return client;
+            return AcceptJson(client, client);
         }
     }
 }

@@ -1,5 +1,6 @@
 using System;
 using System.Net.Http;
+using System.Net.Http.Headers;
 using System.Threading;
 using System.Threading.Tasks;
 using LibP21Auth.Interop;
@@ -29,6 +30,34 @@ namespace LibP21Auth
         /// <returns>The token and its expiry.</returns>
         public virtual P21AccessToken GetAccessToken(CancellationToken cancellationToken = default) =>
             GetAccessTokenAsync(cancellationToken).GetAwaiter().GetResult();
+
+        /// <summary>Puts a valid token on a request, and <c>Accept: application/json</c> if it accepts nothing yet, as the guide's
+        /// <c>TokenManager</c> does. Unlike <see cref="P21AuthHandler"/> this does not notice when the server rejects the token: see
+        /// <see cref="ReportAsync"/>.</summary>
+        /// <param name="request">The request; if its URL is absolute, the token must be allowed there.</param>
+        /// <param name="cancellationToken">Ends this caller's wait.</param>
+        /// <exception cref="P21ConfigException">The token may not be sent to the request's URL.</exception>
+        public virtual Task ApplyAuthAsync(HttpRequestMessage request, CancellationToken cancellationToken = default)
+        {
+            if (request == null)
+            {
+                return Background.Failed<bool>(P21Failure.Missing("request"));
+            }
+            // On Mono a path that begins with a slash is a file's URL; HttpClient takes it for a path all the same.
+            if (request.RequestUri is { IsAbsoluteUri: true, Scheme: not "file" } url && !MaySendTo(url))
+            {
+                return Background.Failed<bool>(Hosts.Refusal(url));
+            }
+            return GetAccessTokenAsync(cancellationToken).Then(token =>
+            {
+                request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token.Value);
+                if (request.Headers.Accept.Count == 0)
+                {
+                    request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+                }
+                return true;
+            });
+        }
 
         /// <summary>A token that stays the same whatever the cache does. By default: the present one.</summary>
         /// <param name="minValid">How long it must still live.</param>

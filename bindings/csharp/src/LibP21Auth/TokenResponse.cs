@@ -119,6 +119,21 @@ namespace LibP21Auth
         /// <returns>Whether there is a field of that name.</returns>
         public bool TryGetValue(string name, [NotNullWhen(true)] out TokenValue? value) => (value = this[name]) != null;
 
+        /// <summary>A field, as <c>JsonElement</c> has it.</summary>
+        /// <param name="name">Name of the field, case matters.</param>
+        /// <exception cref="KeyNotFoundException">There is no field of that name.</exception>
+        public TokenValue GetProperty(string name) => this[name] ?? throw new KeyNotFoundException("the reply has no field " + name);
+
+        /// <inheritdoc cref="TryGetValue"/>
+        public bool TryGetProperty(string name, [NotNullWhen(true)] out TokenValue? value) => TryGetValue(name, out value);
+
+#if NET5_0_OR_GREATER
+        /// <summary>The reply for code that declares a <see cref="System.Text.Json.JsonElement"/>; secrets are in it.</summary>
+        /// <param name="response">The reply.</param>
+        public static implicit operator System.Text.Json.JsonElement(TokenResponse response) =>
+            System.Text.Json.JsonSerializer.SerializeToElement((response ?? throw P21Failure.Missing("reply")).fields);
+#endif
+
         /// <summary>A copy of all fields, secrets included: strings, numbers, booleans, null, and a dictionary for <c>Claims</c>.</summary>
         public IDictionary<string, object?> ToDictionary() => new Dictionary<string, object?>(fields);
 

@@ -69,6 +69,30 @@ namespace LibP21Auth
             }
         }
 
+        /// <summary>The text, as <c>JsonElement</c> has it; <see langword="null"/> for null.</summary>
+        /// <exception cref="InvalidOperationException">The value is no text.</exception>
+        public string? GetString() => value is null or string ? (string?)value : throw NotA("text");
+
+        /// <summary>The whole number, as <c>JsonElement</c> has it.</summary>
+        /// <exception cref="InvalidOperationException">The value is no number.</exception>
+        /// <exception cref="FormatException">It is too large.</exception>
+        public int GetInt32() => GetInt64() is var number && number == (int)number ? (int)number : throw new FormatException("the number needs 64 bits");
+
+        /// <summary>The whole number, as <c>JsonElement</c> has it.</summary>
+        /// <exception cref="InvalidOperationException">The value is no whole number.</exception>
+        public long GetInt64() => value is long number ? number : throw NotA("whole number");
+
+        /// <summary>True or false, as <c>JsonElement</c> has it.</summary>
+        /// <exception cref="InvalidOperationException">The value is neither.</exception>
+        public bool GetBoolean() => value is bool flag ? flag : throw NotA("truth value");
+
+        /// <summary>A field of an object such as <c>Claims</c>, as <c>JsonElement</c> has it.</summary>
+        /// <param name="name">Name of the field, case matters.</param>
+        /// <exception cref="KeyNotFoundException">There is no field of that name.</exception>
+        public TokenValue GetProperty(string name) => this[name] ?? throw new KeyNotFoundException("there is no field " + name);
+
+        private static InvalidOperationException NotA(string what) => new InvalidOperationException("the field is no " + what);
+
         /// <summary>The value as text, empty for null; secrets come out as they are.</summary>
         public override string ToString() => value switch
         {

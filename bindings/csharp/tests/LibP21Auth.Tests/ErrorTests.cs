@@ -81,6 +81,24 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
+        public void TheRetryThatThePageShowsNeverRepeatsARefusedPassword()
+        {
+            string page = File.ReadAllText(Path.Combine(Files.Root, "bindings", "csharp", "README.md"));
+            Assert.That(page, Does.Contain("shouldRetry = error => error is IP21Error { IsRetryable: true };"));
+            Predicate<Exception> shouldRetry = error => error is IP21Error failure && failure.IsRetryable;
+            using (var p21 = new Emulator())
+            {
+                var refused = new P21Options { BaseUrl = p21.BaseUrl, Username = "demo", Password = Planted };
+                Assert.That(shouldRetry(Fail<P21HttpException>(refused)), Is.False);
+                // The same again during the cool-down, which has a RetryAfter.
+                Assert.That(shouldRetry(Fail<P21HttpException>(refused)), Is.False);
+                Assert.That(p21.TokenRequests, Is.EqualTo(1));
+                p21.Fault("{\"path\":\"/token\",\"times\":0,\"action\":{\"answer\":{\"status\":503}}}");
+                Assert.That(shouldRetry(Fail<P21HttpException>(new P21Options(p21.Options()) { MaxRetries = 0 })), Is.True);
+            }
+        }
+
+        [Test]
         public void CodesHaveTheNamesOfTheLibrary()
         {
             var name = typeof(TokenManager).Assembly.GetType("LibP21Auth.Interop.NativeMethods", true)

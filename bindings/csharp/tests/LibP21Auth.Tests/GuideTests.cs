@@ -54,6 +54,104 @@ namespace LibP21Auth.Tests
         }
 #endif
 
+        /// <summary>As the guide writes it since 2026: with a client of the caller's, and values read like those of JsonElement.</summary>
+        [Test]
+        public async Task TheNewestFormWorks()
+        {
+            using (var p21 = new Emulator())
+            using (var client = new HttpClient())
+            {
+                var tokenData = await P21Auth.GetTokenV2Async(client, p21.BaseUrl, "demo", "demo-password");
+                Assert.That(tokenData.GetProperty("TokenType").GetString(), Is.EqualTo("Bearer"));
+                Assert.That(tokenData.GetProperty("ExpiresInSeconds").GetInt64(), Is.GreaterThan(86000L));
+                Assert.That(tokenData.GetProperty("ExpiresInSeconds").GetInt32(), Is.GreaterThan(86000));
+                var accessToken = tokenData.GetProperty("AccessToken").GetString() ?? "";
+                Assert.That(accessToken, Is.Not.Empty);
+                Assert.That(tokenData.TryGetProperty("ExpiresIn", out var expires) ? expires.GetInt64() : 0, Is.GreaterThan(86000L));
+                Assert.That(tokenData.TryGetProperty("NoSuchField", out var none), Is.False);
+                Assert.Throws<KeyNotFoundException>(() => tokenData.GetProperty("NoSuchField"));
+                Assert.Throws<InvalidOperationException>(() => tokenData.GetProperty("ExpiresIn").GetString());
+                Assert.Throws<InvalidOperationException>(() => tokenData.GetProperty("AccessToken").GetInt64());
+                Assert.Throws<InvalidOperationException>(() => tokenData.GetProperty("AccessToken").GetBoolean());
+                // The guide's function leaves this behind, and later requests of its callers rely on it.
+                Assert.That(client.DefaultRequestHeaders.Accept.ToString(), Is.EqualTo("application/json"));
+
+                var key = await P21Auth.GetConsumerTokenAsync(client, p21.BaseUrl, Emulator.Key);
+                Assert.That(key.GetProperty("ExpiresIn").GetInt64(), Is.GreaterThan(0));
+                // What the server sends empty stays empty, and is not null.
+                Assert.That(key.GetProperty("UserName").GetString(), Is.EqualTo(""));
+                Assert.That(key.GetProperty("RefreshToken").GetString(), Is.EqualTo(""));
+                Assert.That(key.GetProperty("AppKey").GetString(), Is.Null);
+                Assert.That(key.GetProperty("Claims").GetProperty("iss").GetString(), Is.EqualTo("P21.Soa"));
+                Assert.That((await P21Auth.GetConsumerTokenAsync(client, p21.BaseUrl, Emulator.Key, "demo")).GetProperty("UserName").GetString(), Is.EqualTo("demo"));
+                Assert.That(client.DefaultRequestHeaders.Accept.Count, Is.EqualTo(1));
+                Assert.That(p21.TokenRequests, Is.EqualTo(3));
+            }
+        }
+
+        [Test]
+        public async Task AManagerPutsItsTokenOnARequest()
+        {
+            using (var p21 = new Emulator())
+            using (var client = new HttpClient { BaseAddress = new Uri(p21.BaseUrl) })
+            {
+                var manager = new TokenManager(p21.BaseUrl, "demo", "demo-password");
+                foreach (var url in new[] { p21.BaseUrl + "/odataservice/odata/table/customer", "/odataservice/odata/table/customer" })
+                {
+                    var request = new HttpRequestMessage(HttpMethod.Get, url);
+                    await manager.ApplyAuthAsync(request);
+                    (await client.SendAsync(request)).EnsureSuccessStatusCode();
+                    Assert.That(request.Headers.Accept.ToString(), Is.EqualTo("application/json"));
+                }
+                var xml = new HttpRequestMessage(HttpMethod.Get, "/x");
+                xml.Headers.Add("Accept", "text/xml");
+                await manager.ApplyAuthAsync(xml);
+                Assert.That(xml.Headers.Accept.ToString(), Is.EqualTo("text/xml"));
+                var elsewhere = new HttpRequestMessage(HttpMethod.Get, "https://elsewhere.example/");
+                Assert.ThrowsAsync<P21ConfigException>(() => manager.ApplyAuthAsync(elsewhere));
+                Assert.ThrowsAsync<P21ConfigException>(() => manager.ApplyAuthAsync(null));
+                Assert.That(elsewhere.Headers.Authorization, Is.Null);
+                Assert.That(p21.TokenRequests, Is.EqualTo(1));
+                manager.Dispose();
+            }
+        }
+
+#if NET
+        private sealed class OwnManagerOfToday
+        {
+            private System.Text.Json.JsonElement? data;
+            private DateTime since = DateTime.MinValue;
+
+            internal async Task<string> GetTokenAsync(HttpClient client, string baseUrl)
+            {
+                long lives = data is { } known && known.TryGetProperty("ExpiresInSeconds", out var seconds) ? seconds.GetInt64() : 0;
+                if ((DateTime.UtcNow - since).TotalSeconds >= lives - 300)
+                {
+                    data = await P21Auth.GetTokenV2Async(client, baseUrl, "demo", "demo-password");
+                    since = DateTime.UtcNow;
+                }
+                return data!.Value.GetProperty("AccessToken").GetString();
+            }
+        }
+
+        [Test]
+        public async Task CodeThatDeclaresJsonElementCompiles()
+        {
+            using var p21 = new Emulator();
+            using var client = new HttpClient();
+            System.Text.Json.JsonElement tokenData = await P21Auth.GetConsumerTokenAsync(client, p21.BaseUrl, Emulator.Key);
+            Assert.That(tokenData.GetProperty("UserName").GetString(), Is.EqualTo(""));
+            Assert.That(tokenData.GetProperty("AppKey").ValueKind, Is.EqualTo(System.Text.Json.JsonValueKind.Null));
+            Assert.That(tokenData.GetProperty("Claims").GetProperty("iss").GetString(), Is.EqualTo("P21.Soa"));
+            var manager = new OwnManagerOfToday();
+            string token = await manager.GetTokenAsync(client, p21.BaseUrl);
+            Assert.That(await manager.GetTokenAsync(client, p21.BaseUrl), Is.EqualTo(token));
+            System.Text.Json.JsonElement parsed = P21Auth.ParseTokenResponse(new HttpResponseMessage { Content = new StringContent("{\"AccessToken\":\"t\"}") });
+            Assert.That(parsed.GetProperty("AccessToken").GetString(), Is.EqualTo("t"));
+            Assert.That(p21.TokenRequests, Is.EqualTo(2));
+        }
+#endif
+
         [Test]
         public async Task ATokenManagerOfTheGuideWorks()
         {

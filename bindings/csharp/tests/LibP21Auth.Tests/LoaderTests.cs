@@ -73,7 +73,10 @@ namespace LibP21Auth.Tests
             {
                 Assert.That(said, Does.Contain(Path.Combine(folder, path) + ": no such file"));
             }
-            Assert.That(said, Does.Contain("Install the package LibP21Auth"));
+            Assert.That(said, Does.Contain("Install the package LibP21Auth, which brings libp21auth.so for linux-x64; or put that file beside LibP21Auth.dll"));
+#if NET
+            Assert.That(said, Does.Not.Contain("musl"), "whatever packages are installed");
+#endif
         }
 
         [Test]
@@ -98,11 +101,133 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
+        public void ALibraryThatIsCutShortIsRefusedAndNotLoadedIntoACrash()
+        {
+            var whole = File.ReadAllBytes(Files.Library);
+            string file = Path.Combine(folder, "libp21auth.so");
+            foreach (int length in new[] { 1, 19, 40, 64, 100, 4096, whole.Length / 10, whole.Length / 2, whole.Length - 5000, whole.Length - 1 })
+            {
+                File.WriteAllBytes(file, whole.Take(length).ToArray());
+                string said = Run(file, "load");
+                Assert.That(said, Does.Contain(file + ": ").And.Contains("cut short"), length.ToString());
+                Assert.That(said, Does.Contain("This process: "), length.ToString());
+            }
+        }
+
+        [Test]
+        public void OtherFormatsAreMeasuredToo()
+        {
+            // What a library's headers say of its length, for the kinds that this process cannot load anyway.
+            var method = typeof(TokenManager).Assembly.GetType("LibP21Auth.Interop.LibraryFile", true)
+                .GetMethod("LeastLength", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic);
+            foreach (var one in new[] { Pe(), Elf32() })
+            {
+                string file = Path.Combine(folder, "library");
+                File.WriteAllBytes(file, one);
+                Assert.That(method.Invoke(null, new object[] { file }), Is.EqualTo(7000L));
+            }
+        }
+
+        private static byte[] Pe()
+        {
+            var file = new byte[512];
+            new byte[] { 0x4D, 0x5A }.CopyTo(file, 0);
+            file[0x3C] = 0x80;
+            new byte[] { 0x50, 0x45, 0, 0, 0x64, 0x86, 2, 0 }.CopyTo(file, 0x80);
+            file[0x80 + 20] = 16;
+            int table = 0x80 + 24 + 16;
+            BitConverter.GetBytes(1000).CopyTo(file, table + 16);
+            BitConverter.GetBytes(512).CopyTo(file, table + 20);
+            BitConverter.GetBytes(2000).CopyTo(file, table + 40 + 16);
+            BitConverter.GetBytes(5000).CopyTo(file, table + 40 + 20);
+            return file;
+        }
+
+        private static byte[] Elf32()
+        {
+            var file = new byte[512];
+            new byte[] { 0x7F, 0x45, 0x4C, 0x46, 1, 1, 1 }.CopyTo(file, 0);
+            file[18] = 3;
+            file[28] = 52;
+            BitConverter.GetBytes(6600).CopyTo(file, 32);
+            file[42] = 32;
+            file[44] = 1;
+            file[46] = 40;
+            file[48] = 10;
+            BitConverter.GetBytes(1000).CopyTo(file, 52 + 4);
+            BitConverter.GetBytes(5000).CopyTo(file, 52 + 16);
+            return file;
+        }
+
+        [Test]
         public void AnotherLibraryIsNotMistakenForThis()
         {
-            string other = Directory.GetFiles("/lib/x86_64-linux-gnu", "libm.so.6").Concat(Directory.GetFiles("/lib/x86_64-linux-gnu", "libc.so.6")).First();
-            Assert.That(Run(other, "load"), Does.Contain("not this library"));
+            Assert.That(Run(Other, "load"), Does.Contain("not this library"));
         }
+
+        private static string Other
+        {
+            get
+            {
+                return Directory.GetFiles("/lib/x86_64-linux-gnu", "libm.so.6").Concat(Directory.GetFiles("/lib/x86_64-linux-gnu", "libc.so.6")).First();
+            }
+        }
+
+        [TestCase("another library")]
+        [TestCase("one that is cut short")]
+        [TestCase("no library")]
+        public void AnUnfitFileDoesNotHideAFitOne(string unfit)
+        {
+            string first = Path.Combine(folder, "libp21auth.so");
+            if (unfit == "another library")
+            {
+                File.Copy(Other, first);
+            }
+            else
+            {
+                File.WriteAllBytes(first, unfit == "no library" ? new byte[] { 1, 2, 3, 4 } : File.ReadAllBytes(Files.Library).Take(5000).ToArray());
+            }
+            Bundle("runtimes/linux-x64/native");
+            Assert.That(Run(null, "load"), Is.EqualTo("loaded " + P21Auth.NativeVersion));
+            using (var p21 = new Emulator())
+            {
+                // Every function comes from the one that fits.
+                using (var process = Start(null, "token " + p21.BaseUrl + " memory"))
+                {
+                    process.StandardInput.Close();
+                    Assert.That(process.StandardOutput.ReadToEnd().Trim(), Has.Length.GreaterThan(100));
+                }
+            }
+        }
+
+        [TestCase("linux-x64", "linux", "x64", "linux-x64")]
+        [TestCase("debian.12-x64", "linux", "x64", "linux-x64")]
+        [TestCase("ubuntu.22.04-arm64", "linux", "arm64", "linux-arm64")]
+        [TestCase("linux-musl-x64", "linux", "x64", "linux-musl-x64")]
+        [TestCase("alpine.3.19-arm64", "linux", "arm64", "linux-musl-arm64")]
+        [TestCase("void-musl-x64", "linux", "x64", "linux-musl-x64")]
+        [TestCase(null, "linux", "x64", "linux-x64 linux-musl-x64")]
+        [TestCase("", "linux", "arm", "linux-arm linux-musl-arm")]
+        [TestCase("win10-x86", "win", "x86", "win-x86")]
+        [TestCase(null, "win", "x64", "win-x64")]
+        [TestCase("osx.14-arm64", "osx", "arm64", "osx-arm64")]
+        public void ThePlatformIsWhatTheRuntimeSaysWithoutTheDistribution(string told, string system, string architecture, string rids)
+        {
+            var method = typeof(TokenManager).Assembly.GetType("LibP21Auth.Interop.Platform", true)
+                .GetMethod("RidsOf", System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic);
+            Assert.That(string.Join(" ", (string[])method.Invoke(null, new object[] { told, system, architecture })), Is.EqualTo(rids));
+        }
+
+#if !NET
+        [Test]
+        public void WhereTheRuntimeDoesNotSayBothKindsAreTriedAndTheOneThatLoadsIsTaken()
+        {
+            Bundle("runtimes/linux-musl-x64/native");
+            Directory.CreateDirectory(Path.Combine(folder, "runtimes/linux-x64/native"));
+            File.WriteAllBytes(Path.Combine(folder, "runtimes/linux-x64/native/libp21auth.so"), File.ReadAllBytes(Files.Library).Take(9000).ToArray());
+            Assert.That(Run(null, "load"), Is.EqualTo("loaded " + P21Auth.NativeVersion));
+        }
+#endif
 
         [Test]
         public void AProcessEndsAtOnceWhileARequestIsUnderWay()

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.IO;
+using System.Linq;
 using System.Text;
 
 namespace LibP21Auth.Interop
@@ -24,33 +25,15 @@ namespace LibP21Auth.Interop
                     tried.Add(path + ": no such file");
                     continue;
                 }
-                string? problem = Bitness.Mismatch(path) ?? NativeImport.Bind(path) ?? WrongVersion();
+                string? problem = LibraryFile.Problem(path) ?? NativeImport.Bind(path);
                 if (problem == null)
                 {
                     return;
                 }
+                // Told only if no other fits: a folder may hold those of several platforms.
                 tried.Add(path + ": " + problem);
-                // A library that is there but unfit must not be passed over in silence.
-                break;
             }
             throw new DllNotFoundException(Explain(tried));
-        }
-
-        private static string? WrongVersion()
-        {
-            int version;
-            try
-            {
-                version = NativeMethods.p21_abi_version();
-            }
-            catch (EntryPointNotFoundException)
-            {
-                return "not this library: it has no p21_abi_version";
-            }
-            return version == Native.AbiVersion
-                ? null
-                : "has version " + version + " of the C interface, this package needs " + Native.AbiVersion
-                    + "; install the library and the package from the same release";
         }
 
         /// <summary>Every absolute path that may hold the library, best first.</summary>
@@ -65,7 +48,7 @@ namespace LibP21Auth.Interop
             var seen = new HashSet<string>(StringComparer.Ordinal);
             foreach (var folder in Folders())
             {
-                foreach (var place in new[] { folder, Path.Combine(folder, "runtimes", Platform.Rid, "native") })
+                foreach (var place in new[] { folder }.Concat(Platform.Rids.Select(rid => Path.Combine(folder, "runtimes", rid, "native"))))
                 {
                     foreach (var name in Platform.FileNames)
                     {
@@ -125,8 +108,8 @@ namespace LibP21Auth.Interop
                 text.Append("\n  ").Append(line);
             }
             text.Append("\nThis process: ").Append(Platform.Describe());
-            text.Append("\nInstall the package LibP21Auth, which brings ").Append(Platform.FileNames[0]).Append(" for ").Append(Platform.Rid)
-                .Append("; or put that file beside LibP21Auth.dll, or its path into the environment variable ").Append(Variable).Append('.');
+            text.Append('\n').Append(Platform.Advice)
+                .Append(" beside LibP21Auth.dll, or its path into the environment variable ").Append(Variable).Append('.');
             return text.ToString();
         }
     }
