@@ -12,7 +12,61 @@ pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};
 #[cfg(all(test, shuttle))]
 pub(crate) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
 pub(crate) use lock::Lock;
+
+/// Something on which any number of threads wait until it beats. Its lock is taken outside of sections, so a forked child
+/// throws it away and makes a new one.
+#[derive(Default)]
+pub struct Pulse {
+    beats: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Pulse {
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The count to hand to [`Pulse::wait`]. Read it before you look at what you wait for, or a beat may be missed.
+    #[must_use]
+    pub fn seen(&self) -> u64 {
+        *self.lock()
+    }
+
+    /// Wakes everybody.
+    pub fn beat(&self) {
+        *self.lock() += 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the count is no longer `seen`, or for `most`. `jump` may take the place of a wait: a hand-set clock's.
+    pub fn wait(&self, seen: u64, most: Duration, jump: impl FnOnce(Duration) -> bool) {
+        let guard = self.lock();
+        if *guard != seen {
+            return;
+        }
+        if jump(most) {
+            return;
+        }
+        // The whole wait in one go: a thread woken for nothing would otherwise wait longer than it was told.
+        let end = Instant::now() + most;
+        let mut guard = guard;
+        while *guard == seen {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            guard = self
+                .changed
+                .wait_timeout(guard, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+}
 
 #[cfg(not(all(test, shuttle)))]
 mod lock {
@@ -86,5 +140,48 @@ mod lock {
         fn default() -> Lock<T> {
             Lock::new(T::default())
         }
+    }
+}
+
+#[cfg(all(test, not(shuttle)))]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_beat_between_looking_and_waiting_is_not_missed() {
+        let pulse = Pulse::default();
+        let seen = pulse.seen();
+        pulse.beat();
+        pulse.wait(seen, Duration::from_hours(1), |_| false);
+    }
+
+    #[test]
+    fn a_beat_wakes_all() {
+        let pulse = Arc::new(Pulse::default());
+        let seen = pulse.seen();
+        let waiters: Vec<_> = (0..8)
+            .map(|_| {
+                let pulse = Arc::clone(&pulse);
+                std::thread::spawn(move || {
+                    pulse.wait(seen, Duration::from_hours(1), |_| false);
+                })
+            })
+            .collect();
+        pulse.beat();
+        for waiter in waiters {
+            waiter.join().expect("woken");
+        }
+    }
+
+    #[test]
+    fn a_jump_takes_the_place_of_a_wait() {
+        let pulse = Pulse::default();
+        let mut jumped = Duration::ZERO;
+        pulse.wait(pulse.seen(), Duration::from_secs(5), |most| {
+            jumped = most;
+            true
+        });
+        assert_eq!(jumped, Duration::from_secs(5));
     }
 }

@@ -52,6 +52,10 @@ fn as_text(entry: &StoreEntry) -> String {
             let wait = span(*seconds);
             format!("yours: credentials refused {times} times in a row; next try in {wait}")
         }
+        Some(OwnEntry::Failed(times, seconds)) => {
+            let wait = span(*seconds);
+            format!("yours: requests failed {times} times in a row; next try in {wait}")
+        }
         Some(OwnEntry::Unreadable) => "yours, but unreadable: it will be replaced".to_owned(),
     };
     format!("{}  {:6}  {what}", entry.name, entry.kind)
@@ -62,6 +66,7 @@ fn as_json(entry: &StoreEntry) -> serde_json::Value {
         OwnEntry::Token(print, seconds) => json!({ "token": print, "expires_in_s": seconds }),
         OwnEntry::Rejected => json!({ "rejected": true }),
         OwnEntry::Denied(times, seconds) => json!({ "denials": times, "next_try_in_s": seconds }),
+        OwnEntry::Failed(times, seconds) => json!({ "failures": times, "next_try_in_s": seconds }),
         OwnEntry::Unreadable => json!({ "unreadable": true }),
     });
     json!({ "name": entry.name, "kind": entry.kind, "left_s": entry.left_s, "own": own })

@@ -278,7 +278,7 @@ pub fn unseal(data: &[u8]) {
         let identity = "https://p21.example.com\nv2_password\nuser\nclient_secret";
         seal::Keys::derive(&salt, identity, &key, &Secret::default()).expect("keys")
     });
-    for which in [seal::Which::Token, seal::Which::Denial] {
+    for which in p21auth::store::EntryKind::ALL {
         store::understand(&KEYS, which, data);
         let sealed = KEYS.seal(which, 0, data).expect("sealed");
         assert_eq!(&**KEYS.unseal(which, &sealed).expect("opens"), data);

@@ -101,11 +101,7 @@ fn failed(
         (Wait::CoolDown, wait_ms, error)
     } else {
         entry.failures = entry.failures.saturating_add(1);
-        let wait_ms = match error.retry_after() {
-            // Jitter only shrinks, and never what the server asked for.
-            Some(after) if !after.is_zero() => clock::millis(after).min(MAX_RETRY_AFTER_MS),
-            _ => backoff_ms(entry.failures, random),
-        };
+        let wait_ms = wait_ms(&error, entry.failures, random);
         (Wait::Backoff, wait_ms, error)
     };
     LastFailure {
@@ -113,6 +109,16 @@ fn failed(
         wait,
         at: now,
         wait_ms,
+    }
+}
+
+/// How long nothing is sent after an error, the last of so many failures in a row.
+#[must_use]
+pub fn wait_ms(error: &Error, failures: u32, random: &dyn Fn(u64) -> u64) -> i64 {
+    match error.retry_after() {
+        // Jitter only shrinks, and never what the server asked for.
+        Some(after) if !after.is_zero() => clock::millis(after).min(MAX_RETRY_AFTER_MS),
+        _ => backoff_ms(failures, random),
     }
 }
 

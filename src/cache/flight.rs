@@ -5,15 +5,13 @@
 //! flights and makes it new, so no child inherits a condition variable that a thread of the parent was using.
 #![expect(
     clippy::disallowed_types,
-    reason = "a forked child throws away every pulse and every flight"
+    reason = "a forked child throws away every flight"
 )]
 
-use std::sync::{Arc, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, OnceLock};
 
-use crate::clock::Clock;
 use crate::error::{Code, Error, Result};
-use crate::sync::{Condvar, Mutex, MutexGuard};
+pub use crate::sync::Pulse;
 
 /// How a flight ended. What it brought is in the slot: a call that comes late finds there what is valid by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,56 +50,6 @@ impl Flight {
     }
 }
 
-/// Something on which any number of threads wait until it beats.
-#[derive(Default)]
-pub struct Pulse {
-    beats: Mutex<u64>,
-    changed: Condvar,
-}
-
-impl Pulse {
-    fn lock(&self) -> MutexGuard<'_, u64> {
-        self.beats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The count to hand to [`Pulse::wait`]. Read it before you look at what you wait for, or a beat may be missed.
-    #[must_use]
-    pub fn seen(&self) -> u64 {
-        *self.lock()
-    }
-
-    /// Wakes everybody.
-    pub fn beat(&self) {
-        *self.lock() += 1;
-        self.changed.notify_all();
-    }
-
-    /// Waits until the count is no longer `seen`, or for `most`. A hand-set clock jumps instead of waiting.
-    pub fn wait(&self, seen: u64, most: Duration, clock: &dyn Clock) {
-        let guard = self.lock();
-        if *guard != seen {
-            return;
-        }
-        if clock.jump(most) {
-            return;
-        }
-        // The whole wait in one go: a thread woken for nothing would otherwise wait longer than it was told.
-        let end = Instant::now() + most;
-        let mut guard = guard;
-        while *guard == seen {
-            let left = end.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            guard = self
-                .changed
-                .wait_timeout(guard, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
-    }
-}
-
 /// How flights get off the caller's thread.
 pub trait Spawn: Send + Sync {
     /// Runs `job` elsewhere; a test may run it here and now.
@@ -135,7 +83,6 @@ impl Spawn for ThreadSpawner {
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;
-    use crate::clock::{ManualClock, Now, SystemClock};
 
     #[test]
     fn the_first_ending_counts_for_everybody() {
@@ -144,39 +91,5 @@ mod tests {
         flight.end(Ending::Landed);
         flight.end(Ending::Moved);
         assert_eq!(flight.ending(), Some(&Ending::Landed));
-    }
-
-    #[test]
-    fn a_beat_between_looking_and_waiting_is_not_missed() {
-        let pulse = Pulse::default();
-        let seen = pulse.seen();
-        pulse.beat();
-        pulse.wait(seen, Duration::from_hours(1), &SystemClock);
-    }
-
-    #[test]
-    fn a_beat_wakes_all() {
-        let pulse = Arc::new(Pulse::default());
-        let seen = pulse.seen();
-        let waiters: Vec<_> = (0..8)
-            .map(|_| {
-                let pulse = Arc::clone(&pulse);
-                std::thread::spawn(move || {
-                    pulse.wait(seen, Duration::from_hours(1), &SystemClock);
-                })
-            })
-            .collect();
-        pulse.beat();
-        for waiter in waiters {
-            waiter.join().expect("woken");
-        }
-    }
-
-    #[test]
-    fn a_hand_set_clock_jumps() {
-        let clock = ManualClock::new(Now::default());
-        let pulse = Pulse::default();
-        pulse.wait(pulse.seen(), Duration::from_secs(5), &clock);
-        assert_eq!(clock.now().mono, 5_000);
     }
 }

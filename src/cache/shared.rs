@@ -1,25 +1,24 @@
-//! What a flight does with a shared store: look, take the lease, look again, ask the server, publish, give the lease back.
-//!
-//! The order is the guarantee. The lease is held *across* the request, so of all processes that need a token one asks the
-//! server while the others wait for what it publishes; and what came of it, a refusal included, is published before the
-//! lease is given back and before any waiter of this process is released.
+//! An identity's tokens in shared stores: the thread that drives a flight through [`step`], and what the slot tells and asks
+//! the stores besides.
 
+mod drive;
 mod link;
+mod step;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use drive::Drive;
 pub use link::{FoundToken, StoreView};
-use link::{StoreLink, read, refuse, seal};
+use link::{StoreLink, read, refuse};
 
 use super::commit::Pace;
 use super::slot::{Fetch, Fetched};
 use crate::clock::{Clock, Now, duration, millis};
 use crate::error::{Code, Error, Result};
-use crate::store::record::Record;
-use crate::store::seal::{Keys, Which};
-use crate::store::{Attempt, Change, Fault, Lease, Place, Published};
+use crate::store::seal::Keys;
+use crate::store::{Attempt, Fault, Place, Ticket};
 use crate::token::Life;
 
 /// How a flight result.
@@ -51,9 +50,11 @@ pub struct FlightContext<'a> {
     pub limit: Duration,
     /// Whether a token from the store is what the flight was started for.
     pub adoptable: &'a dyn Fn(&FoundToken, Now) -> bool,
-    /// Refusals in a row, as far as this process knows.
+    /// Refusals and other failures in a row, as far as this process knows.
     pub denials: u32,
-    /// A refusal in the store is overridden once.
+    /// See there.
+    pub failures: u32,
+    /// A refusal or failure in the store is overridden once.
     pub lifted: bool,
     /// How long refusals hold.
     pub pace: Pace,
@@ -63,12 +64,26 @@ pub struct FlightContext<'a> {
     pub on_try: &'a dyn Fn(),
 }
 
-/// The result, and how many refusals in a row there were before it, as the store knows.
+/// The result, and what the store knows of the time before it.
 pub struct FlightResult {
     /// What the flight brought.
     pub result: Result<Outcome>,
-    /// At least so many refusals came before.
+    /// At least so many refusals in a row came before.
     pub denials: u32,
+    /// At least so many other failures in a row.
+    pub failures: u32,
+}
+
+impl FlightResult {
+    /// A result, and nothing that the store knows.
+    #[must_use]
+    pub fn of(result: Result<Outcome>) -> FlightResult {
+        FlightResult {
+            result,
+            denials: 0,
+            failures: 0,
+        }
+    }
 }
 
 /// One identity's share in the stores.
@@ -151,7 +166,7 @@ impl SharedTokens {
                 reasons.push(fault.0);
                 continue;
             }
-            match self.run_on(at, context, end) {
+            match Drive::new(self, at, context, end).and_then(Drive::run) {
                 Ok(result) => return result,
                 Err(fault) => {
                     reasons.push(fault.0.clone());
@@ -164,206 +179,15 @@ impl SharedTokens {
                 Code::Store,
                 format!("the shared store cannot be used: {}", reasons.join("; ")),
             )
-            .with_hint("Mend the store, or allow to go on without it by store_required=0."))
+            .with_hint("Fix the store, or set store_required=0 to continue without it."))
         } else {
-            let left = left(context, end);
+            let left = duration(end.saturating_sub(context.clock.now().mono));
             context
                 .fetch
                 .token(left, context.on_try)
                 .map(Outcome::Fetched)
         };
-        FlightResult { result, denials: 0 }
-    }
-
-    fn run_on(
-        &self,
-        at: usize,
-        context: &FlightContext<'_>,
-        end: i64,
-    ) -> Result<FlightResult, Fault> {
-        let link = &self.links[at];
-        let store = &link.place.store;
-        let (first, most) = store.patience();
-        let mut pause = first;
-        let mut keys = link.derive(context.fetch)?;
-        let mut denials = context.denials;
-        let mut lease = loop {
-            let seen = link.read_store(&mut keys, context.fetch, context.clock)?;
-            link.place.well();
-            denials = denials.max(seen.denied.as_ref().map_or(0, |(_, _, denials)| *denials));
-            if let Some(result) = self.settled(&seen, context, denials) {
-                return Ok(result);
-            }
-            // A token that was rejected elsewhere is replaced no sooner than one that was rejected here.
-            let now = context.clock.now();
-            let since = seen
-                .rejected
-                .and_then(|(_, sent)| sent)
-                .map_or(i64::MAX, |sent| now.since(sent).max(0));
-            let hold = context.min_interval_ms.saturating_sub(since);
-            let rest = left(context, end);
-            if hold > 0 && !context.lifted && !rest.is_zero() {
-                context.clock.sleep(duration(hold).min(rest));
-                continue;
-            }
-            match store.try_lease(keys.name())? {
-                Attempt::Got(lease) => {
-                    // Whoever had it before us may have published since we looked.
-                    let seen = link.read_store(&mut keys, context.fetch, context.clock)?;
-                    if let Some(result) = self.settled(&seen, context, denials) {
-                        return Ok(result);
-                    }
-                    break lease;
-                }
-                Attempt::Busy(holder) if rest.is_zero() => {
-                    return Ok(FlightResult {
-                        result: Err(busy(holder.as_deref(), context.limit)),
-                        denials,
-                    });
-                }
-                Attempt::Busy(_) => {
-                    // A little chance, so that many waiters do not come back in step.
-                    let whole = u64::try_from(pause.as_millis()).unwrap_or(0).max(2);
-                    let chance = Duration::from_millis((context.random)(whole / 2));
-                    context
-                        .clock
-                        .sleep(pause.saturating_sub(chance).max(first).min(rest));
-                    pause = pause.mul_f32(1.5).min(most);
-                }
-            }
-        };
-        lease.keep();
-        let fetched = context.fetch.token(left(context, end), context.on_try);
-        let result = self.publish_result(at, context, &keys, &*lease, denials, fetched);
-        drop(lease);
-        Ok(FlightResult { result, denials })
-    }
-
-    /// Whether what the store says ends the flight. A token counts more than a refusal.
-    fn settled(
-        &self,
-        seen: &StoreView,
-        context: &FlightContext<'_>,
-        denials: u32,
-    ) -> Option<FlightResult> {
-        let now = context.clock.now();
-        let landed = match (&seen.token, &seen.denied) {
-            (Some(found), _) if (context.adoptable)(found, now) => {
-                self.adoptions.fetch_add(1, Ordering::Relaxed);
-                Outcome::Adopted(found.clone())
-            }
-            (_, Some((error, left_ms, denials))) if *left_ms > 0 && !context.lifted => {
-                Outcome::Refused {
-                    error: error.clone(),
-                    left_ms: *left_ms,
-                    denials: *denials,
-                }
-            }
-            _ => return None,
-        };
-        Some(FlightResult {
-            result: Ok(landed),
-            denials,
-        })
-    }
-
-    /// Publishes a token or a refusal under the lease. A store that cannot take it costs nobody the token.
-    fn publish_result(
-        &self,
-        at: usize,
-        context: &FlightContext<'_>,
-        keys: &Keys,
-        lease: &dyn Lease,
-        denials: u32,
-        fetched: Result<Fetched>,
-    ) -> Result<Outcome> {
-        let now = context.clock.now();
-        let link = &self.links[at];
-        match fetched {
-            Ok(fetched) if fetched.life.left_ms(now) > 0 => {
-                let record = Record::Token(fetched.reply.clone(), fetched.life);
-                let published = seal(keys, Which::Token, &record, fetched.life.left_ms(now), now)
-                    .and_then(|sealed| {
-                        lease.publish(&Change {
-                            token: Some(sealed.keep()),
-                            denial: Some(None),
-                        })
-                    });
-                match published {
-                    Ok(Published::Stored) => Ok(Outcome::Fetched(fetched)),
-                    // While we hung, another process took over: all go on with its token.
-                    Ok(Published::Fenced) => Ok(self
-                        .adopt_published(link, context, keys)
-                        .unwrap_or(Outcome::Fetched(fetched))),
-                    Err(fault) => {
-                        link.failed(fault, now);
-                        Ok(self.fall_back(at + 1, context, fetched))
-                    }
-                }
-            }
-            Err(error) if error.code() == Code::Unauthorized && context.pace.cooldown_ms > 0 => {
-                let published = refuse(keys, lease, &error, denials, context.pace, now);
-                if let Err(fault) = published {
-                    link.failed(fault, now);
-                }
-                Err(error)
-            }
-            other => other.map(Outcome::Fetched),
-        }
-    }
-
-    /// The token that another process published while this one was fenced off.
-    fn adopt_published(
-        &self,
-        link: &StoreLink,
-        context: &FlightContext<'_>,
-        keys: &Keys,
-    ) -> Option<Outcome> {
-        let now = context.clock.now();
-        let loaded = link.place.store.load(keys.name()).ok()?;
-        let found = read(keys, &loaded, now).token?;
-        (context.adoptable)(&found, now).then(|| {
-            self.adoptions.fetch_add(1, Ordering::Relaxed);
-            Outcome::Adopted(found)
-        })
-    }
-
-    /// The store failed while the server was being asked: the narrower ones get the token, unless they have another by now,
-    /// which those who share them already use.
-    fn fall_back(&self, from: usize, context: &FlightContext<'_>, fetched: Fetched) -> Outcome {
-        for link in &self.links[from..] {
-            let now = context.clock.now();
-            match self.put(link, context, &fetched) {
-                Ok(Some(other)) => return other,
-                Ok(None) => return Outcome::Fetched(fetched),
-                Err(fault) => link.failed(fault, now),
-            }
-        }
-        Outcome::Fetched(fetched)
-    }
-
-    fn put(
-        &self,
-        link: &StoreLink,
-        context: &FlightContext<'_>,
-        fetched: &Fetched,
-    ) -> Result<Option<Outcome>, Fault> {
-        let keys = link.derive(context.fetch)?;
-        let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? else {
-            // Somebody is asking the server this very moment; what comes of that will be found by the next look.
-            return Ok(None);
-        };
-        if let Some(other) = self.adopt_published(link, context, &keys) {
-            return Ok(Some(other));
-        }
-        let now = context.clock.now();
-        let record = Record::Token(fetched.reply.clone(), fetched.life);
-        let sealed = seal(&keys, Which::Token, &record, fetched.life.left_ms(now), now)?;
-        lease.publish(&Change {
-            token: Some(sealed.keep()),
-            denial: Some(None),
-        })?;
-        Ok(None)
+        FlightResult::of(result)
     }
 
     /// A look without a lease: what the widest store that answers says now. `None`: nothing can be said.
@@ -403,7 +227,7 @@ impl SharedTokens {
                 return Ok(None);
             };
             // Somebody who holds the lease is being told the same.
-            if let Attempt::Got(lease) = link.place.store.try_lease(keys.name())? {
+            if let Attempt::Got(lease) = link.place.store.try_lease(keys.name(), &Ticket::new()?)? {
                 refuse(&keys, &*lease, error, denials, pace, clock.now())?;
             }
             Ok(Some(()))
@@ -439,22 +263,6 @@ impl SharedTokens {
         }
         None
     }
-}
-
-fn left(context: &FlightContext<'_>, end: i64) -> Duration {
-    duration(end.saturating_sub(context.clock.now().mono))
-}
-
-fn busy(holder: Option<&str>, limit: Duration) -> Error {
-    let holder = holder.unwrap_or("another process");
-    Error::new(
-        Code::Store,
-        format!(
-            "{holder} is asking for this token and has not finished within {} s",
-            limit.as_secs_f32()
-        ),
-    )
-    .with_hint("Should that process hang, end it: its hold on the token ends with it.")
 }
 
 #[cfg(all(test, feature = "shared-store"))]

@@ -7,15 +7,16 @@ use crate::cache::SharedTokens;
 use crate::error::{Code, Error, Result};
 use crate::secret::fingerprint;
 use crate::store::record::Record;
-use crate::store::seal::{self, Which};
-use crate::store::{Fault, Place};
+use crate::store::seal;
+use crate::store::{Fault, Place, Ticket};
 
 /// An entry of a shared store. Without the credential that it was sealed with, only this much can be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreEntry {
     /// 8 hex digits that tell it apart from others.
     pub name: String,
-    /// `token`, which may also be the note that a token was rejected, or `denied`: refused credentials.
+    /// `token`, which may also be the note that a token was rejected; `denied`: refused credentials; or `failed`: another
+    /// failure.
     pub kind: &'static str,
     /// Whole seconds for which it still matters; 0: it is over. `None`: it is no entry of this version.
     pub left_s: Option<i64>,
@@ -32,6 +33,8 @@ pub enum OwnEntry {
     Rejected,
     /// The server refused the credentials so many times in a row; whole seconds until the next try.
     Denied(u32, i64),
+    /// The last requests failed in another way, so many in a row; whole seconds until the next try.
+    Failed(u32, i64),
     /// It cannot be understood: it will be ignored and replaced.
     Unreadable,
 }
@@ -49,7 +52,8 @@ impl Client {
         let keys = share
             .keys(&*binding.fetch(&self.0.runtime))
             .map_err(|fault| unusable(&fault))?;
-        let attempt = place.store.try_lease(keys.name());
+        let ticket = Ticket::new().map_err(|fault| unusable(&fault))?;
+        let attempt = place.store.try_lease(keys.name(), &ticket);
         drop(attempt.map_err(|fault| unusable(&fault))?);
         self.store_entries()
     }
@@ -72,18 +76,13 @@ impl Client {
             .map_err(|fault| unusable(&fault))?;
         let now = self.0.runtime.clock.now();
         let entries = listed.into_iter().map(|(name, kind, sealed)| {
-            let which = if kind == "token" {
-                Which::Token
-            } else {
-                Which::Denial
-            };
             let left_ms = seal::header(&sealed.bytes).map(|header| {
                 let by_clock = header.expiry_ms.saturating_sub(now.wall);
                 sealed.left_ms.unwrap_or(by_clock).max(0)
             });
             let own = (name == keys.name()).then(|| {
                 let record = keys
-                    .unseal(which, &sealed.bytes)
+                    .unseal(kind, &sealed.bytes)
                     .and_then(|record| Record::decode(&record, sealed.left_ms, now));
                 match record {
                     Some(Record::Token(reply, life)) => OwnEntry::Token(
@@ -94,12 +93,15 @@ impl Client {
                     Some(Record::Denied {
                         left_ms, denials, ..
                     }) => OwnEntry::Denied(denials, left_ms.max(0) / 1000),
+                    Some(Record::Failed {
+                        left_ms, failures, ..
+                    }) => OwnEntry::Failed(failures, left_ms.max(0) / 1000),
                     None => OwnEntry::Unreadable,
                 }
             });
             StoreEntry {
                 name: name.chars().take(8).collect(),
-                kind,
+                kind: kind.name(),
                 left_s: left_ms.map(|ms| ms / 1000),
                 own,
             }

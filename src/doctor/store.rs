@@ -63,6 +63,10 @@ pub(super) fn judge(
             OwnEntry::Denied(times, _) => step.also(format!(
                 "yours: credentials refused {times} times in a row; may be tried again"
             )),
+            OwnEntry::Failed(times, left) => step.also(format!(
+                "yours: requests failed {times} times in a row; next try in {}",
+                span(*left)
+            )),
             OwnEntry::Unreadable => step
                 .also("yours, but unreadable: it will be replaced")
                 .worth_a_warning(),

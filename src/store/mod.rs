@@ -32,6 +32,32 @@ impl Fault {
     }
 }
 
+/// The entries of a name; each is sealed under a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A token, or the note that it was rejected.
+    Token,
+    /// Refused credentials.
+    Denial,
+    /// Another failure.
+    Failure,
+}
+
+impl EntryKind {
+    /// Every kind.
+    pub const ALL: [EntryKind; 3] = [EntryKind::Token, EntryKind::Denial, EntryKind::Failure];
+
+    /// What it is called in a store.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            EntryKind::Token => "token",
+            EntryKind::Denial => "denied",
+            EntryKind::Failure => "failed",
+        }
+    }
+}
+
 /// An entry as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sealed {
@@ -50,6 +76,61 @@ pub struct Loaded {
     pub token: Option<Sealed>,
     /// The refusal's entry.
     pub denial: Option<Sealed>,
+    /// The entry of another failure, which holds for as long as it is there.
+    pub failure: Option<Sealed>,
+    /// What has been said to waiters so far.
+    pub mark: Mark,
+}
+
+/// A place in what a store says to those who wait: a wait that begins behind it misses nothing that comes later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark(pub u64, pub u64);
+
+/// A flight, as the store knows it.
+#[derive(Clone, Debug)]
+pub struct Ticket {
+    /// Random, so that nobody else has it.
+    pub owner: String,
+    /// What it has heard.
+    pub mark: Mark,
+    /// Waits in a row that brought nothing.
+    pub vain: u32,
+    /// Whether the holder that it waits for is one that wakes.
+    pub wakes: bool,
+}
+
+impl Ticket {
+    /// A new one.
+    ///
+    /// # Errors
+    ///
+    /// A [`Fault`] when the operating system gives no random bytes.
+    pub fn new() -> Result<Ticket, Fault> {
+        let mut owner = [0; 16];
+        getrandom::fill(&mut owner)
+            .map_err(|_| Fault::new("the operating system gives no random bytes"))?;
+        Ok(Ticket {
+            owner: crate::secret::hex(&owner),
+            mark: Mark::default(),
+            vain: 0,
+            wakes: false,
+        })
+    }
+}
+
+/// Why a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// Something was published, or may have been.
+    News,
+    /// The lease was given back without a result, and it is this flight's turn.
+    Yours,
+    /// As [`Wake::Yours`], to another flight.
+    Others,
+    /// Somebody has just taken the lease.
+    Held,
+    /// The time was over.
+    Nothing,
 }
 
 /// An entry to be written, of interest for so many milliseconds.
@@ -61,13 +142,27 @@ pub struct Keep<'a> {
     pub keep_ms: i64,
 }
 
+/// What becomes of an entry.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Edit<'a> {
+    /// It stays as it is.
+    #[default]
+    Leave,
+    /// There is none any more.
+    Remove,
+    /// This takes its place.
+    Put(Keep<'a>),
+}
+
 /// What is written, all at once.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Change<'a> {
-    /// The token's entry, when it changes.
-    pub token: Option<Keep<'a>>,
-    /// The refusal's entry, when it changes; `Some(None)`: there is none any more.
-    pub denial: Option<Option<Keep<'a>>>,
+    /// To the token's entry.
+    pub token: Edit<'a>,
+    /// To the refusal's entry.
+    pub denial: Edit<'a>,
+    /// To that of another failure.
+    pub failure: Edit<'a>,
 }
 
 /// Whether a change was taken.
@@ -96,12 +191,19 @@ pub trait Lease {
 pub enum Attempt {
     /// It is ours.
     Got(Box<dyn Lease>),
-    /// Another has it: who, as far as that is known.
-    Busy(Option<String>),
+    /// Another has it.
+    Busy {
+        /// Who, as far as that is known.
+        holder: Option<String>,
+        /// Milliseconds until its lease ends, if it is not renewed; `None`: when it gives it back.
+        left_ms: Option<i64>,
+        /// Whether it wakes those who wait.
+        wakes: bool,
+    },
 }
 
-/// Where tokens are shared. Every call is bounded (`store_timeout_ms` for each command over a network); none waits for
-/// another process.
+/// Where tokens are shared. Every call is bounded (`store_timeout_ms` for each command over a network); none but
+/// [`Store::wait`] waits for another process.
 pub trait Store: Send + Sync {
     /// `file` or `redis`, for the stats.
     fn kind(&self) -> &'static str;
@@ -128,17 +230,17 @@ pub trait Store: Send + Sync {
     /// # Errors
     ///
     /// A [`Fault`] when the store cannot be used.
-    fn try_lease(&self, name: &str) -> Result<Attempt, Fault>;
+    fn try_lease(&self, name: &str, ticket: &Ticket) -> Result<Attempt, Fault>;
 
-    /// How soon to try again after a first failure, and at most.
-    fn patience(&self) -> (Duration, Duration);
+    /// Waits for what others do about this name, at most so long. A wait may end sooner than that for no reason.
+    fn wait(&self, name: &str, ticket: &mut Ticket, most: Duration) -> Wake;
 
-    /// All entries of this version, whosever they are: name, `token` or `denied`, the sealed entry.
+    /// All entries of this version, whosever they are: name, kind, the sealed entry.
     ///
     /// # Errors
     ///
     /// A [`Fault`] when the store cannot be used.
-    fn list(&self) -> Result<Vec<(String, &'static str, Sealed)>, Fault>;
+    fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault>;
 
     /// Removes all entries, and answers how many there were. Locks and leases of others stay.
     ///
@@ -150,7 +252,7 @@ pub trait Store: Send + Sync {
 
 /// What an entry of any bytes comes to, and the same bytes taken as a record: what fuzzing runs.
 #[doc(hidden)]
-pub fn understand(keys: &seal::Keys, which: seal::Which, bytes: &[u8]) {
+pub fn understand(keys: &seal::Keys, which: EntryKind, bytes: &[u8]) {
     let now = crate::clock::Now::default();
     let _ = seal::header(bytes);
     if let Some(record) = keys.unseal(which, bytes) {

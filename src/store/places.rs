@@ -58,7 +58,7 @@ impl Place {
 
 /// What tells one store of a process from another.
 #[derive(PartialEq)]
-struct Which {
+struct StoreKey {
     choice: StoreChoice,
     timeout_ms: u64,
     tls: TlsTrust,
@@ -66,7 +66,7 @@ struct Which {
 
 /// The stores of a process. Slots that name the same one share it, and with it its connections.
 #[derive(Default)]
-pub struct Places(Guarded<Vec<(Which, Arc<Place>)>>);
+pub struct Places(Guarded<Vec<(StoreKey, Arc<Place>)>>);
 
 impl Places {
     /// The stores that these settings name, the widest first; none for `memory`. Nothing is touched or connected yet.
@@ -103,7 +103,7 @@ impl Places {
         how: &StoreSettings,
         tls: &TlsTrust,
     ) -> Result<Arc<Place>> {
-        let which = Which {
+        let which = StoreKey {
             choice,
             timeout_ms: how.timeout_ms,
             tls: tls.clone(),
@@ -119,7 +119,7 @@ impl Places {
     }
 }
 
-fn make(which: &Which) -> Result<Box<dyn Store>> {
+fn make(which: &StoreKey) -> Result<Box<dyn Store>> {
     let timeout = Duration::from_millis(which.timeout_ms);
     match &which.choice {
         #[cfg(feature = "store-file")]

@@ -1,6 +1,6 @@
 //! What an entry says once it is unsealed.
 //!
-//! One byte for the kind (1 token, 2 rejected, 3 denied), then fields: one byte for the field's number, four for the length
+//! One byte for the kind (1 token, 2 rejected, 3 denied, 4 failed), then fields: one byte for the field's number, four for the length
 //! of its value (big endian), the value. Numbers are 8 bytes, signed, big endian; text is UTF-8. Unknown fields are skipped,
 //! so that later versions may add some.
 //!
@@ -13,9 +13,10 @@
 //! | 10–17 | access token, refresh token, token type, user name, scope, session id, consumer uid, app key | token |
 //! | 18 | lifetime as the server stated it, seconds | token |
 //! | 20 | SHA-256 of the access token | rejected |
-//! | 30 | milliseconds from the writing until credentials may be tried again | denied |
-//! | 31 | refusals in a row, this one included | denied |
-//! | 32–34 | HTTP status, message, hint of the refusal | denied |
+//! | 30 | milliseconds from the writing until the server may be asked again | denied, failed |
+//! | 31 | refusals or failures in a row, this one included | denied, failed |
+//! | 32–34 | HTTP status, message, hint of the error | denied, failed |
+//! | 35 | the error's number ([`Code::number`]) | failed |
 //!
 //! Nothing in it is a moment on another host's clock that a reader would have to trust: a reader learns from the store how
 //! long ago the entry was written (Redis counts down its life), and only where the store cannot tell, which is where all
@@ -53,6 +54,15 @@ pub enum Record {
         /// Refusals in a row.
         denials: u32,
     },
+    /// A request failed in another way.
+    Failed {
+        /// What its process was told.
+        error: Error,
+        /// Milliseconds until the server may be asked again; 0 or less: now.
+        left_ms: i64,
+        /// Failures in a row.
+        failures: u32,
+    },
 }
 
 /// The identity of an access token within a process and in a store.
@@ -77,10 +87,11 @@ mod field {
     pub const STATED: u8 = 18;
     pub const SHA256: u8 = 20;
     pub const WAIT: u8 = 30;
-    pub const DENIALS: u8 = 31;
+    pub const COUNT: u8 = 31;
     pub const HTTP_STATUS: u8 = 32;
     pub const MESSAGE: u8 = 33;
     pub const HINT: u8 = 34;
+    pub const CODE: u8 = 35;
 }
 
 impl Record {
@@ -91,13 +102,16 @@ impl Record {
         let room = match self {
             Record::Token(reply, _) => reply_size(reply),
             Record::Rejected { .. } => 0,
-            Record::Denied { error, .. } => error.message().len() + error.hint().len(),
+            Record::Denied { error, .. } | Record::Failed { error, .. } => {
+                error.message().len() + error.hint().len()
+            }
         };
         let mut out = Zeroizing::new(Vec::with_capacity(room + 256));
         out.push(match self {
             Record::Token(..) => 1,
             Record::Rejected { .. } => 2,
             Record::Denied { .. } => 3,
+            Record::Failed { .. } => 4,
         });
         push_number(&mut out, field::WRITTEN, now.wall);
         push_number(&mut out, field::KEEP, keep_ms);
@@ -129,12 +143,14 @@ impl Record {
                 error,
                 left_ms,
                 denials,
+            } => push_error(&mut out, error, *left_ms, *denials),
+            Record::Failed {
+                error,
+                left_ms,
+                failures,
             } => {
-                push_number(&mut out, field::WAIT, *left_ms);
-                push_number(&mut out, field::DENIALS, i64::from(*denials));
-                push_number(&mut out, field::HTTP_STATUS, i64::from(error.http_status()));
-                push(&mut out, field::MESSAGE, error.message().as_bytes());
-                push(&mut out, field::HINT, error.hint().as_bytes());
+                push_error(&mut out, error, *left_ms, *failures);
+                push_number(&mut out, field::CODE, i64::from(error.code().number()));
             }
         }
         out
@@ -183,16 +199,17 @@ impl Record {
                 sha256: fields.get(field::SHA256)?.try_into().ok()?,
                 sent: fields.number(field::AGE).map(sent),
             }),
-            3 => {
-                let error = Error::new(Code::Unauthorized, fields.text(field::MESSAGE)?)
-                    .with_hint(fields.text(field::HINT).unwrap_or_default());
-                let status = fields
-                    .number(field::HTTP_STATUS)
-                    .and_then(|status| u16::try_from(status).ok());
-                Some(Record::Denied {
-                    error: error.with_http_status(status.unwrap_or(0)),
+            3 => Some(Record::Denied {
+                error: fields.error(Code::Unauthorized)?,
+                left_ms: fields.number(field::WAIT)?.saturating_sub(elapsed),
+                denials: u32::try_from(fields.number(field::COUNT)?).ok()?,
+            }),
+            4 => {
+                let code = i32::try_from(fields.number(field::CODE)?).ok()?;
+                Some(Record::Failed {
+                    error: fields.error(Code::from_number(code)?)?,
                     left_ms: fields.number(field::WAIT)?.saturating_sub(elapsed),
-                    denials: u32::try_from(fields.number(field::DENIALS)?).ok()?,
+                    failures: u32::try_from(fields.number(field::COUNT)?).ok()?,
                 })
             }
             _ => None,
@@ -230,6 +247,14 @@ fn push(out: &mut Vec<u8>, number: u8, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+fn push_error(out: &mut Vec<u8>, error: &Error, left_ms: i64, count: u32) {
+    push_number(out, field::WAIT, left_ms);
+    push_number(out, field::COUNT, i64::from(count));
+    push_number(out, field::HTTP_STATUS, i64::from(error.http_status()));
+    push(out, field::MESSAGE, error.message().as_bytes());
+    push(out, field::HINT, error.hint().as_bytes());
+}
+
 fn push_number(out: &mut Vec<u8>, number: u8, value: i64) {
     push(out, number, &value.to_be_bytes());
 }
@@ -259,6 +284,15 @@ impl<'a> Fields<'a> {
 
     fn text(self, wanted: u8) -> Option<&'a str> {
         std::str::from_utf8(self.get(wanted)?).ok()
+    }
+
+    fn error(self, code: Code) -> Option<Error> {
+        let status = self
+            .number(field::HTTP_STATUS)
+            .and_then(|status| u16::try_from(status).ok());
+        let error = Error::new(code, self.text(field::MESSAGE)?)
+            .with_hint(self.text(field::HINT).unwrap_or_default());
+        Some(error.with_http_status(status.unwrap_or(0)))
     }
 }
 

@@ -13,6 +13,7 @@
 //! name   = HKDF-SHA256-Expand(master, "p21auth entry name") → 16 bytes
 //! seal   = HKDF-SHA256-Expand(master, "p21auth entry key")  → 32 bytes
 //! denial = HKDF-SHA256-Expand(master, "p21auth denial key") → 32 bytes
+//! failed = HKDF-SHA256-Expand(master, "p21auth failure key") → 32 bytes
 //! ```
 //!
 //! The public identity is base URL, auth mode, username and header profile, a line feed between them: what is the same on
@@ -29,7 +30,7 @@
 //! | 6–7 | 0 |
 //! | 8–15 | when it stops to matter: Unix milliseconds, signed, big endian |
 //! | 16–39 | nonce, from the operating system's generator |
-//! | 40–end | XChaCha20-Poly1305 of the [record](super::record) under `seal` or `denial`, its tag last; bytes 0–15 are associated data |
+//! | 40–end | XChaCha20-Poly1305 of the [record](super::record) under `seal`, `denial` or `failed`, its tag last; bytes 0–15 are associated data |
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};
@@ -38,6 +39,7 @@ use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::EntryKind;
 use crate::error::{Code, Error, Result};
 use crate::secret::{Secret, hex};
 
@@ -63,21 +65,13 @@ pub enum Kdf {
     Hkdf = 2,
 }
 
-/// Which of the two keys an entry is sealed under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The token's entry.
-    Token,
-    /// The refusal's entry.
-    Denial,
-}
-
 /// What the holder of a credential knows about its entries.
 pub struct Keys {
     name: String,
     kdf: Kdf,
     seal: Zeroizing<[u8; 32]>,
     denial: Zeroizing<[u8; 32]>,
+    failure: Zeroizing<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Keys {
@@ -126,11 +120,13 @@ impl Keys {
             kdf,
             seal: Zeroizing::default(),
             denial: Zeroizing::default(),
+            failure: Zeroizing::default(),
         };
         for (info, out) in [
             ("p21auth entry name", name.as_mut_slice()),
             ("p21auth entry key", keys.seal.as_mut_slice()),
             ("p21auth denial key", keys.denial.as_mut_slice()),
+            ("p21auth failure key", keys.failure.as_mut_slice()),
         ] {
             master
                 .expand(info.as_bytes(), out)
@@ -146,10 +142,11 @@ impl Keys {
         &self.name
     }
 
-    fn cipher(&self, which: Which) -> XChaCha20Poly1305 {
+    fn cipher(&self, which: EntryKind) -> XChaCha20Poly1305 {
         let key = match which {
-            Which::Token => &self.seal,
-            Which::Denial => &self.denial,
+            EntryKind::Token => &self.seal,
+            EntryKind::Denial => &self.denial,
+            EntryKind::Failure => &self.failure,
         };
         XChaCha20Poly1305::new((&**key).into())
     }
@@ -159,7 +156,7 @@ impl Keys {
     /// # Errors
     ///
     /// `Internal` when the operating system has no random bytes.
-    pub fn seal(&self, which: Which, expiry_ms: i64, record: &[u8]) -> Result<Vec<u8>> {
+    pub fn seal(&self, which: EntryKind, expiry_ms: i64, record: &[u8]) -> Result<Vec<u8>> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| {
             Error::new(Code::Internal, "the operating system gives no random bytes")
@@ -169,7 +166,7 @@ impl Keys {
 
     fn seal_with(
         &self,
-        which: Which,
+        which: EntryKind,
         expiry_ms: i64,
         record: &[u8],
         nonce: [u8; NONCE],
@@ -191,7 +188,7 @@ impl Keys {
 
     /// The record in an entry; `None` for whatever these keys did not seal: corrupt, cut off, foreign, of another version.
     #[must_use]
-    pub fn unseal(&self, which: Which, entry: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn unseal(&self, which: EntryKind, entry: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         if header(entry)?.kdf != self.kdf as u8 {
             return None;
         }
@@ -321,7 +318,7 @@ mod tests {
         for (credential, store_key, [name, token, denial]) in KNOWN {
             let keys = keys(credential, store_key);
             assert_eq!(keys.name(), name);
-            for (which, known) in [(Which::Token, token), (Which::Denial, denial)] {
+            for (which, known) in [(EntryKind::Token, token), (EntryKind::Denial, denial)] {
                 let nonce = std::array::from_fn(|at| u8::try_from(at).expect("small"));
                 let entry = keys
                     .seal_with(which, EXPIRY, b"a record", nonce)
@@ -337,13 +334,16 @@ mod tests {
     fn only_the_same_credential_opens_an_entry() {
         let ours = keys(GUID, "");
         let entry = ours
-            .seal(Which::Token, EXPIRY, b"a record")
+            .seal(EntryKind::Token, EXPIRY, b"a record")
             .expect("sealed");
-        assert!(ours.unseal(Which::Token, &entry).is_some());
-        assert!(ours.unseal(Which::Denial, &entry).is_none(), "another key");
+        assert!(ours.unseal(EntryKind::Token, &entry).is_some());
+        assert!(
+            ours.unseal(EntryKind::Denial, &entry).is_none(),
+            "another key"
+        );
         assert_ne!(
             entry,
-            ours.seal(Which::Token, EXPIRY, b"a record")
+            ours.seal(EntryKind::Token, EXPIRY, b"a record")
                 .expect("sealed")
         );
         let other = |salt: &Salt, identity, credential: &str, store_key: &str| {
@@ -368,7 +368,7 @@ mod tests {
             other(&SALT, IDENTITY, "password", ""),
         ] {
             assert_ne!(stranger.name(), ours.name());
-            assert!(stranger.unseal(Which::Token, &entry).is_none());
+            assert!(stranger.unseal(EntryKind::Token, &entry).is_none());
         }
     }
 
@@ -376,14 +376,17 @@ mod tests {
     fn whatever_is_changed_or_cut_off_does_not_open() {
         let keys = keys(GUID, "");
         let entry = keys
-            .seal(Which::Token, EXPIRY, b"a record")
+            .seal(EntryKind::Token, EXPIRY, b"a record")
             .expect("sealed");
         for at in 0..entry.len() {
             let mut changed = entry.clone();
             changed[at] ^= 0x10;
-            assert!(keys.unseal(Which::Token, &changed).is_none(), "byte {at}");
             assert!(
-                keys.unseal(Which::Token, &entry[..at]).is_none(),
+                keys.unseal(EntryKind::Token, &changed).is_none(),
+                "byte {at}"
+            );
+            assert!(
+                keys.unseal(EntryKind::Token, &entry[..at]).is_none(),
                 "{at} bytes"
             );
         }
@@ -414,8 +417,8 @@ mod tests {
         #[test]
         fn whatever_is_sealed_opens(record in proptest::collection::vec(any::<u8>(), 0..2_000), expiry in any::<i64>()) {
             let keys = keys(GUID, "");
-            let entry = keys.seal(Which::Denial, expiry, &record).expect("sealed");
-            prop_assert_eq!(&**keys.unseal(Which::Denial, &entry).expect("opens"), &record[..]);
+            let entry = keys.seal(EntryKind::Denial, expiry, &record).expect("sealed");
+            prop_assert_eq!(&**keys.unseal(EntryKind::Denial, &entry).expect("opens"), &record[..]);
             prop_assert_eq!(header(&entry).expect("ours").expiry_ms, expiry);
         }
     }

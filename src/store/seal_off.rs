@@ -2,20 +2,12 @@
 
 use zeroize::Zeroizing;
 
+use super::EntryKind;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 
 /// Random bytes that tell one store from another.
 pub type Salt = [u8; 16];
-
-/// Which of the two keys an entry is sealed under.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The token's entry.
-    Token,
-    /// The refusal's entry.
-    Denial,
-}
 
 /// Of these there are none.
 #[derive(Debug)]
@@ -38,13 +30,13 @@ impl Keys {
     }
 
     /// Cannot be called.
-    pub fn seal(&self, _: Which, _: i64, _: &[u8]) -> Result<Vec<u8>> {
+    pub fn seal(&self, _: EntryKind, _: i64, _: &[u8]) -> Result<Vec<u8>> {
         match *self {}
     }
 
     /// Cannot be called.
     #[must_use]
-    pub fn unseal(&self, _: Which, _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    pub fn unseal(&self, _: EntryKind, _: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         match *self {}
     }
 }

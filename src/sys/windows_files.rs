@@ -67,6 +67,23 @@ pub(crate) fn lock(file: &File) -> io::Result<bool> {
     }
 }
 
+/// Waits for a lock on the file that others may share, for as long as that takes.
+///
+/// # Errors
+///
+/// The system's.
+pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
+    let mut place = locked_byte();
+    // SAFETY: the handle is open, and was opened for waiting calls, so `place` is not used after the call, which returns
+    // once the lock is there.
+    let done = unsafe { LockFileEx(file.as_raw_handle(), 0, 0, 1, 0, &raw mut place) };
+    if done != 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Gives the lock back.
 pub(crate) fn unlock(file: &File) {
     let mut place = locked_byte();

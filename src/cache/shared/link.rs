@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use crate::cache::commit::{Pace, cool_down_ms};
-use crate::cache::slot::Fetch;
+use crate::cache::slot::{Fetch, Fetched};
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result};
 use crate::fork::Guarded;
 use crate::log::{self, Level};
 use crate::store::record::{Record, token_hash};
-use crate::store::seal::{Keys, Salt, Which};
-use crate::store::{Attempt, Change, Fault, Keep, Lease, Loaded, Place, Published, Sealed};
+use crate::store::seal::{Keys, Salt};
+use crate::store::{
+    Attempt, Change, Edit, EntryKind, Fault, Keep, Lease, Loaded, Mark, Place, Published, Sealed,
+    Ticket,
+};
 use crate::token::{Life, Reply};
 
 /// A refusal is remembered for so long after its cool-down, so that the next one in a row waits longer, also in a process
@@ -37,6 +40,10 @@ pub struct StoreView {
     pub rejected: Option<([u8; 32], Option<Now>)>,
     /// The server refused the credentials: what it said, milliseconds left, refusals in a row.
     pub denied: Option<(Error, i64, u32)>,
+    /// A request failed in another way: what came of it, milliseconds left, failures in a row.
+    pub failed: Option<(Error, i64, u32)>,
+    /// What has been said to waiters so far.
+    pub(super) mark: Mark,
 }
 
 /// The keys of an identity in one store.
@@ -72,7 +79,7 @@ impl StoreLink {
         clock: &dyn Clock,
     ) -> Result<(), Fault> {
         // Somebody who holds the lease is about to replace the token anyway.
-        let Attempt::Got(lease) = self.place.store.try_lease(keys.name())? else {
+        let Attempt::Got(lease) = self.place.store.try_lease(keys.name(), &Ticket::new()?)? else {
             return Ok(());
         };
         let now = clock.now();
@@ -90,7 +97,7 @@ impl StoreLink {
                 };
                 seal(
                     keys,
-                    Which::Token,
+                    EntryKind::Token,
                     &record,
                     found.life.left_ms(now).max(60_000),
                     now,
@@ -106,13 +113,15 @@ impl StoreLink {
                     left_ms: 0,
                     denials,
                 };
-                seal(keys, Which::Denial, &record, REMEMBER_DENIAL_MS, now)
+                seal(keys, EntryKind::Denial, &record, REMEMBER_DENIAL_MS, now)
             })
             .transpose()?;
-        if token.is_some() || denial.is_some() {
+        let is_failed = lifted && seen.failed.is_some();
+        if token.is_some() || denial.is_some() || is_failed {
             lease.publish(&Change {
-                token: token.as_ref().map(Fresh::keep),
-                denial: denial.as_ref().map(|denial| Some(denial.keep())),
+                token: token.as_ref().map_or(Edit::Leave, Fresh::put),
+                denial: denial.as_ref().map_or(Edit::Leave, Fresh::put),
+                failure: if is_failed { Edit::Remove } else { Edit::Leave },
             })?;
         }
         Ok(())
@@ -172,8 +181,11 @@ pub(super) fn read(keys: &Keys, loaded: &Loaded, now: Now) -> StoreView {
         let sealed = sealed.as_ref()?;
         Record::decode(&keys.unseal(which, &sealed.bytes)?, sealed.left_ms, now)
     };
-    let mut seen = StoreView::default();
-    match open(Which::Token, &loaded.token) {
+    let mut seen = StoreView {
+        mark: loaded.mark,
+        ..StoreView::default()
+    };
+    match open(EntryKind::Token, &loaded.token) {
         Some(Record::Token(reply, life)) if life.left_ms(now) > 0 => {
             let hash = token_hash(reply.access_token.expose());
             seen.token = Some(FoundToken { reply, life, hash });
@@ -185,9 +197,17 @@ pub(super) fn read(keys: &Keys, loaded: &Loaded, now: Now) -> StoreView {
         error,
         left_ms,
         denials,
-    }) = open(Which::Denial, &loaded.denial)
+    }) = open(EntryKind::Denial, &loaded.denial)
     {
         seen.denied = Some((error, left_ms, denials));
+    }
+    if let Some(Record::Failed {
+        error,
+        left_ms,
+        failures,
+    }) = open(EntryKind::Failure, &loaded.failure)
+    {
+        seen.failed = Some((error, left_ms, failures));
     }
     seen
 }
@@ -199,18 +219,18 @@ pub(super) struct Fresh {
 }
 
 impl Fresh {
-    pub(super) fn keep(&self) -> Keep<'_> {
-        Keep {
+    pub(super) fn put(&self) -> Edit<'_> {
+        Edit::Put(Keep {
             bytes: &self.bytes,
             keep_ms: self.keep_ms,
-        }
+        })
     }
 }
 
 /// Seals a record that matters for so long.
 pub(super) fn seal(
     keys: &Keys,
-    which: Which,
+    which: EntryKind,
     record: &Record,
     keep_ms: i64,
     now: Now,
@@ -241,9 +261,53 @@ pub(super) fn refuse(
         denials: denials.saturating_add(1),
     };
     let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
-    let sealed = seal(keys, Which::Denial, &record, keep, now)?;
+    let sealed = seal(keys, EntryKind::Denial, &record, keep, now)?;
     lease.publish(&Change {
-        token: None,
-        denial: Some(Some(sealed.keep())),
+        denial: sealed.put(),
+        failure: Edit::Remove,
+        ..Change::default()
+    })
+}
+
+/// Publishes a token; whatever failed before is over.
+pub(super) fn publish_token(
+    keys: &Keys,
+    lease: &dyn Lease,
+    fetched: &Fetched,
+    now: Now,
+) -> Result<Published, Fault> {
+    let record = Record::Token(fetched.reply.clone(), fetched.life);
+    let sealed = seal(
+        keys,
+        EntryKind::Token,
+        &record,
+        fetched.life.left_ms(now),
+        now,
+    )?;
+    lease.publish(&Change {
+        token: sealed.put(),
+        denial: Edit::Remove,
+        failure: Edit::Remove,
+    })
+}
+
+/// Publishes that a request failed, so many times in a row, and that there is to be no other for so long.
+pub(super) fn publish_failure(
+    keys: &Keys,
+    lease: &dyn Lease,
+    error: &Error,
+    left_ms: i64,
+    failures: u32,
+    now: Now,
+) -> Result<Published, Fault> {
+    let record = Record::Failed {
+        error: error.clone(),
+        left_ms,
+        failures,
+    };
+    let sealed = seal(keys, EntryKind::Failure, &record, left_ms, now)?;
+    lease.publish(&Change {
+        failure: sealed.put(),
+        ..Change::default()
     })
 }

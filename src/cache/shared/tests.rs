@@ -2,12 +2,14 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::link::seal;
 use super::*;
 use crate::cache::slot::Routed;
 use crate::clock::ManualClock;
 use crate::secret::Secret;
+use crate::store::record::Record;
 use crate::store::seal::Salt;
-use crate::store::{Loaded, Sealed, Store};
+use crate::store::{Change, Edit, EntryKind, Lease, Loaded, Published, Sealed, Store, Wake};
 use crate::token::{Reply, Token};
 
 const SALT: Salt = [7; 16];
@@ -63,7 +65,7 @@ impl Store for Scripted {
         })
     }
 
-    fn try_lease(&self, _: &str) -> Result<Attempt, Fault> {
+    fn try_lease(&self, _: &str, _: &Ticket) -> Result<Attempt, Fault> {
         note(&self.log, "lease");
         Ok(Attempt::Got(Box::new(Right {
             publishes: self.publishes.clone(),
@@ -71,11 +73,11 @@ impl Store for Scripted {
         })))
     }
 
-    fn patience(&self) -> (Duration, Duration) {
-        (Duration::from_millis(1), Duration::from_millis(1))
+    fn wait(&self, _: &str, _: &mut Ticket, _: Duration) -> Wake {
+        Wake::News
     }
 
-    fn list(&self) -> Result<Vec<(String, &'static str, Sealed)>, Fault> {
+    fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault> {
         Ok(Vec::new())
     }
 
@@ -97,10 +99,11 @@ impl Lease for Right {
     fn publish(&self, change: &Change<'_>) -> Result<Published, Fault> {
         note(
             &self.log,
-            match (change.token, change.denial) {
-                (Some(_), _) => "publish token",
-                (None, Some(Some(_))) => "publish refusal",
-                _ => "publish nothing",
+            match (change.token, change.denial, change.failure) {
+                (Edit::Put(_), Edit::Remove, Edit::Remove) => "publish token",
+                (Edit::Leave, Edit::Put(_), Edit::Remove) => "publish refusal",
+                (Edit::Leave, Edit::Leave, Edit::Put(_)) => "publish failure",
+                _ => "publish something else",
             },
         );
         self.publishes.clone()
@@ -113,9 +116,9 @@ impl Drop for Right {
     }
 }
 
-/// A server that issues `issues`, or refuses.
+/// A server that issues a token, or says no in this way.
 struct Server {
-    issues: Option<&'static str>,
+    issues: Result<&'static str, Code>,
     clock: Arc<ManualClock>,
     log: Log,
 }
@@ -130,7 +133,7 @@ fn reply(token: &str) -> Reply {
 impl Fetch for Server {
     fn token(&self, _: Duration, _: &dyn Fn()) -> Result<Fetched> {
         note(&self.log, "ask");
-        let token = self.issues.ok_or_else(refusal)?;
+        let token = self.issues.map_err(|code| Error::new(code, "no"))?;
         Ok(Fetched {
             reply: reply(token),
             life: Life {
@@ -158,26 +161,34 @@ fn refusal() -> Error {
 /// What a look finds when another process has published this record.
 fn found(record: &Record) -> Loaded {
     let server = Server {
-        issues: None,
+        issues: Ok(""),
         clock: Arc::new(clock()),
         log: Log::default(),
     };
     let which = match record {
-        Record::Denied { .. } => Which::Denial,
-        _ => Which::Token,
+        Record::Denied { .. } => EntryKind::Denial,
+        Record::Failed { .. } => EntryKind::Failure,
+        _ => EntryKind::Token,
     };
     let keys = server.store_keys(&SALT).expect("keys");
     let fresh = seal(&keys, which, record, DAY_MS, clock().now()).expect("sealed");
     let sealed = Some(Sealed {
-        bytes: fresh.keep().bytes.to_vec(),
+        bytes: match fresh.put() {
+            Edit::Put(keep) => keep.bytes.to_vec(),
+            edit => panic!("{edit:?}"),
+        },
         left_ms: Some(DAY_MS),
     });
     match which {
-        Which::Token => Loaded {
+        EntryKind::Token => Loaded {
             token: sealed,
             ..Loaded::default()
         },
-        Which::Denial => Loaded {
+        EntryKind::Failure => Loaded {
+            failure: sealed,
+            ..Loaded::default()
+        },
+        EntryKind::Denial => Loaded {
             denial: sealed,
             ..Loaded::default()
         },
@@ -196,7 +207,7 @@ fn token_of_another() -> Loaded {
 fn run_flight(
     loads: Vec<Loaded>,
     publishes: Result<Published, Fault>,
-    issues: Option<&'static str>,
+    issues: Result<&'static str, Code>,
 ) -> (String, Vec<&'static str>) {
     let (clock, log) = (Arc::new(clock()), Log::default());
     let store = Scripted {
@@ -217,6 +228,7 @@ fn run_flight(
         limit: Duration::from_secs(30),
         adoptable: &|_, _| true,
         denials: 0,
+        failures: 0,
         lifted: false,
         pace: Pace {
             cooldown_ms: 60_000,
@@ -238,11 +250,11 @@ const STORED: Result<Published, Fault> = Ok(Published::Stored);
 
 #[test]
 fn what_came_is_published_before_the_right_is_given_back() {
-    let (what, log) = run_flight(vec![Loaded::default()], STORED, Some("ours"));
+    let (what, log) = run_flight(vec![Loaded::default()], STORED, Ok("ours"));
     assert_eq!(what, "ours");
     let right = ["look", "lease", "look", "keep", "ask"];
     assert_eq!(log, [&right[..], &["publish token", "give back"]].concat());
-    let (what, log) = run_flight(vec![Loaded::default()], STORED, None);
+    let (what, log) = run_flight(vec![Loaded::default()], STORED, Err(Code::Unauthorized));
     assert_eq!(what, "P21_E_UNAUTHORIZED");
     assert_eq!(
         log,
@@ -253,7 +265,7 @@ fn what_came_is_published_before_the_right_is_given_back() {
 #[test]
 fn what_was_published_between_look_and_lease_is_taken_over() {
     let loads = vec![Loaded::default(), token_of_another()];
-    let (what, log) = run_flight(loads, STORED, Some("ours"));
+    let (what, log) = run_flight(loads, STORED, Ok("ours"));
     assert_eq!(what, "theirs");
     assert_eq!(log, ["look", "lease", "look", "give back"]);
     let denied = found(&Record::Denied {
@@ -261,7 +273,7 @@ fn what_was_published_between_look_and_lease_is_taken_over() {
         left_ms: 60_000,
         denials: 1,
     });
-    let (what, log) = run_flight(vec![Loaded::default(), denied], STORED, Some("ours"));
+    let (what, log) = run_flight(vec![Loaded::default(), denied], STORED, Ok("ours"));
     assert_eq!(what, "refused for 60000 ms");
     assert_eq!(log, ["look", "lease", "look", "give back"]);
 }
@@ -269,18 +281,54 @@ fn what_was_published_between_look_and_lease_is_taken_over() {
 #[test]
 fn who_is_fenced_off_takes_the_newer_token() {
     let loads = vec![Loaded::default(), Loaded::default(), token_of_another()];
-    let (what, _) = run_flight(loads, Ok(Published::Fenced), Some("ours"));
+    let (what, _) = run_flight(loads, Ok(Published::Fenced), Ok("ours"));
     assert_eq!(what, "theirs");
     // Evicted meanwhile: one's own is as good as any.
-    let (what, _) = run_flight(vec![Loaded::default()], Ok(Published::Fenced), Some("ours"));
+    let (what, _) = run_flight(vec![Loaded::default()], Ok(Published::Fenced), Ok("ours"));
     assert_eq!(what, "ours");
 }
 
 #[test]
 fn a_store_that_cannot_take_the_token_costs_nobody_the_token() {
     let full = || Err(Fault::new("full"));
-    let (what, _) = run_flight(vec![Loaded::default()], full(), Some("ours"));
+    let (what, _) = run_flight(vec![Loaded::default()], full(), Ok("ours"));
     assert_eq!(what, "ours");
-    let (what, _) = run_flight(vec![Loaded::default()], full(), None);
+    let (what, _) = run_flight(vec![Loaded::default()], full(), Err(Code::Unauthorized));
     assert_eq!(what, "P21_E_UNAUTHORIZED");
+}
+
+#[test]
+fn a_failure_that_another_machine_would_meet_too_is_published_with_its_wait() {
+    use Code::{
+        Config, Connect, Dns, Http, Io, NoMemory, Proxy, RateLimited, Server, Timeout, Tls,
+    };
+    for code in [Connect, Io, Timeout, Http, Server, RateLimited] {
+        let (what, log) = run_flight(vec![Loaded::default()], STORED, Err(code));
+        assert_eq!(what, code.name());
+        assert_eq!(log[5..], ["publish failure", "give back"], "{what}");
+    }
+    for code in [Config, NoMemory, Dns, Proxy, Tls] {
+        let (what, log) = run_flight(vec![Loaded::default()], STORED, Err(code));
+        assert_eq!(what, code.name());
+        assert_eq!(log[5..], ["give back"], "{what}");
+    }
+}
+
+#[test]
+fn a_failure_of_another_process_is_shared_until_its_wait_is_over() {
+    let failed = |left_ms| {
+        found(&Record::Failed {
+            error: Error::new(Code::Server, "down"),
+            left_ms,
+            failures: 3,
+        })
+    };
+    let (what, log) = run_flight(vec![failed(1)], STORED, Ok("ours"));
+    assert_eq!((what.as_str(), log), ("P21_E_SERVER", vec!["look"]));
+    let (what, log) = run_flight(vec![failed(0)], STORED, Ok("ours"));
+    assert_eq!((what.as_str(), log.len()), ("ours", 7));
+    let loads = vec![Loaded::default(), failed(1)];
+    let (what, log) = run_flight(loads, STORED, Ok("ours"));
+    assert_eq!(what, "P21_E_SERVER");
+    assert_eq!(log, ["look", "lease", "look", "give back"]);
 }

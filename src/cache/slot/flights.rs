@@ -43,6 +43,7 @@ impl Slot {
             min_valid_ms: wish.min_valid_ms,
             force: wish.force,
             denials: gate.entry.denials,
+            failures: gate.entry.failures,
             lifted: std::mem::take(&mut gate.tombstones.lifted),
         };
         gate.flight = Some(Arc::clone(&flight));
@@ -61,12 +62,8 @@ impl Slot {
         let slot = Arc::clone(self);
         let lifted = wanted.lifted;
         let guard = CompletionGuard::new(move |result: Result<Arrival>| {
-            let arrival = result.unwrap_or_else(|error| {
-                Arrival::Asked(FlightResult {
-                    result: Err(error),
-                    denials: 0,
-                })
-            });
+            let arrival =
+                result.unwrap_or_else(|error| Arrival::Asked(FlightResult::of(Err(error))));
             slot.land(&flight, arrival, lifted);
         });
         let slot = Arc::clone(self);
@@ -82,10 +79,7 @@ impl Slot {
     fn ask(&self, fetch: &dyn Fetch, limit: Duration, wanted: &Wanted) -> FlightResult {
         let Some(shared) = &self.shared else {
             let fetched = fetch.token(limit, &|| self.count_request());
-            return FlightResult {
-                result: fetched.map(Outcome::Fetched),
-                denials: 0,
-            };
+            return FlightResult::of(fetched.map(Outcome::Fetched));
         };
         shared.run_flight(&FlightContext {
             fetch,
@@ -94,6 +88,7 @@ impl Slot {
             limit,
             adoptable: &|found, now| self.is_wanted(found, wanted, now),
             denials: wanted.denials,
+            failures: wanted.failures,
             lifted: wanted.lifted,
             pace: self.pace(),
             min_interval_ms: self.options.min_refresh_interval_ms,
@@ -127,6 +122,7 @@ impl Slot {
     fn land_result(&self, gate: &mut Gate, result: FlightResult) -> Ending {
         let now = self.clock.now();
         gate.entry.denials = gate.entry.denials.max(result.denials);
+        gate.entry.failures = gate.entry.failures.max(result.failures);
         let event = match result.result {
             Ok(Outcome::Fetched(fetched)) => {
                 self.skew_s.store(fetched.skew_s, Ordering::Relaxed);

@@ -45,6 +45,7 @@ pub(super) struct Wanted {
     pub(super) min_valid_ms: i64,
     pub(super) force: bool,
     pub(super) denials: u32,
+    pub(super) failures: u32,
     pub(super) lifted: bool,
 }
 

@@ -33,7 +33,7 @@ impl Lock {
     pub(super) fn take(path: &Path, limit: Duration) -> io::Result<Taken> {
         loop {
             make_room(path)?;
-            let open = Open::new(path, limit)?;
+            let open = Open::new(path, limit, true)?;
             let mut file = open.file();
             if !lock(file).map_err(without_locks)? {
                 return Ok(Taken::Others(read_pid(file)));
@@ -74,7 +74,7 @@ fn without_locks(error: io::Error) -> io::Error {
 }
 
 #[cfg(windows)]
-use crate::sys::{lock, unlock};
+use crate::sys::{lock, lock_shared, unlock};
 
 #[cfg(unix)]
 fn lock(file: &File) -> io::Result<bool> {
@@ -82,6 +82,16 @@ fn lock(file: &File) -> io::Result<bool> {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+#[cfg(unix)]
+fn lock_shared(file: &File) -> io::Result<()> {
+    loop {
+        match file.lock_shared() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            done => return done,
+        }
     }
 }
 
@@ -139,15 +149,35 @@ fn keep_in_place(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+/// Waits until nobody has the lock on the file at `path`, for as long as that takes. It keeps no one off but for a moment:
+/// the lock that it takes for that is shared by all who wait, and given back at once.
+///
+/// # Errors
+///
+/// That of opening or locking.
+pub(super) fn wait_until_free(path: &Path, limit: Duration) -> io::Result<()> {
+    let open = match Open::new(path, limit, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        open => open?,
+    };
+    lock_shared(open.file())?;
+    unlock(open.file());
+    Ok(())
+}
+
 /// An open lock file that a forked child knows of.
 struct Open(Option<File>);
 
 impl Open {
     /// Opened inside a section, so that no child is born between the opening and the noting of it.
-    fn new(path: &Path, limit: Duration) -> io::Result<Open> {
+    fn new(path: &Path, limit: Duration, create: bool) -> io::Result<Open> {
         section(|| {
             let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
+            options
+                .read(true)
+                .write(true)
+                .create(create)
+                .truncate(false);
             let options = keep_in_place(&mut options);
             let file = folder::settled(limit, || folder::open(path, options))?;
             inherited::note(&file);

@@ -1,12 +1,13 @@
 //! The file store: one token for the processes of a user on a machine.
 //!
-//! In the folder lie, for each name, `NAME.token` and `NAME.denied` (sealed entries), `NAME.lock` (the right to ask the
-//! server, an operating system lock that ends with its process; the pid of its holder is in it) and, for all, `salt` and
-//! `salt.lock`. Entries are replaced by renaming, so a reader sees the old one or the new one and never half of each. Lock
+//! In the folder lie, for each name, `NAME.token`, `NAME.denied` and `NAME.failed` (sealed entries), `NAME.lock` (the right to
+//! ask the server, an operating system lock that ends with its process; the pid of its holder is in it) and, for all, `salt`
+//! and `salt.lock`. Entries are replaced by renaming, so a reader sees the old one or the new one and never half of each. Lock
 //! files are never removed: whoever waits on a removed one would hold a lock that nobody else sees.
 
 mod folder;
 mod lock;
+mod wait;
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -14,9 +15,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::seal::Salt;
-use super::{Attempt, Change, Fault, Keep, Lease, Loaded, Published, Sealed, Store};
+use super::{
+    Attempt, Change, Edit, EntryKind, Fault, Lease, Loaded, Mark, Published, Sealed, Store, Ticket,
+    Wake,
+};
 use folder::{Folder, settled};
 use lock::{Lock, Taken};
+use wait::Waits;
 
 /// Larger files are not entries.
 const MAX_ENTRY: u64 = 1 << 20;
@@ -25,6 +30,7 @@ const MAX_ENTRY: u64 = 1 << 20;
 pub(super) struct FileStore {
     folder: Folder,
     timeout: Duration,
+    waits: Waits,
 }
 
 impl FileStore {
@@ -33,6 +39,7 @@ impl FileStore {
         FileStore {
             folder: Folder::new(folder),
             timeout,
+            waits: Waits::default(),
         }
     }
 
@@ -40,8 +47,8 @@ impl FileStore {
         Ok(self.folder.path()?.join(format!("{name}.{kind}")))
     }
 
-    fn read(&self, name: &str, kind: &str) -> Result<Option<Sealed>, Fault> {
-        let path = self.path(name, kind)?;
+    fn read(&self, name: &str, kind: EntryKind) -> Result<Option<Sealed>, Fault> {
+        let path = self.path(name, kind.name())?;
         let bytes = read(&path, self.timeout).map_err(|error| fault(&path, &error))?;
         Ok(bytes.map(|bytes| Sealed {
             bytes,
@@ -107,32 +114,44 @@ impl Store for FileStore {
         }
         Ok(Loaded {
             salt: self.read_salt()?,
-            token: self.read(name, "token")?,
-            denial: self.read(name, "denied")?,
+            token: self.read(name, EntryKind::Token)?,
+            denial: self.read(name, EntryKind::Denial)?,
+            failure: self.read(name, EntryKind::Failure)?,
+            mark: Mark::default(),
         })
     }
 
-    fn try_lease(&self, name: &str) -> Result<Attempt, Fault> {
+    fn try_lease(&self, name: &str, _: &Ticket) -> Result<Attempt, Fault> {
         self.folder.create()?;
         let path = self.path(name, "lock")?;
         Ok(
             match Lock::take(&path, self.timeout).map_err(|error| fault(&path, &error))? {
-                Taken::Others(pid) => Attempt::Busy(pid.map(|pid| format!("process {pid}"))),
+                Taken::Others(pid) => Attempt::Busy {
+                    holder: pid.map(|pid| format!("process {pid}")),
+                    left_ms: None,
+                    wakes: true,
+                },
                 Taken::Ours(lock) => Attempt::Got(Box::new(FileLease {
                     _lock: lock,
                     timeout: self.timeout,
-                    token: self.path(name, "token")?,
-                    denied: self.path(name, "denied")?,
+                    paths: [
+                        self.path(name, EntryKind::Token.name())?,
+                        self.path(name, EntryKind::Denial.name())?,
+                        self.path(name, EntryKind::Failure.name())?,
+                    ],
                 })),
             },
         )
     }
 
-    fn patience(&self) -> (Duration, Duration) {
-        (Duration::from_millis(4), Duration::from_millis(60))
+    fn wait(&self, name: &str, ticket: &mut Ticket, most: Duration) -> Wake {
+        let Ok(path) = self.path(name, "lock") else {
+            return Wake::Nothing;
+        };
+        self.waits.wait(&path, ticket, most, self.timeout)
     }
 
-    fn list(&self) -> Result<Vec<(String, &'static str, Sealed)>, Fault> {
+    fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault> {
         if !self.folder.exists()? {
             return Ok(Vec::new());
         }
@@ -151,7 +170,7 @@ impl Store for FileStore {
         }
         let names = self.names()?;
         for (name, kind) in &names {
-            let path = self.path(name, kind)?;
+            let path = self.path(name, kind.name())?;
             remove(&path, self.timeout)?;
         }
         Ok(names.len())
@@ -159,7 +178,7 @@ impl Store for FileStore {
 }
 
 impl FileStore {
-    fn names(&self) -> Result<Vec<(String, &'static str)>, Fault> {
+    fn names(&self) -> Result<Vec<(String, EntryKind)>, Fault> {
         let folder = self.folder.path()?;
         let entries = fs::read_dir(folder).map_err(|error| fault(folder, &error))?;
         let mut names: Vec<_> = entries
@@ -167,9 +186,9 @@ impl FileStore {
             .filter_map(|entry| {
                 let file = entry.file_name().into_string().ok()?;
                 let (name, kind) = file.split_once('.')?;
-                let kind = ["token", "denied"]
+                let kind = EntryKind::ALL
                     .into_iter()
-                    .find(|known| *known == kind)?;
+                    .find(|known| known.name() == kind)?;
                 Some((name.to_owned(), kind))
             })
             .collect();
@@ -182,8 +201,8 @@ impl FileStore {
 struct FileLease {
     _lock: Lock,
     timeout: Duration,
-    token: PathBuf,
-    denied: PathBuf,
+    /// Of the token, the refusal and another failure.
+    paths: [PathBuf; 3],
 }
 
 impl Lease for FileLease {
@@ -191,15 +210,13 @@ impl Lease for FileLease {
     fn keep(&mut self) {}
 
     fn publish(&self, change: &Change<'_>) -> Result<Published, Fault> {
-        let put = |path: &Path, keep: Option<Keep<'_>>| match keep {
-            Some(keep) => replace(path, keep.bytes, self.timeout),
-            None => remove(path, self.timeout),
-        };
-        if let Some(token) = change.token {
-            put(&self.token, Some(token))?;
-        }
-        if let Some(denial) = change.denial {
-            put(&self.denied, denial)?;
+        let edits = [change.token, change.denial, change.failure];
+        for (path, edit) in self.paths.iter().zip(edits) {
+            match edit {
+                Edit::Leave => {}
+                Edit::Remove => remove(path, self.timeout)?,
+                Edit::Put(keep) => replace(path, keep.bytes, self.timeout)?,
+            }
         }
         Ok(Published::Stored)
     }

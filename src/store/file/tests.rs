@@ -6,21 +6,27 @@ use super::*;
 
 const NAME: &str = "0123456789abcdef0123456789abcdef";
 
+use crate::store::Keep;
+
+fn ticket() -> Ticket {
+    Ticket::new().expect("random bytes")
+}
+
 fn store(folder: &Path) -> FileStore {
     FileStore::new(Some(folder), Duration::from_millis(500))
 }
 
 fn lease(store: &FileStore) -> Box<dyn Lease> {
-    match store.try_lease(NAME).expect("usable") {
+    match store.try_lease(NAME, &ticket()).expect("usable") {
         Attempt::Got(lease) => lease,
-        Attempt::Busy(holder) => panic!("held by {holder:?}"),
+        Attempt::Busy { holder, .. } => panic!("held by {holder:?}"),
     }
 }
 
 fn token(bytes: &[u8]) -> Change<'_> {
     Change {
-        token: Some(Keep { bytes, keep_ms: 1 }),
-        denial: None,
+        token: Edit::Put(Keep { bytes, keep_ms: 1 }),
+        ..Change::default()
     }
 }
 
@@ -81,17 +87,17 @@ fn the_right_to_ask_is_one_persons_at_a_time_and_says_whose() {
     let home = tempfile::tempdir().expect("a folder");
     let (ours, theirs) = (store(home.path()), store(home.path()));
     let held = lease(&ours);
-    let Attempt::Busy(holder) = theirs.try_lease(NAME).expect("usable") else {
+    let Attempt::Busy { holder, .. } = theirs.try_lease(NAME, &ticket()).expect("usable") else {
         panic!("two holders");
     };
     assert_eq!(holder, Some(format!("process {}", std::process::id())));
     assert!(matches!(
-        theirs.try_lease("another").expect("usable"),
+        theirs.try_lease("another", &ticket()).expect("usable"),
         Attempt::Got(_)
     ));
     drop(held);
     assert!(matches!(
-        theirs.try_lease(NAME).expect("usable"),
+        theirs.try_lease(NAME, &ticket()).expect("usable"),
         Attempt::Got(_)
     ));
 }
@@ -126,10 +132,10 @@ fn entries_are_listed_and_cleared_and_locks_and_salt_stay() {
     assert_eq!(store.list(), Ok(Vec::new()));
     store.salt(&[1; 16]).expect("usable");
     let change = Change {
-        denial: Some(Some(Keep {
+        denial: Edit::Put(Keep {
             bytes: b"denied",
             keep_ms: 1,
-        })),
+        }),
         ..token(b"token")
     };
     lease(&store).publish(&change).expect("written");
@@ -142,8 +148,8 @@ fn entries_are_listed_and_cleared_and_locks_and_salt_stay() {
     assert_eq!(
         listed,
         [
-            (NAME.to_owned(), "denied", b"denied".to_vec()),
-            (NAME.to_owned(), "token", b"token".to_vec())
+            (NAME.to_owned(), EntryKind::Token, b"token".to_vec()),
+            (NAME.to_owned(), EntryKind::Denial, b"denied".to_vec())
         ]
     );
     assert_eq!(store.clear(), Ok(2));
@@ -182,17 +188,17 @@ fn a_lock_file_that_was_removed_while_it_was_waited_for_is_not_a_lock() {
     // The removed one is still locked; a new one is, to all who come now, the lock.
     let second = lease(&store);
     assert!(matches!(
-        store.try_lease(NAME).expect("usable"),
-        Attempt::Busy(_)
+        store.try_lease(NAME, &ticket()).expect("usable"),
+        Attempt::Busy { .. }
     ));
     drop(first);
     assert!(matches!(
-        store.try_lease(NAME).expect("usable"),
-        Attempt::Busy(_)
+        store.try_lease(NAME, &ticket()).expect("usable"),
+        Attempt::Busy { .. }
     ));
     drop(second);
     assert!(matches!(
-        store.try_lease(NAME).expect("usable"),
+        store.try_lease(NAME, &ticket()).expect("usable"),
         Attempt::Got(_)
     ));
 }

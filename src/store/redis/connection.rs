@@ -5,7 +5,8 @@
 //! so that a server which drips would never time out.
 
 use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
@@ -111,6 +112,24 @@ impl Stream {
     }
 }
 
+/// Ends what another thread does on a connection, which is of no more use then.
+#[derive(Clone)]
+pub(super) struct Interrupt {
+    socket: Arc<TcpStream>,
+    done: Arc<AtomicBool>,
+}
+
+impl Interrupt {
+    pub(super) fn now(&self) {
+        self.done.store(true, Ordering::SeqCst);
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done.load(Ordering::SeqCst)
+    }
+}
+
 impl Connection {
     /// Connects by the deadline.
     pub(super) fn open(target: &Target, deadline: Instant) -> RedisResult<Connection> {
@@ -152,6 +171,14 @@ impl Connection {
             cmd("SELECT").arg(target.db).exec(self)?;
         }
         Ok(())
+    }
+
+    /// What another thread may interrupt it by.
+    pub(super) fn interrupt(&mut self) -> io::Result<Interrupt> {
+        Ok(Interrupt {
+            socket: Arc::new(self.stream.timed().socket.try_clone()?),
+            done: Arc::default(),
+        })
     }
 
     /// Whether nothing has been answered on it yet.

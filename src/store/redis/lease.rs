@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::server::Server;
 use super::{FENCE_MS, LEASE_MS, key, scripts};
-use crate::store::{Change, Fault, Keep, Lease, Published};
+use crate::store::{Change, Edit, Fault, Lease, Published};
 
 /// How often it is renewed while the server is asked.
 const RENEW: Duration = Duration::from_secs(2);
@@ -13,8 +13,9 @@ const RENEW: Duration = Duration::from_secs(2);
 pub(super) struct RedisLease {
     server: Arc<Server>,
     name: String,
+    /// What the lease holds while it is ours.
     owner: String,
-    fence: Vec<u8>,
+    fence: String,
     /// Given back, or nothing is left to give back to.
     over: std::cell::Cell<bool>,
     /// The renewing thread ends when this is dropped.
@@ -26,7 +27,7 @@ impl RedisLease {
         server: &Arc<Server>,
         name: &str,
         owner: String,
-        fence: Vec<u8>,
+        fence: String,
     ) -> RedisLease {
         RedisLease {
             server: Arc::clone(server),
@@ -39,6 +40,15 @@ impl RedisLease {
     }
 }
 
+/// Text and milliseconds as the script takes them: an entry without text stays as it is, one with 0 ms goes.
+fn part(edit: Edit<'_>) -> (&[u8], String) {
+    match edit {
+        Edit::Leave => (&[], "1".to_owned()),
+        Edit::Remove => (&[], "0".to_owned()),
+        Edit::Put(keep) => (keep.bytes, keep.keep_ms.max(1).to_string()),
+    }
+}
+
 impl Lease for RedisLease {
     fn keep(&mut self) {
         crate::sys::pin_library();
@@ -48,7 +58,7 @@ impl Lease for RedisLease {
         let (owner, fence) = (self.owner.clone(), self.fence.clone());
         let renew = move || {
             while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(RENEW) {
-                let arguments = [owner.as_bytes(), LEASE_MS, &fence, FENCE_MS];
+                let arguments = [owner.as_bytes(), LEASE_MS, fence.as_bytes(), FENCE_MS];
                 if server.script::<bool>(scripts::RENEW, &keys, &arguments) == Ok(false) {
                     return;
                 }
@@ -60,26 +70,25 @@ impl Lease for RedisLease {
     }
 
     fn publish(&self, change: &Change<'_>) -> Result<Published, Fault> {
-        let put = |entry: Option<Keep<'_>>| match entry {
-            Some(keep) => (keep.bytes.to_vec(), keep.keep_ms.max(1).to_string()),
-            None => (Vec::new(), "1".to_owned()),
-        };
-        let (token, token_ms) = put(change.token);
-        let (denial, denial_ms) = match change.denial {
-            Some(None) => (Vec::new(), "0".to_owned()),
-            other => put(other.flatten()),
-        };
+        let (token, token_ms) = part(change.token);
+        let (denial, denial_ms) = part(change.denial);
+        let (failure, failure_ms) = part(change.failure);
         self.over.set(true);
         let stored = self.server.script::<bool>(
             scripts::PUBLISH,
-            &["lease", "fence", "token", "denied"].map(|kind| key(&self.name, kind)),
+            &[
+                "lease", "fence", "wake", "next", "token", "denied", "failed",
+            ]
+            .map(|kind| key(&self.name, kind)),
             &[
                 self.owner.as_bytes(),
-                &self.fence,
-                &token,
+                self.fence.as_bytes(),
+                token,
                 token_ms.as_bytes(),
-                &denial,
+                denial,
                 denial_ms.as_bytes(),
+                failure,
+                failure_ms.as_bytes(),
             ],
         )?;
         Ok(if stored {
@@ -94,11 +103,12 @@ impl Drop for RedisLease {
     fn drop(&mut self) {
         self.renewing = None;
         if !self.over.get() {
-            let lease = [key(&self.name, "lease")];
+            let keys = ["lease", "wake", "next"].map(|kind| key(&self.name, kind));
+            let arguments = [self.owner.as_bytes(), self.fence.as_bytes()];
             // Should the server not hear it, the lease ends by itself.
             let _ = self
                 .server
-                .script::<bool>(scripts::RELEASE, &lease, &[self.owner.as_bytes()]);
+                .script::<bool>(scripts::RELEASE, &keys, &arguments);
         }
     }
 }

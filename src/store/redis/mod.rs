@@ -1,8 +1,9 @@
 //! The Redis store: one token for a fleet.
 //!
-//! Keys, all beginning with `p21auth:1:` — `salt`; and for each name `{NAME}:token` and `{NAME}:denied` (sealed entries that
-//! expire by themselves), `{NAME}:lease` (who may ask the server, for 6 s at a time) and `{NAME}:fence` (the number of the
-//! last lease). A lease that its holder does not renew ends, so a machine that dies or stops holds the others up for 6 s at
+//! Keys, all beginning with `p21auth:1:` — `salt`; and for each name `{NAME}:token`, `{NAME}:denied` and `{NAME}:failed`
+//! (sealed entries that expire by themselves), `{NAME}:lease` (who may ask the server, for 6 s at a time), `{NAME}:fence`
+//! (the number of the last lease), `{NAME}:wake` (a stream that those who wait read) and `{NAME}:next` (who of them takes
+//! over from a holder without a result). A lease that its holder does not renew ends, so a machine that dies or stops holds the others up for 6 s at
 //! most; and a holder that wakes after its lease has passed on has a smaller number than the new holder and cannot overwrite
 //! what that one publishes. Works on Redis from 5 and on Valkey; not on a cluster whose keys live on several servers.
 
@@ -12,6 +13,7 @@ mod scripts;
 mod server;
 mod target;
 mod trouble;
+mod wait;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,10 +21,10 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use super::seal::Salt;
-use super::{Attempt, Fault, Loaded, Sealed, Store};
+use super::{Attempt, EntryKind, Fault, Loaded, Mark, Sealed, Store, Ticket, Wake};
 use crate::error::{Code, Error, Result};
 use crate::options::TlsTrust;
-use crate::secret::{Secret, hex};
+use crate::secret::Secret;
 use lease::RedisLease;
 use server::Server;
 
@@ -73,16 +75,16 @@ impl RedisStore {
     }
 
     /// The keys of all entries.
-    fn keys(&self) -> Result<Vec<(String, &'static str)>, Fault> {
+    fn keys(&self) -> Result<Vec<(String, EntryKind)>, Fault> {
         let mut found = Vec::new();
-        for kind in ["token", "denied"] {
+        for kind in EntryKind::ALL {
             let mut cursor = 0_u64;
             loop {
                 let (next, keys): (u64, Vec<String>) = self.0.query(
                     cmd("SCAN")
                         .arg(cursor)
                         .arg("MATCH")
-                        .arg(format!("{PREFIX}{{*}}:{kind}"))
+                        .arg(format!("{PREFIX}{{*}}:{}", kind.name()))
                         .arg("COUNT")
                         .arg(500),
                 )?;
@@ -115,45 +117,67 @@ impl Store for RedisStore {
     }
 
     fn load(&self, name: &str) -> Result<Loaded, Fault> {
-        type Answer = (Bytes, Bytes, Option<i64>, Bytes, Option<i64>);
-        let keys = [salt_key(), key(name, "token"), key(name, "denied")];
-        let (salt, token, token_ms, denial, denial_ms): Answer =
+        type Answer = (
+            Bytes,
+            Bytes,
+            Bytes,
+            Bytes,
+            Option<i64>,
+            Bytes,
+            Option<i64>,
+            Bytes,
+            Option<i64>,
+        );
+        let [fence, lease, token, denied, failed] =
+            ["fence", "lease", "token", "denied", "failed"].map(|kind| key(name, kind));
+        let keys = [salt_key(), fence, lease, token, denied, failed];
+        let (salt, fence, lease, token, token_ms, denial, denial_ms, failure, failure_ms): Answer =
             self.0.script(scripts::LOOK, &keys, &[MAX_ENTRY])?;
+        let fence = fence.and_then(|fence| String::from_utf8(fence).ok()?.parse().ok());
         Ok(Loaded {
             salt: salt.and_then(|salt| salt.try_into().ok()),
             token: sealed(token, token_ms),
             denial: sealed(denial, denial_ms),
+            failure: sealed(failure, failure_ms),
+            // Of a lease that is over the end has been told, or never will be.
+            mark: fence.map_or_else(Mark::default, |fence| {
+                Mark(fence, u64::from(lease.is_none()))
+            }),
         })
     }
 
-    fn try_lease(&self, name: &str) -> Result<Attempt, Fault> {
-        let mut owner = [0; 16];
-        getrandom::fill(&mut owner)
-            .map_err(|_| Fault::new("the operating system gives no random bytes"))?;
-        let owner = hex(&owner);
-        let answer: Value = self.0.script(
+    fn try_lease(&self, name: &str, ticket: &Ticket) -> Result<Attempt, Fault> {
+        let (first, tells): (Value, bool) = self.0.script(
             scripts::ACQUIRE,
-            &[key(name, "lease"), key(name, "fence")],
-            &[owner.as_bytes(), LEASE_MS, FENCE_MS, MAX_LEASE_MS],
+            &["lease", "fence", "wake", "next"].map(|kind| key(name, kind)),
+            &[ticket.owner.as_bytes(), LEASE_MS, FENCE_MS, MAX_LEASE_MS],
         )?;
-        Ok(match answer {
-            Value::BulkString(fence) => {
+        Ok(match first {
+            Value::Int(left_ms) => Attempt::Busy {
+                holder: Some("a process on this or another machine".to_owned()),
+                left_ms: Some(left_ms),
+                wakes: tells,
+            },
+            fence => {
+                let fence = redis::from_redis_value(fence)
+                    .map_err(|_| Fault::new(format!("{}: its fence is not one", self.shown())))?;
+                let mark = if tells { "w" } else { "" };
+                let owner = format!("{mark}{}", ticket.owner);
                 Attempt::Got(Box::new(RedisLease::new(&self.0, name, owner, fence)))
             }
-            _ => Attempt::Busy(Some("a process on this or another machine".to_owned())),
         })
     }
 
-    fn patience(&self) -> (Duration, Duration) {
-        (Duration::from_millis(20), Duration::from_millis(250))
+    fn wait(&self, name: &str, ticket: &mut Ticket, most: Duration) -> Wake {
+        self.0.wait(&key(name, "wake"), ticket, most)
     }
 
-    fn list(&self) -> Result<Vec<(String, &'static str, Sealed)>, Fault> {
+    fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault> {
         let mut found = Vec::new();
         for (key, kind) in self.keys()? {
-            let (_, bytes, ms): (Bytes, Bytes, Option<i64>) =
-                self.0
-                    .script(scripts::LOOK, &[salt_key(), key.clone()], &[MAX_ENTRY])?;
+            let keys = [salt_key(), salt_key(), salt_key(), key.clone()];
+            let (_, _, _, bytes, ms): (Bytes, Bytes, Bytes, Bytes, Option<i64>) =
+                self.0.script(scripts::LOOK, &keys, &[MAX_ENTRY])?;
             let name = key.trim_start_matches(PREFIX).trim_start_matches('{');
             let name = name.split('}').next().unwrap_or_default().to_owned();
             // What cannot be read is an entry too: it is in the way until it is replaced.

@@ -8,6 +8,7 @@ use redis::{ConnectionLike as _, FromRedisValue, RedisError, cmd};
 use super::connection::Connection;
 use super::target::Target;
 use super::trouble::{self, Circumstances};
+use super::wait::Waits;
 use crate::fork::{self, Guarded};
 use crate::http;
 use crate::options::{StoreChoice, TlsTrust};
@@ -25,9 +26,10 @@ const MAX_AGE: Duration = Duration::from_mins(1);
 pub(super) struct Server {
     url: Secret,
     target: Target,
-    timeout: Duration,
+    pub(super) timeout: Duration,
     tls: TlsTrust,
     idle: Guarded<Idle>,
+    pub(super) waits: Guarded<Waits>,
 }
 
 struct Idle {
@@ -39,6 +41,17 @@ struct Idle {
 struct Rested {
     connection: Connection,
     since: Instant,
+}
+
+impl Rested {
+    /// `None`: it is of no more use.
+    fn new(connection: Connection) -> Option<Rested> {
+        let is_good = connection.is_open() && connection.made().elapsed() < MAX_AGE;
+        is_good.then(|| Rested {
+            connection,
+            since: Instant::now(),
+        })
+    }
 }
 
 impl Server {
@@ -57,6 +70,7 @@ impl Server {
                 epoch: fork::epoch(),
                 connections: Vec::new(),
             }),
+            waits: Guarded::default(),
         })
     }
 
@@ -75,37 +89,42 @@ impl Server {
         Connection::open(&target, deadline).map_err(|error| self.fault(&error, true, false))
     }
 
-    fn with_idle<R>(&self, work: impl FnOnce(&mut Vec<Rested>) -> R) -> R {
+    fn with_idle<R>(&self, work: impl FnOnce(&mut Idle) -> R) -> R {
         self.idle.with(|idle| {
             if idle.epoch != fork::epoch() {
                 std::mem::forget(std::mem::take(&mut idle.connections));
                 idle.epoch = fork::epoch();
             }
-            work(&mut idle.connections)
+            work(idle)
         })
+    }
+
+    /// A new connection, logged in.
+    pub(super) fn connected(&self, deadline: Instant) -> Result<Connection, Fault> {
+        let mut connection = self.connect(deadline)?;
+        match connection.log_in(&self.target) {
+            Ok(()) => Ok(connection),
+            Err(error) => self.done(connection, Err(error)),
+        }
     }
 
     /// The connection that was used last, unless it has been idle for too long, and then so have all others.
     fn take(&self) -> Option<Connection> {
-        let (taken, spare) = self.with_idle(|idle| match idle.pop() {
+        let (taken, spare) = self.with_idle(|idle| match idle.connections.pop() {
             Some(rested) if rested.since.elapsed() < MAX_IDLE_TIME => (Some(rested), Vec::new()),
-            _ => (None, std::mem::take(idle)),
+            _ => (None, std::mem::take(&mut idle.connections)),
         });
         drop(spare);
         Some(taken?.connection)
     }
 
     fn give_back(&self, connection: Connection) {
-        if !connection.is_open() || connection.made().elapsed() > MAX_AGE {
+        let Some(rested) = Rested::new(connection) else {
             return;
-        }
-        let rested = Rested {
-            connection,
-            since: Instant::now(),
         };
         let spare = self.with_idle(|idle| {
-            if idle.len() < MAX_IDLE {
-                idle.push(rested);
+            if idle.connections.len() < MAX_IDLE {
+                idle.connections.push(rested);
                 None
             } else {
                 Some(rested)
@@ -123,7 +142,7 @@ impl Server {
             match work(&mut connection) {
                 Err(error) if error.is_io_error() => {
                     // Most likely none of them is any good.
-                    drop(self.with_idle(std::mem::take));
+                    drop(self.with_idle(|idle| std::mem::take(&mut idle.connections)));
                 }
                 result => return self.done(connection, result),
             }
