@@ -4,12 +4,15 @@
 //! connection, a transient status) is followed by another one after a pause: a random time below a ceiling that starts
 //! at [`BASE`] and doubles up to [`CAP`], so that many machines which lost a server at the same moment do not come back at
 //! the same moment. A server that says `Retry-After` gets at least that pause, or no further try at all.
+//!
+//! A request that was written may have opened a session on the server, whether or not its reply came. One that is still
+//! unanswered when its time ends is not sent again; one whose connection broke is sent again once.
 
 use std::time::Duration;
 
 use crate::clock::{Clock, Now, duration, millis};
-use crate::error::Result;
-use crate::http::Transport;
+use crate::error::{Code, Result};
+use crate::http::{Limits, Transport};
 use crate::wire::{Request, Response, is_transient, redirect, retry_after};
 
 /// Ceiling of the first pause.
@@ -21,6 +24,9 @@ pub const CAP: Duration = Duration::from_secs(5);
 /// A further try is made only if this much time is left for it. With less it would most likely end as a timeout, and
 /// that would hide the answer that the try before it got.
 pub const LEAST_TRY: Duration = Duration::from_millis(500);
+
+/// A try that ends with less than this left was ended by the limit.
+const NO_TIME: Duration = Duration::from_millis(10);
 
 /// How often to try, and how much to read.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +50,8 @@ pub struct Exchange {
     pub tries: u32,
 }
 
-/// Sends `request`, again if need be, all within `limit`. `on_try` is called before each try; `random(n)` is uniform
+/// Sends `request`, again if need be, all within `limit`. Look-up, connection, tunnel and TLS of one try get at most a third
+/// of it, so that one dead end leaves time for others; a request that is written gets all the time that remains. `on_try` is called before each try; `random(n)` is uniform
 /// below `n`. A transient status of the last try is a result, for the wire to turn into an error.
 ///
 /// # Errors
@@ -65,17 +72,38 @@ pub fn exchange(
         let spent = clock.now().mono.saturating_sub(started);
         duration(millis(limit).saturating_sub(spent))
     };
+    let connect = limit / 3;
+    let limits = || Limits {
+        total: remaining(),
+        connect,
+        max_body: policy.max_body,
+    };
     let mut tries = 0;
+    let mut cut = 0;
+    let mut before = None;
     loop {
         tries += 1;
         on_try();
-        let outcome = one_try(transport, clock, request, policy.max_body, &remaining);
+        let given = remaining();
+        let mut outcome = one_try(transport, clock, request, &limits);
+        if outcome.is_err()
+            && given < connect
+            && remaining() < NO_TIME
+            && let Some(before) = before.take()
+        {
+            // It was cut short, so the one before it says more.
+            outcome = before;
+        }
         let (transient, asked) = match &outcome {
             Ok(exchange) => (
                 is_transient(&exchange.response),
                 retry_after(&exchange.response, exchange.received.unix()),
             ),
-            Err(error) => (error.is_retryable(), error.retry_after()),
+            Err(error) => {
+                cut += u32::from(error.code() == Code::Io);
+                let again = error.is_retryable() && error.code() != Code::Timeout && cut <= 1;
+                (again, error.retry_after())
+            }
         };
         let pause = if transient && tries <= policy.max_retries {
             pause_after(tries, asked, remaining(), random)
@@ -83,7 +111,10 @@ pub fn exchange(
             None
         };
         match (pause, outcome) {
-            (Some(pause), _) => clock.sleep(pause),
+            (Some(pause), outcome) => {
+                before = Some(outcome);
+                clock.sleep(pause);
+            }
             (None, Ok(exchange)) => return Ok(Exchange { tries, ..exchange }),
             (None, Err(error)) if tries > 1 => {
                 return Err(error.with_note(&format!("after {tries} tries")));
@@ -111,15 +142,14 @@ fn one_try(
     transport: &dyn Transport,
     clock: &dyn Clock,
     request: &Request,
-    max_body: usize,
-    remaining: &dyn Fn() -> Duration,
+    limits: &dyn Fn() -> Limits,
 ) -> Result<Exchange> {
     let mut elsewhere: Option<Request> = None;
     let mut hop = 0;
     loop {
         let request = elsewhere.as_ref().unwrap_or(request);
         let sent = clock.now();
-        let response = transport.send(request, remaining(), max_body)?;
+        let response = transport.send(request, &limits())?;
         match redirect(request, &response, hop)? {
             Some(next) => elsewhere = Some(next),
             None => {
@@ -146,41 +176,51 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::error::{Code, Error};
+    use crate::error::Error;
     use crate::wire::Method;
 
     const LIMIT: Duration = Duration::from_secs(30);
 
-    /// Answers from a list, each after 100 ms, and notes what it was asked.
+    /// Answers from a list, each after so many milliseconds, and notes what it was asked.
     struct Script<'a> {
         clock: &'a ManualClock,
-        answers: Mutex<VecDeque<Result<Response>>>,
-        asked: Mutex<Vec<(i64, String, Duration)>>,
+        answers: Mutex<VecDeque<(i64, Result<Response>)>>,
+        asked: Mutex<Vec<(i64, String, Limits)>>,
     }
 
     impl Transport for Script<'_> {
-        fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response> {
-            assert_eq!(max_body, 1_000);
+        fn send(&self, request: &Request, limits: &Limits) -> Result<Response> {
+            assert_eq!(limits.max_body, 1_000);
             self.asked.lock().expect("asked").push((
                 self.clock.now().mono,
                 request.shown_url(),
-                limit,
+                *limits,
             ));
-            self.clock.advance(100);
-            let next = self.answers.lock().expect("answers").pop_front();
-            next.expect("no further request is expected")
+            let (took, next) = self
+                .answers
+                .lock()
+                .expect("answers")
+                .pop_front()
+                .expect("no further request is expected");
+            self.clock.advance(took);
+            next
         }
     }
 
     struct Ran {
         outcome: Result<Exchange>,
-        /// When each request was sent, where to, and the time it got.
-        asked: Vec<(i64, String, Duration)>,
+        /// When each request was sent, where to, and what it got.
+        asked: Vec<(i64, String, Limits)>,
         tries: u32,
     }
 
-    /// Runs it from time 0; each pause is as long as the dice allow.
+    /// Runs it from time 0, with answers that take 100 ms; each pause is as long as the dice allow.
     fn run(max_retries: u32, limit: Duration, answers: Vec<Result<Response>>) -> Ran {
+        let answers = answers.into_iter().map(|answer| (100, answer)).collect();
+        run_timed(max_retries, limit, answers)
+    }
+
+    fn run_timed(max_retries: u32, limit: Duration, answers: Vec<(i64, Result<Response>)>) -> Ran {
         let clock = ManualClock::new(Now::default());
         let script = Script {
             clock: &clock,
@@ -258,7 +298,8 @@ mod tests {
             vec![failed(Code::Connect), status(503), status(200)],
         );
         assert_eq!(times(&ran), [0, 350, 950]);
-        assert_eq!(ran.asked[2].2, Duration::from_millis(29_050));
+        assert_eq!(ran.asked[2].2.total, Duration::from_millis(29_050));
+        assert_eq!(ran.asked[2].2.connect, LIMIT / 3);
         let exchange = ran.outcome.expect("a response");
         assert_eq!((exchange.response.status, exchange.tries), (200, 3));
         assert_eq!((exchange.sent.mono, exchange.received.mono), (950, 1050));
@@ -271,11 +312,17 @@ mod tests {
             let ran = run(1, LIMIT, vec![status(answer), status(200)]);
             assert_eq!(ran.outcome.expect("a response").tries, 2, "{answer}");
         }
-        for code in [Code::Dns, Code::Connect, Code::Io, Code::Timeout] {
+        for code in [Code::Dns, Code::Connect, Code::Io] {
             let ran = run(1, LIMIT, vec![failed(code), status(200)]);
             assert_eq!(ran.outcome.expect("a response").tries, 2, "{code:?}");
         }
-        for code in [Code::Tls, Code::TooLarge, Code::Proxy, Code::Config] {
+        for code in [
+            Code::Tls,
+            Code::TooLarge,
+            Code::Proxy,
+            Code::Config,
+            Code::Timeout,
+        ] {
             let ran = run(1, LIMIT, vec![failed(code)]);
             assert_eq!(ran.outcome.expect_err("an error").code(), code);
         }
@@ -300,6 +347,58 @@ mod tests {
         assert_eq!(error.message(), "it failed (after 2 tries)");
         let ran = run(0, LIMIT, vec![failed(Code::Io)]);
         assert_eq!(ran.outcome.expect_err("an error").message(), "it failed");
+    }
+
+    #[test]
+    fn a_request_whose_connection_broke_is_sent_again_once() {
+        let cut = || failed(Code::Io);
+        let ran = run(5, LIMIT, vec![cut(), cut()]);
+        assert_eq!(ran.outcome.expect_err("an error").code(), Code::Io);
+        // What failed before the request was written does not count.
+        let ran = run(
+            5,
+            LIMIT,
+            vec![
+                failed(Code::Connect),
+                cut(),
+                status(503),
+                failed(Code::Dns),
+                cut(),
+            ],
+        );
+        assert_eq!(ran.outcome.expect_err("an error").code(), Code::Io);
+    }
+
+    #[test]
+    fn an_unanswered_request_is_not_sent_again() {
+        let timeout = || failed(Code::Timeout);
+        let ran = run_timed(2, LIMIT, vec![(30_000, timeout())]);
+        assert_eq!(ran.outcome.expect_err("an error").code(), Code::Timeout);
+        // Not even when there is time for it.
+        let ran = run(2, LIMIT, vec![timeout()]);
+        assert_eq!(ran.outcome.expect_err("an error").code(), Code::Timeout);
+    }
+
+    #[test]
+    fn a_try_that_was_cut_short_does_not_hide_the_one_before_it() {
+        let connect = || Err(Error::new(Code::Connect, "no answer within 10000 ms"));
+        let shorter = Err(Error::new(Code::Connect, "no answer within 9250 ms"));
+        let ran = run_timed(
+            5,
+            LIMIT,
+            vec![(10_000, connect()), (10_000, connect()), (9_250, shorter)],
+        );
+        let error = ran.outcome.expect_err("an error");
+        assert_eq!(error.message(), "no answer within 10000 ms (after 3 tries)");
+
+        let late = failed(Code::Timeout);
+        let ran = run_timed(5, LIMIT, vec![(25_000, status(503)), (4_750, late)]);
+        assert_eq!(ran.outcome.expect("a response").response.status, 503);
+
+        // With a whole share it is a try like any other.
+        let late = failed(Code::Timeout);
+        let ran = run_timed(5, LIMIT, vec![(100, status(503)), (29_650, late)]);
+        assert_eq!(ran.outcome.expect_err("an error").code(), Code::Timeout);
     }
 
     #[test]
@@ -364,7 +463,7 @@ mod tests {
                 "https://p21.example/a",
             ]
         );
-        assert_eq!(ran.asked[2].2, Duration::from_millis(29_800));
+        assert_eq!(ran.asked[2].2.total, Duration::from_millis(29_800));
         assert_eq!(ran.tries, 2);
         let exchange = ran.outcome.expect("a response");
         assert_eq!((exchange.tries, exchange.sent.mono), (2, 650));
@@ -388,9 +487,9 @@ mod tests {
     fn a_wall_clock_that_is_set_does_not_cut_a_request_short() {
         struct Jumping<'a>(&'a ManualClock);
         impl Transport for Jumping<'_> {
-            fn send(&self, _: &Request, limit: Duration, _: usize) -> Result<Response> {
+            fn send(&self, _: &Request, limits: &Limits) -> Result<Response> {
                 self.0.advance_wall(3_600_000);
-                if limit == LIMIT {
+                if limits.total == LIMIT {
                     status(503)
                 } else {
                     status(200)

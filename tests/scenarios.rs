@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use p21auth::cache::Spawn;
 use p21auth::clock::{Clock, ManualClock, Now};
-use p21auth::http::Transport;
+use p21auth::http::{Limits, Transport};
 use p21auth::wire::{Request, Response};
 use p21auth::{Client, Code, Config, Error, Result, Runtime, TokenOptions};
 use serde_json::Value;
@@ -28,7 +28,7 @@ struct Script {
 }
 
 impl Transport for Script {
-    fn send(&self, request: &Request, limit: Duration, _max_body: usize) -> Result<Response> {
+    fn send(&self, request: &Request, limits: &Limits) -> Result<Response> {
         let router = request.url.path().contains("/ui/router");
         let mut requests = self.requests.lock().expect("unpoisoned");
         *(if router {
@@ -46,8 +46,8 @@ impl Transport for Script {
             .unwrap_or_else(|| panic!("an unexpected request: {request:?}"));
         if let Some(seconds) = answer["takes"].as_f64() {
             let took = Duration::from_secs_f64(seconds);
-            self.clock.sleep(took.min(limit));
-            if took > limit {
+            self.clock.sleep(took.min(limits.total));
+            if took > limits.total {
                 return Err(Error::new(
                     Code::Timeout,
                     "the server did not answer in time",

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::time::Duration;
 
 use crate::clock::{Clock as _, Now, SystemClock};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
-use crate::http::Transport;
+use crate::http::{Limits, Transport};
 use crate::wire::{self, Method, Request, Response};
 
 /// An answer that came.
@@ -55,7 +54,7 @@ pub(super) struct Watched {
 }
 
 impl Transport for Watched {
-    fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response> {
+    fn send(&self, request: &Request, limits: &Limits) -> Result<Response> {
         let to_token_request = request.method == Method::Post;
         if to_token_request {
             // The library may also ask in the background, to renew a stored token.
@@ -68,7 +67,7 @@ impl Transport for Watched {
             self.watch.token_requests.fetch_add(1, Ordering::SeqCst);
         }
         let sent = SystemClock.now();
-        let response = self.inner.send(request, limit, max_body)?;
+        let response = self.inner.send(request, limits)?;
         if to_token_request && matches!(response.status, 307 | 308) {
             // The same request, moved on: the server has not taken it yet.
             self.watch.token_requests.fetch_sub(1, Ordering::SeqCst);
@@ -88,13 +87,15 @@ impl Transport for Watched {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Answers everything with this status.
     struct Always(u16);
 
     impl Transport for Always {
-        fn send(&self, _: &Request, _: Duration, _: usize) -> Result<Response> {
+        fn send(&self, _: &Request, _: &Limits) -> Result<Response> {
             Ok(Response {
                 status: self.0,
                 ..Response::default()
@@ -109,7 +110,7 @@ mod tests {
             headers: Vec::new(),
             body: None,
         };
-        watched.send(&request, Duration::from_secs(1), 10)
+        watched.send(&request, &Limits::new(Duration::from_secs(1), 10))
     }
 
     fn watched(status: u16) -> Watched {

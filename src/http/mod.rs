@@ -1,16 +1,22 @@
-//! How bytes reach the server. Only this module knows reqwest and rustls.
+//! How bytes reach the server. Only this module knows reqwest, and only it and the Redis store know rustls.
 
 #[cfg(windows)]
 mod authorities_windows;
 mod certificate;
+mod client;
+mod connect;
 mod failure;
+mod lookup;
 mod pool;
-mod probe;
+mod progress;
 mod proxy;
+mod race;
 #[doc(hidden)]
 pub mod stages;
+mod stream;
 mod tls_failure;
 mod trust;
+mod tunnel;
 
 use std::io::Read as _;
 use std::net::SocketAddr;
@@ -22,14 +28,15 @@ use reqwest::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::fork::{self, Guarded};
 use crate::options::TransportSettings;
 use crate::secret::Secret;
 use crate::wire::{Method, Request, Response};
 
-use failure::{Failure, RequestContext};
-use probe::Answer;
-use proxy::{ProxyRoute, ProxyRules};
+use client::{Clients, HttpClient};
+use connect::Connector;
+use failure::{Fault, RequestContext};
+use proxy::ProxyRules;
+use tunnel::Answer;
 
 #[doc(hidden)]
 pub use certificate::Certificate;
@@ -38,25 +45,41 @@ pub use proxy::{ProxyOrigin, proxy_origin};
 #[cfg(feature = "store-redis")]
 pub(crate) use trust::client_config as tls_config;
 
-/// How long an unused connection is kept: shorter than IIS and the usual load balancers do, so that a request seldom
-/// meets a connection that the other side is just closing.
-const POOL_IDLE: Duration = Duration::from_secs(30);
-
-/// Unused connections kept per host; a burst of identities may use more at once.
-const POOL_MAX_IDLE: usize = 8;
-
 /// Bytes of a body read at a time.
 const PIECE: usize = 8 * 1024;
 
+/// What one request may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Until the response is complete: a server that drips bytes does not extend it.
+    pub total: Duration,
+    /// Until the request can be written: look-up, connection, tunnel and TLS together.
+    pub connect: Duration,
+    /// Largest body, in bytes.
+    pub max_body: usize,
+}
+
+impl Limits {
+    /// `total` for all of it, a connection included.
+    #[must_use]
+    pub fn new(total: Duration, max_body: usize) -> Limits {
+        Limits {
+            total,
+            connect: total,
+            max_body,
+        }
+    }
+}
+
 /// Sends one request and reads the whole response. It follows no redirect and tries nothing twice.
 pub trait Transport: Send + Sync {
-    /// Sends `request` and reads at most `max_body` bytes of the response's body, all within `limit`, which is a total
-    /// deadline: a server that drips bytes does not extend it.
+    /// Sends `request` and reads the response, within `limits`.
     ///
     /// # Errors
     ///
-    /// `Dns`, `Connect`, `Tls`, `Timeout`, `Io`, `Proxy` or `TooLarge`. Any HTTP status is a response, not an error.
-    fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response>;
+    /// Before the request was written: `Dns`, `Connect`, `Proxy` or `Tls`; after that `Timeout`, `Io` or `TooLarge`. Any
+    /// HTTP status is a response, not an error.
+    fn send(&self, request: &Request, limits: &Limits) -> Result<Response>;
 
     /// User and password that a proxy on the way to `url` gets, wherever they come from: its answers may tell them.
     fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
@@ -65,28 +88,16 @@ pub trait Transport: Send + Sync {
     }
 }
 
-/// The real transport: HTTP/1.1 by reqwest, TLS by rustls. No redirects, cookies, referer or decompression.
+/// The real transport: HTTP/1.1 by reqwest, TLS by rustls, a new connection for each request. No redirects, cookies, referer
+/// or decompression.
 ///
-/// Cheap until the first [`send`](Transport::send), which makes the HTTP client with its thread. That client is never
-/// dropped, because dropping joins its thread, and a name look-up that hangs would hang whoever drops. Call `send` from
-/// a thread that is not inside an asynchronous runtime.
+/// Cheap until the first [`send`](Transport::send), which makes the HTTP client with its thread. Call `send` from a thread
+/// that is not inside an asynchronous runtime.
 pub struct HttpTransport {
     settings: TransportSettings,
     rules: Arc<ProxyRules>,
-    clients: Guarded<Clients>,
+    clients: Clients,
 }
-
-/// HTTP clients by the port that they connect to. `resolve` is about a host *and* a port, while an HTTP client overrides
-/// a host on every port; so with `resolve` each port has its own client, without it all share that of port 0.
-struct Clients {
-    /// The process that made them; a forked child leaves them alone and makes its own.
-    epoch: u64,
-    by_port: Vec<(u16, Arc<ClientCell>)>,
-}
-
-/// Filled outside of any lock or section, for that takes a while; a forked child that finds it half filled throws it away.
-#[expect(clippy::disallowed_types, reason = "see above")]
-type ClientCell = once_cell::sync::OnceCell<Client>;
 
 impl HttpTransport {
     /// A transport outside of the pool; [`transport_for`] shares them. Reads the proxy variables.
@@ -101,10 +112,7 @@ impl HttpTransport {
         Ok(HttpTransport {
             settings: settings.clone(),
             rules: Arc::new(ProxyRules::new(settings)),
-            clients: Guarded::new(Clients {
-                epoch: fork::epoch(),
-                by_port: Vec::new(),
-            }),
+            clients: Clients::new(),
         })
     }
 
@@ -114,166 +122,91 @@ impl HttpTransport {
         self.rules.origin(url)
     }
 
-    /// The client for connections to `port`. The lock covers the look-up alone; a client is built outside of it, by one
-    /// thread while the others that need it wait.
-    fn client(&self, port: u16) -> Result<Client> {
-        let port = if self.settings.resolve.is_empty() {
-            0
-        } else {
-            port
-        };
-        let cell = self.clients.with(|clients| {
-            if clients.epoch != fork::epoch() {
-                std::mem::forget(std::mem::take(&mut clients.by_port));
-                clients.epoch = fork::epoch();
-            }
-            let found = clients.by_port.iter().find(|(of, _)| *of == port);
-            if let Some((_, cell)) = found {
-                Arc::clone(cell)
-            } else {
-                let cell = Arc::new(ClientCell::new());
-                clients.by_port.push((port, Arc::clone(&cell)));
-                cell
-            }
-        });
-        cell.get_or_try_init(|| self.build(port)).cloned()
-    }
-
-    fn build(&self, port: u16) -> Result<Client> {
-        let mut builder = Client::builder()
-            .tls_backend_preconfigured(trust::client_config(&self.settings.tls)?)
-            // A client-wide limit would start anew at each read; the limit of each request is a total one.
-            .timeout(None)
-            .connect_timeout(self.connect_timeout())
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .http1_only()
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_MAX_IDLE)
-            .no_proxy();
-        let rules = Arc::clone(&self.rules);
-        builder = builder.proxy(reqwest::Proxy::custom(move |url| {
-            rules.route(url).map(|route| route.url)
-        }));
-        for resolve in &self.settings.resolve {
-            let addresses = overrides(&self.settings, &resolve.host, port);
-            if !addresses.is_empty() {
-                builder = builder.resolve_to_addrs(&resolve.host, &addresses);
-            }
-        }
-        builder.build().map_err(|error| {
-            Error::new(
-                Code::Internal,
-                format!(
-                    "the HTTP client cannot be made: {}",
-                    failure::innermost(&error)
-                ),
-            )
-        })
-    }
-
-    fn connect_timeout(&self) -> Duration {
-        Duration::from_millis(self.settings.connect_timeout_ms)
-    }
-
-    /// Turns a failure of the HTTP stack into an error, asking the proxy for its reason where it has one.
-    fn explain(
+    /// An HTTP client that connects where it should, and the address that this is.
+    fn client(
         &self,
-        error: &(dyn std::error::Error + 'static),
-        context: &RequestContext<'_>,
-        remaining: Duration,
-    ) -> Error {
-        let (with_user, assumed) = match context.failure(error) {
-            Failure::Known(error) => return error,
-            // Without the user: the schemes are listed all the same, and a wrong password is not counted twice.
-            Failure::TunnelUser => (false, 407),
-            Failure::TunnelRefused => (true, 0),
+        connector: &Connector,
+        deadline: Instant,
+    ) -> Result<(Arc<HttpClient>, SocketAddr)> {
+        let (host, port) = connector.context.target();
+        let named = overrides(&self.settings, &host, port);
+        let key = (!self.settings.resolve.is_empty()).then_some(port);
+        let client =
+            self.clients
+                .client((key, connector.limit), &self.settings.tls, &self.rules)?;
+        // From here on, not from where the client was made.
+        let deadline = deadline.min(Instant::now() + connector.limit);
+        let addresses = connector.addresses(named, deadline)?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let address = match addresses[..] {
+            // The client allows the whole time to connect, so what is left after a slow look-up is held to here.
+            [only] if left > connector.limit * 9 / 10 => only,
+            _ => connector.choose(&addresses, deadline)?,
         };
-        let Some(route) = context.route else {
-            return Error::new(Code::Proxy, "a proxy refused the connection");
-        };
-        let (host, port) = route.address();
-        let tls = (route.url.scheme() == "https")
-            .then(|| trust::client_config(&self.settings.tls).ok().map(Arc::new))
-            .flatten();
-        let answer = probe::ask(
-            route,
-            overrides(&self.settings, &host, port),
-            proxy::place(context.url),
-            with_user,
-            tls,
-            remaining,
-        );
-        let answer = match answer {
-            // The second answer may differ from the first; what is certain is the first.
-            Some(answer) if assumed == 0 || answer.status == assumed => answer,
-            _ => Answer {
-                status: assumed,
-                schemes: Vec::new(),
-            },
-        };
-        context.proxy_refusal(route, &answer)
+        client.choose(&host, address.ip());
+        Ok((client, address))
     }
 }
 
 impl Transport for HttpTransport {
-    fn send(&self, request: &Request, limit: Duration, max_body: usize) -> Result<Response> {
-        let started = Instant::now();
-        let remaining = || limit.saturating_sub(started.elapsed());
-        let route = self.rules.route(&request.url);
-        if let Some(route) = &route {
+    fn send(&self, request: &Request, limits: &Limits) -> Result<Response> {
+        let total = limits.total;
+        let deadline = Instant::now() + total;
+        let remaining = || deadline.saturating_duration_since(Instant::now());
+        let context = Arc::new(RequestContext::new(
+            &request.url,
+            self.rules.route(&request.url),
+        ));
+        if let Some(route) = &context.route {
             proxy::check_usable(route)?;
         }
-        let context = RequestContext {
-            url: &request.url,
-            route: route.as_ref(),
-            connect_timeout: self.connect_timeout(),
-            limit,
-        };
-        let target = route
-            .as_ref()
-            .map_or_else(|| proxy::host_and_port(&request.url), ProxyRoute::address);
-        let client = self.client(target.1)?;
-        if remaining().is_zero() {
-            return Err(context.timeout());
+        if total.is_zero() {
+            return Err(context.no_reply(&Fault::TimedOut(total), false));
         }
-        let mut reply = outgoing(&client, request)?
+        let connect_timeout = Duration::from_millis(self.settings.connect_timeout_ms);
+        let connector = Connector {
+            context: Arc::clone(&context),
+            tls: Some(self.clients.config(&self.settings.tls)?),
+            limit: rounded(limits.connect.min(connect_timeout)),
+        };
+        let (client, address) = self.client(&connector, deadline)?;
+        let mut reply = outgoing(&client.http, request)?
             .timeout(remaining())
             .send()
-            .map_err(|error| self.explain(&error, &context, remaining()))?;
+            .map_err(|error| connector.explain(&error, address, total, deadline))?;
         let status = reply.status().as_u16();
         let headers = text_headers(reply.headers());
         // Plain http goes to the proxy itself, so this status is its own.
-        if let (407, Some(route), "http") = (status, &route, request.url.scheme()) {
+        if let (407, Some(route), false) = (status, &context.route, context.https) {
             let schemes = headers
                 .iter()
                 .filter(|(name, _)| name == "proxy-authenticate")
-                .flat_map(|(_, value)| probe::schemes(value))
+                .flat_map(|(_, value)| tunnel::schemes(value))
                 .collect();
-            return Err(context.proxy_refusal(route, &Answer { status, schemes }));
+            return Err(context.refusal(route, &Answer { status, schemes }));
         }
         if reply
             .content_length()
-            .is_some_and(|length| length > max_body as u64)
+            .is_some_and(|length| length > limits.max_body as u64)
         {
-            return Err(context.too_large(max_body));
+            return Err(context.too_large(limits.max_body));
         }
         let mut body = Zeroizing::new(Vec::new());
         let mut piece = Zeroizing::new([0; PIECE]);
         loop {
-            let got = reply
-                .read(&mut piece[..])
-                .map_err(|error| self.explain(&error, &context, remaining()))?;
+            let got = match reply.read(&mut piece[..]) {
+                Ok(got) => got,
+                Err(error) => return Err(context.reply_lost(&error, total)),
+            };
             if got == 0 {
                 break;
             }
-            if body.len() + got > max_body {
-                return Err(context.too_large(max_body));
+            if body.len() + got > limits.max_body {
+                return Err(context.too_large(limits.max_body));
             }
             append(&mut body, &piece[..got]);
             if remaining().is_zero() {
-                return Err(context.timeout());
+                return Err(context.no_reply(&Fault::TimedOut(total), true));
             }
         }
         Ok(Response {
@@ -288,12 +221,11 @@ impl Transport for HttpTransport {
     }
 }
 
-impl Drop for HttpTransport {
-    fn drop(&mut self) {
-        // See the type: HTTP clients are left behind.
-        self.clients
-            .with(|clients| std::mem::forget(std::mem::take(&mut clients.by_port)));
-    }
+/// Down to two digits, so that the different limits of many flights share an HTTP client.
+fn rounded(limit: Duration) -> Duration {
+    let ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let unit = 10_u64.pow(ms.max(1).ilog10().saturating_sub(1));
+    Duration::from_millis(ms / unit * unit)
 }
 
 /// The addresses that `resolve` names for this host and port.

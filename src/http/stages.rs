@@ -5,36 +5,33 @@
 
 mod old_tls;
 
-use std::error::Error as StdError;
-use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, mpsc};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConnection, DigitallySignedStruct, SignatureScheme};
+use rustls::{DigitallySignedStruct, SignatureScheme};
 use url::Url;
 
 use super::certificate::Certificate;
-use super::failure::RequestContext;
-use super::proxy::{self, ProxyOrigin, ProxyRoute, ProxyRules};
+use super::connect::{Connector, Failed, furthest};
+use super::failure::{Fault, Phase, RequestContext};
+use super::overrides;
+use super::proxy::{self, ProxyOrigin, ProxyRules};
+use super::race::{Attempt, Lost, race};
+use super::stream::Stream;
 use super::trust::{self, Verifier};
-use super::{overrides, probe, tls_failure};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::TransportSettings;
-
-/// A connection, whatever is between.
-pub trait Stream: Read + Write + Send {}
-impl<S: Read + Write + Send> Stream for S {}
 
 /// The stages of a connection to one URL.
 pub struct Stages<'a> {
     settings: &'a TransportSettings,
     url: &'a Url,
     rules: ProxyRules,
-    route: Option<ProxyRoute>,
+    context: Arc<RequestContext>,
 }
 
 /// Where the addresses of a host come from.
@@ -50,7 +47,6 @@ pub enum Addresses {
 
 impl Addresses {
     /// All of them, in the order in which they are tried.
-    #[must_use]
     pub fn all(&self) -> &[SocketAddr] {
         match self {
             Addresses::Literal(address) => std::slice::from_ref(address),
@@ -61,7 +57,7 @@ impl Addresses {
 
 /// A connection that stands, and how it came to be.
 pub struct Connected {
-    pub stream: TcpStream,
+    pub stream: Stream,
     pub address: SocketAddr,
     pub took: Duration,
     /// Addresses that were tried before in vain, and why.
@@ -84,7 +80,6 @@ pub struct Handshake {
 
 impl<'a> Stages<'a> {
     /// Reads the proxy rules; sends nothing.
-    #[must_use]
     pub fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
         let rules = ProxyRules::new(settings);
         let route = rules.route(url);
@@ -92,7 +87,7 @@ impl<'a> Stages<'a> {
             settings,
             url,
             rules,
-            route,
+            context: Arc::new(RequestContext::new(url, route)),
         }
     }
 
@@ -103,27 +98,31 @@ impl<'a> Stages<'a> {
 
     /// Refuses a proxy of a kind that is not supported.
     pub fn check_proxy(&self) -> Result<()> {
-        self.route.as_ref().map_or(Ok(()), proxy::check_usable)
+        self.context
+            .route
+            .as_ref()
+            .map_or(Ok(()), proxy::check_usable)
     }
 
     /// Host and port that this machine connects to: the proxy's where there is one.
     pub fn target(&self) -> (String, u16) {
-        self.route
-            .as_ref()
-            .map_or_else(|| proxy::host_and_port(self.url), ProxyRoute::address)
+        self.context.target()
     }
 
     fn limit(&self) -> Duration {
         Duration::from_millis(self.settings.connect_timeout_ms)
     }
 
-    fn context(&self) -> RequestContext<'_> {
-        RequestContext {
-            url: self.url,
-            route: self.route.as_ref(),
-            connect_timeout: self.limit(),
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.limit()
+    }
+
+    fn connector(&self) -> Result<Connector> {
+        Ok(Connector {
+            context: Arc::clone(&self.context),
+            tls: Some(Arc::new(trust::client_config(&self.settings.tls)?)),
             limit: self.limit(),
-        }
+        })
     }
 
     /// The addresses of [`Stages::target`].
@@ -136,95 +135,60 @@ impl<'a> Stages<'a> {
         if !named.is_empty() {
             return Ok(Addresses::Override(named));
         }
-        // On a thread of its own, because a look-up knows no deadline.
-        let (sender, receiver) = mpsc::channel();
-        std::thread::Builder::new()
-            .name("p21auth-dns".to_owned())
-            .spawn(move || {
-                let found = (host.as_str(), port)
-                    .to_socket_addrs()
-                    .map(Iterator::collect::<Vec<_>>);
-                let _ = sender.send(found);
-            })
-            .map_err(|error| Error::new(Code::NoMemory, format!("no thread: {error}")))?;
-        match receiver.recv_timeout(self.limit()) {
-            Ok(Ok(found)) if !found.is_empty() => Ok(Addresses::Resolved(found)),
-            Ok(Ok(_)) => Err(self.context().dns()),
-            Ok(Err(error)) => Err(self.context().dns().with_note(&error.to_string())),
-            Err(_) => {
-                let note = format!("no answer within {} ms", self.limit().as_millis());
-                Err(self.context().dns().with_note(&note))
-            }
-        }
+        let found = self.connector()?.addresses(Vec::new(), self.deadline())?;
+        Ok(Addresses::Resolved(found))
     }
 
     /// Connects to the first of `addresses` that answers.
     pub fn connect(&self, addresses: &[SocketAddr]) -> Result<Connected> {
         let started = Instant::now();
-        let mut in_vain = Vec::new();
-        let mut last = Some("no address".to_owned());
-        for address in addresses {
-            match TcpStream::connect_timeout(address, self.limit()) {
-                Ok(stream) => {
-                    let bounded = stream
-                        .set_read_timeout(Some(self.limit()))
-                        .and_then(|()| stream.set_write_timeout(Some(self.limit())));
-                    bounded.map_err(|error| self.lost(self.route.as_ref(), &error))?;
-                    return Ok(Connected {
-                        stream,
-                        address: *address,
-                        took: started.elapsed(),
-                        in_vain,
-                    });
+        let (context, limit) = (Arc::clone(&self.context), self.limit());
+        let attempt: Attempt<Stream, (Failed, String)> = Arc::new(move |address, deadline| {
+            Stream::connect(address, deadline).map_err(|error| {
+                let fault = Fault::of(&error, limit);
+                let why = match &fault {
+                    Fault::TimedOut(_) => "no answer".to_owned(),
+                    _ => error.to_string(),
+                };
+                let error = context.failed(Phase::Connect, true, &fault);
+                Lost {
+                    error: ((Phase::Connect, error), why),
+                    end: false,
                 }
-                Err(error) => {
-                    last = (error.kind() != io::ErrorKind::TimedOut).then(|| error.to_string());
-                    let why = last.clone().unwrap_or_else(|| "no answer".to_owned());
-                    in_vain.push((*address, why));
-                }
-            }
+            })
+        });
+        let race = race(addresses, self.deadline(), &attempt);
+        let (failed, in_vain): (Vec<_>, Vec<_>) = race
+            .lost
+            .into_iter()
+            .map(|(address, (failed, why))| (failed, (address, why)))
+            .unzip();
+        match race.won {
+            Some((address, stream)) => Ok(Connected {
+                stream,
+                address,
+                took: started.elapsed(),
+                in_vain,
+            }),
+            None => Err(furthest(failed.into_iter()).unwrap_or_else(|| {
+                let fault = Fault::TimedOut(limit);
+                self.context.failed(Phase::Connect, true, &fault)
+            })),
         }
-        Err(self
-            .context()
-            .no_connection(self.route.as_ref(), last.as_deref()))
     }
 
     /// A tunnel through the proxy, where the route leads through one; else the connection itself.
-    pub fn tunnel(&self, stream: TcpStream) -> Result<Box<dyn Stream>> {
-        let stream = Until {
-            stream,
-            end: Instant::now() + self.limit(),
-        };
-        let Some(route) = &self.route else {
-            return Ok(Box::new(stream));
-        };
-        let context = self.context();
-        let mut stream: Box<dyn Stream> = if route.url.scheme() == "https" {
-            let config = Arc::new(trust::client_config(&self.settings.tls)?);
-            let secured = probe::secured(stream, config, route.address().0);
-            Box::new(secured.map_err(|error| self.lost(Some(route), &error))?)
-        } else {
-            Box::new(stream)
-        };
-        let answer =
-            probe::tunnel(&mut stream, route, &proxy::place(self.url), true).map_err(|error| {
-                match inner::<rustls::Error>(&error) {
-                    Some(tls) => tls_failure::explain(tls, &context.place(Some(route))),
-                    None => self.lost(Some(route), &error),
-                }
-            })?;
-        if (200..300).contains(&answer.status) {
-            Ok(stream)
-        } else {
-            Err(context.proxy_refusal(route, &answer))
-        }
+    pub fn tunnel(&self, stream: Stream) -> Result<Stream> {
+        self.connector()?
+            .tunnel(stream, self.deadline())
+            .map_err(|lost| lost.error.1)
     }
 
     /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
     /// whatever is trusted, and nothing is sent after it.
-    pub fn handshake(&self, mut stream: Box<dyn Stream>) -> Handshake {
+    pub fn handshake(&self, stream: Stream) -> Handshake {
         let chain = Arc::new(Guarded::default());
-        let result = self.shake(&mut stream, &chain);
+        let result = self.shake(stream, &chain);
         let read = |der: &CertificateDer<'_>| Certificate::read(der);
         let mut seen = Handshake {
             chain: chain.with(|chain: &mut Vec<_>| chain.iter().map(read).collect()),
@@ -232,9 +196,9 @@ impl<'a> Stages<'a> {
         };
         match result {
             Ok(agreed) => seen.agreed = Some(agreed),
-            Err(error) => {
-                // Whoever says nothing at all says no more to another hello.
-                if seen.chain.is_empty() && error.code() != Code::Connect {
+            Err((error, silent)) => {
+                // A server that says nothing at all says no more to another hello.
+                if seen.chain.is_empty() && !silent {
                     seen.old = self.old_tls();
                 }
                 seen.error = Some(error);
@@ -243,35 +207,30 @@ impl<'a> Stages<'a> {
         seen
     }
 
+    /// Version and cipher suite, or the error and whether it is silence.
     fn shake(
         &self,
-        stream: &mut dyn Stream,
+        mut stream: Stream,
         chain: &Arc<Guarded<Vec<CertificateDer<'static>>>>,
-    ) -> Result<(String, String)> {
+    ) -> std::result::Result<(String, String), (Error, bool)> {
         let config = trust::config_with(&self.settings.tls, |verifier| {
             Arc::new(Recorder {
                 verifier,
                 chain: Arc::clone(chain),
             })
-        })?;
-        let context = self.context();
-        let (host, _) = proxy::host_and_port(self.url);
-        let internal = |what: &dyn std::fmt::Display| {
-            Error::new(Code::Tls, format!("the TLS handshake cannot begin: {what}"))
-        };
-        let name = ServerName::try_from(host).map_err(|error| internal(&error))?;
-        let mut session =
-            ClientConnection::new(Arc::new(config), name).map_err(|error| internal(&error))?;
-        let mut stream = stream;
-        while session.is_handshaking() {
-            session.complete_io(&mut stream).map_err(|error| {
-                match inner::<rustls::Error>(&error) {
-                    Some(tls) => tls_failure::explain(tls, &context.place(None)),
-                    None if timed_out(&error) => self.lost(None, &error),
-                    None => context.handshake_cut(&error.to_string()),
-                }
+        })
+        .map_err(|error| (error, false))?;
+        stream.until(self.deadline());
+        let stream = stream
+            .secure(Arc::new(config), &self.context.host)
+            .map_err(|error| {
+                let fault = Fault::of(&error, self.limit());
+                let silent = matches!(fault, Fault::TimedOut(_));
+                (self.context.failed(Phase::Tls, false, &fault), silent)
             })?;
-        }
+        let Some(session) = stream.session() else {
+            return Err((Error::new(Code::Internal, "no TLS session"), false));
+        };
         let version = session
             .protocol_version()
             .map(|version| format!("{version:?}"));
@@ -286,50 +245,8 @@ impl<'a> Stages<'a> {
         let addresses = self.look_up().ok()?;
         let stream = self.connect(addresses.all()).ok()?.stream;
         let stream = self.tunnel(stream).ok()?;
-        old_tls::ask(stream, &proxy::host_and_port(self.url).0)
+        old_tls::ask(stream, &self.context.host)
     }
-
-    /// The connection broke or fell silent, on the way to the proxy `near` or to the server.
-    fn lost(&self, near: Option<&ProxyRoute>, error: &io::Error) -> Error {
-        let cause = (!timed_out(error)).then(|| error.to_string());
-        self.context().no_connection(near, cause.as_deref())
-    }
-}
-
-/// A connection that ends with its time, however slowly the other end sends.
-struct Until {
-    stream: TcpStream,
-    end: Instant,
-}
-
-impl Read for Until {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if Instant::now() > self.end {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for Until {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.stream.write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.stream.flush()
-    }
-}
-
-fn timed_out(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
-    )
-}
-
-fn inner<T: StdError + 'static>(error: &io::Error) -> Option<&T> {
-    error.get_ref()?.downcast_ref()
 }
 
 /// Keeps what the server shows, then lets the real verifier judge it.

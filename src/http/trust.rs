@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
@@ -24,6 +25,7 @@ use sha2::{Digest as _, Sha256};
 #[cfg(windows)]
 use super::authorities_windows::Authorities;
 use super::certificate::Certificate;
+use super::progress::{self, NoSessions};
 use crate::error::{Code, Error, Result};
 use crate::options::{Pin, TlsTrust};
 
@@ -52,12 +54,15 @@ pub(super) fn config_with(
         ca_file: trust.ca_file.clone(),
         algorithms: provider.signature_verification_algorithms,
     });
-    Ok(ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(Code::Internal, format!("TLS cannot be set up: {error}")))?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+        .with_no_client_auth();
+    config.resumption =
+        Resumption::store(Arc::new(NoSessions)).tls12_resumption(Tls12Resumption::Disabled);
+    Ok(config)
 }
 
 /// The certificates in a PEM file, each fit to be an authority.
@@ -159,6 +164,7 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
+        progress::certificate_came();
         let why = match &self.judge {
             Judge::Anything => return Ok(ServerCertVerified::assertion()),
             Judge::Pins(pins) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use p21auth::cache::Spawn;
 use p21auth::clock::{Clock, ManualClock, Now};
-use p21auth::http::Transport;
+use p21auth::http::{Limits, Transport};
 use p21auth::wire::{Request, Response};
 use p21auth::{Client, Config, Result, Runtime};
 
@@ -35,7 +35,7 @@ impl Server {
 }
 
 impl Transport for Server {
-    fn send(&self, request: &Request, _: Duration, _: usize) -> Result<Response> {
+    fn send(&self, request: &Request, _: &Limits) -> Result<Response> {
         (self.answer)(self.requests.fetch_add(1, Ordering::SeqCst) + 1, request)
     }
 }

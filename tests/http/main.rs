@@ -12,7 +12,7 @@ mod tls;
 use std::time::Duration;
 
 use p21auth::error::{Code, Error};
-use p21auth::http::{HttpTransport, Transport};
+use p21auth::http::{HttpTransport, Limits, Transport};
 use p21auth::options::{ProxyChoice, TlsTrust, TransportSettings};
 use p21auth::secret::Secret;
 use p21auth::wire::{Method, Request, Response};
@@ -70,7 +70,7 @@ fn send_within(
     base: &str,
     limit: Duration,
 ) -> Result<Response, Error> {
-    HttpTransport::new(settings)?.send(&request(base), limit, MAX_BODY)
+    HttpTransport::new(settings)?.send(&request(base), &Limits::new(limit, MAX_BODY))
 }
 
 /// The error of a request that fails with `code`, its message holding each of `message` and its hint each of `hint`.

@@ -38,7 +38,7 @@ fn a_transport_that_cannot_be_made_is_not_kept() {
 fn threads_come_with_the_first_request_and_once() {
     use crate::server::{OK, Server};
     use crate::{LONG, MAX_BODY, in_child, request};
-    use p21auth::http::Transport as _;
+    use p21auth::http::{Limits, Transport as _};
 
     /// The kernel may leave out entries while threads are ending, so it is asked until it says the same twice.
     fn http_threads() -> Vec<String> {
@@ -70,7 +70,8 @@ fn threads_come_with_the_first_request_and_once() {
         for _ in 0..16 {
             let (transport, server) = (&transport, &server);
             scope.spawn(move || {
-                let sent = transport.send(&request(&server.url("http")), LONG, MAX_BODY);
+                let sent =
+                    transport.send(&request(&server.url("http")), &Limits::new(LONG, MAX_BODY));
                 assert_eq!(sent.expect("a response").status, 200);
             });
         }

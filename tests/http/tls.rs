@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use p21auth::error::Code;
-use p21auth::http::{HttpTransport, Transport as _};
+use p21auth::http::{HttpTransport, Limits, Transport as _};
 use p21auth::options::{Pin, TransportSettings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
@@ -253,7 +253,8 @@ fn connections_at_the_same_time_show_their_own_certificate() {
             let transport = &transport;
             scope.spawn(move || {
                 for _ in 0..5 {
-                    let outcome = transport.send(&request(&server.url("https")), LONG, MAX_BODY);
+                    let outcome = transport
+                        .send(&request(&server.url("https")), &Limits::new(LONG, MAX_BODY));
                     let place = server.address.to_string();
                     fails(
                         outcome,
@@ -316,8 +317,8 @@ fn a_handshake_that_is_cut_is_told() {
     });
     let error = fails(
         send(&settings(), &server.url("https")),
-        Code::Io,
-        &["during the TLS handshake"],
+        Code::Tls,
+        &["broke the connection during the TLS handshake"],
         &["old TLS", "firewall"],
     );
     assert!(error.is_retryable());
@@ -328,12 +329,13 @@ fn a_handshake_that_hangs_ends_with_the_connect_timeout() {
     let server = Server::raw(|mut stream, _| until_closed(&mut stream));
     let mut settings = settings();
     settings.connect_timeout_ms = 300;
-    fails(
+    let error = fails(
         send(&settings, &server.url("https")),
-        Code::Connect,
-        &["no answer within 300 ms"],
-        &["firewall", "proxy"],
+        Code::Tls,
+        &["does not complete a TLS handshake", "within 300 ms"],
+        &["may not speak TLS", "firewall", "MTU"],
     );
+    assert!(error.is_retryable());
 }
 
 #[test]

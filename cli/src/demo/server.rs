@@ -6,7 +6,7 @@ use tempfile::TempPath;
 
 use p21_emulator::{Control, Emulator, Options};
 use p21auth::client::Client;
-use p21auth::http::{Transport as _, transport_for};
+use p21auth::http::{Limits, Transport as _, transport_for};
 use p21auth::options::Config;
 use p21auth::secret::Secret;
 use p21auth::wire::{Method, Request, Response};
@@ -124,6 +124,6 @@ impl Server {
             headers,
             body: None,
         };
-        Ok(transport_for(&settings.transport)?.send(&request, LIMIT, 1 << 20)?)
+        Ok(transport_for(&settings.transport)?.send(&request, &Limits::new(LIMIT, 1 << 20))?)
     }
 }

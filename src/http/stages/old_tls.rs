@@ -3,9 +3,11 @@
 //! The TLS library here speaks 1.2 and 1.3 with modern suites alone, so of a server that has none of them it learns nothing
 //! but *no*. This hello is never answered further: the connection ends with the server's choice.
 
+use std::io::Read as _;
+
 use rustls::ProtocolVersion;
 
-use super::Stream;
+use super::super::stream::Stream;
 
 /// TLS 1.2, the newest offered; a server that has only 1.1 or 1.0 answers with that.
 const NEWEST: u16 = 0x0303;
@@ -48,9 +50,8 @@ const SIGNATURES: [u16; 8] = [
 const MAX_ANSWER: usize = 512;
 
 /// The version and cipher suite that the server chooses, by name; `None` if it chooses none.
-pub(super) fn ask(mut stream: Box<dyn Stream>, host: &str) -> Option<(String, String)> {
-    stream.write_all(&hello(host)).ok()?;
-    stream.flush().ok()?;
+pub(super) fn ask(mut stream: Stream, host: &str) -> Option<(String, String)> {
+    stream.send(&hello(host)).ok()?;
     let mut answer = Vec::new();
     let mut piece = [0; 256];
     loop {

@@ -1,24 +1,16 @@
-//! Asks a proxy by hand why it refuses a tunnel.
+//! Asks a proxy for a tunnel by hand and reads what it answers: its status and the schemes in `Proxy-Authenticate`.
 //!
-//! The HTTP stack says only that a `CONNECT` failed. What a person needs is in the answer's status and in
-//! `Proxy-Authenticate`, so after such a failure one more `CONNECT` is made to read them. It is a diagnosis: whatever
-//! goes wrong with it merely leaves the error less specific.
+//! The HTTP stack says only that a `CONNECT` failed, so after such a failure one more is made to tell a person why. The
+//! doctor does the same.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs as _};
-use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::io::{self, Read as _};
 
-use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use zeroize::Zeroizing;
 
 use super::proxy::ProxyRoute;
+use super::stream::Stream;
 
-/// The question is not worth more time than this.
-const MAX_WAIT: Duration = Duration::from_secs(5);
-
-/// Longest answer head that is looked at, in bytes.
+/// Longest head of an answer that is looked at, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// What a proxy answers to `CONNECT`.
@@ -35,67 +27,10 @@ impl Answer {
     }
 }
 
-/// Asks `route` for a tunnel to `target` (`host:port`), with its user and password only if `with_user`.
-pub(super) fn ask(
-    route: &ProxyRoute,
-    addresses: Vec<SocketAddr>,
-    target: String,
-    with_user: bool,
-    tls: Option<Arc<ClientConfig>>,
-    limit: Duration,
-) -> Option<Answer> {
-    let (route, limit) = (route.clone(), limit.min(MAX_WAIT));
-    let (sender, receiver) = mpsc::channel();
-    // On a thread of its own, because a name look-up knows no deadline.
-    std::thread::Builder::new()
-        .name("p21auth-proxy".to_owned())
-        .spawn(move || {
-            let answer = converse(&route, &addresses, &target, with_user, tls, limit);
-            let _ = sender.send(answer.ok());
-        })
-        .ok()?;
-    receiver.recv_timeout(limit).ok()?
-}
-
-fn converse(
-    route: &ProxyRoute,
-    addresses: &[SocketAddr],
-    target: &str,
-    with_user: bool,
-    tls: Option<Arc<ClientConfig>>,
-    limit: Duration,
-) -> io::Result<Answer> {
-    let (host, port) = route.address();
-    let address = match addresses.first() {
-        Some(address) => *address,
-        None => (host.as_str(), port)
-            .to_socket_addrs()?
-            .next()
-            .ok_or(io::ErrorKind::NotFound)?,
-    };
-    let stream = TcpStream::connect_timeout(&address, limit)?;
-    stream.set_read_timeout(Some(limit))?;
-    stream.set_write_timeout(Some(limit))?;
-    match tls {
-        None => tunnel(stream, route, target, with_user),
-        Some(config) => tunnel(secured(stream, config, host)?, route, target, with_user),
-    }
-}
-
-/// TLS over `stream`; the handshake comes with the first use.
-pub(super) fn secured<S: Read + Write>(
-    stream: S,
-    config: Arc<ClientConfig>,
-    host: String,
-) -> io::Result<StreamOwned<ClientConnection, S>> {
-    let name = ServerName::try_from(host).map_err(io::Error::other)?;
-    let session = ClientConnection::new(config, name).map_err(io::Error::other)?;
-    Ok(StreamOwned::new(session, stream))
-}
-
-/// Asks the proxy at the other end of `stream` for a tunnel to `target`.
-pub(super) fn tunnel(
-    mut stream: impl Read + Write,
+/// Asks the proxy at the other end of `stream` for a tunnel to `target` (`host:port`), with its user and password only if
+/// `with_user`. What is not HTTP is `InvalidData`.
+pub(super) fn open(
+    stream: &mut Stream,
     route: &ProxyRoute,
     target: &str,
     with_user: bool,
@@ -111,12 +46,14 @@ pub(super) fn tunnel(
         ),
         None => format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n"),
     });
-    stream.write_all(request.as_bytes())?;
-    stream.flush()?;
+    stream.send(request.as_bytes())?;
     let mut head = Vec::new();
     let mut piece = [0; 1024];
     loop {
         let got = stream.read(&mut piece)?;
+        if got == 0 && head.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         head.extend_from_slice(&piece[..got]);
         let complete = head.windows(4).any(|four| four == b"\r\n\r\n");
         if complete || got == 0 || head.len() > MAX_HEAD {
