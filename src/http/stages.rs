@@ -47,6 +47,7 @@ pub enum Addresses {
 
 impl Addresses {
     /// All of them, in the order in which they are tried.
+    #[must_use]
     pub fn all(&self) -> &[SocketAddr] {
         match self {
             Addresses::Literal(address) => std::slice::from_ref(address),
@@ -80,6 +81,7 @@ pub struct Handshake {
 
 impl<'a> Stages<'a> {
     /// Reads the proxy rules; sends nothing.
+    #[must_use]
     pub fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
         let rules = ProxyRules::new(settings);
         let route = rules.route(url);
