@@ -23,6 +23,7 @@ demo-%: bindings/%/demo.sh lib
 	@$<
 
 test: setup test-rust $(TESTS) ## Everything: format, lints, tests in every language, documentation (5 to 20 min)
+	@tools/not-tested.sh --end
 
 test-rust: ## Rust, C and C++ alone (5 to 10 min)
 	@tools/test-rust.sh
@@ -31,7 +32,7 @@ test-%: bindings/%/test.sh
 	@echo "== $*"
 	@$<
 
-test-deep: test ## The above, then sanitizers, model checks, fuzzing, soak, packages, Windows under Wine (another hour)
+test-deep: test ## The above, then sanitizers, model checks, fuzzing, soak, packages, Windows under Wine (two hours more)
 	@tests/tools/deep.sh
 
 lib: ## The release library, target/release/libp21auth.so, built alone so that LTO works (2 to 4 min)
@@ -68,4 +69,5 @@ clean: ## Removes everything that was built
 	$(CARGO) clean
 
 setup: # installs what the tests need and this machine lacks
+	@tools/not-tested.sh --begin
 	@tools/setup.sh

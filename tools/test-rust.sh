@@ -9,7 +9,7 @@ step() { echo "== $*"; }
 # A component that is not installed is no failure of the code, but must not look like a success.
 have() {
     "$cargo" "$1" --version >/dev/null 2>&1 && return
-    echo "== NOT TESTED: cargo $1 is not installed" >&2
+    tools/not-tested.sh "cargo $1, which is not installed"
     return 1
 }
 
@@ -31,7 +31,7 @@ done
 
 without=
 if [ "$(uname -s)" = Linux ] && ! tools/can-mount.sh; then
-    echo "== NOT TESTED: the file store on a full and on a read-only disk; nothing may be mounted here" >&2
+    tools/not-tested.sh --optional "the file store on a full and on a read-only disk; nothing may be mounted here"
     without=mounted::
 fi
 

@@ -32,11 +32,7 @@ install_wheel() {
 }
 
 say "making a virtual environment (up to 1 minute the first time)"
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-    "${PYTHON:-python3}" -c 'import ensurepip' 2>/dev/null || apt-get install -y -qq --no-install-recommends python3-venv >/dev/null
-    # Another interpreter with other rules for when an object goes. Where it can't be had, the last line says so.
-    command -v pypy3 >/dev/null || apt-get install -y -qq --no-install-recommends pypy3 pypy3-venv >/dev/null || true
-fi
+"$root/tools/setup.sh"
 environment "$work/main" "${PYTHON:-python3}" || {
     echo "python3 (3.10 or later) with its venv module is needed" >&2
     exit 1
@@ -79,5 +75,5 @@ for name in python3.9 python3.11 python3.13 pypy3; do
     fi
 done
 if [ -n "$untested" ]; then
-    say "NOT TESTED, because these interpreters are not here:$untested"
+    "$root/tools/not-tested.sh" --optional "the Python package with these interpreters, which are not here:$untested"
 fi

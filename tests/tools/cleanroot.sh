@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# The two commands of a newcomer, `make demo` and `make test`, on a machine that has nothing: a Debian 12 made by debootstrap
+# with git, gcc, make and python3, and cargo. As root; takes about an hour and 10 GB below TMPDIR, which it removes.
+#
+#   tests/tools/cleanroot.sh                      both commands, of the commit that is checked out
+#   CLEANROOT=DIR tests/tools/cleanroot.sh …      keeps the root in DIR, uses it again, and runs the command given instead
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+project=$PWD
+
+give_up() {
+    echo "== NOT TESTED: the clean root: $*" >&2
+    exit 1
+}
+[ "$(id -u)" = 0 ] || give_up "it needs root"
+command -v apt-get >/dev/null || give_up "it needs Debian, for its mirror is taken from apt's configuration"
+
+# All mounts are made in a mount namespace and all processes in a process namespace of their own, which the kernel removes
+# with the last of them: what is left to do here is to remove a folder.
+if [ -z "${CLEANROOT_INSIDE:-}" ]; then
+    command -v debootstrap >/dev/null || {
+        apt-get update -qq
+        apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
+    }
+    root=${CLEANROOT:-}
+    if [ -z "$root" ]; then
+        root=$(mktemp -d "${TMPDIR:-/var/tmp}/cleanroot.XXXXXX")
+        trap 'rm -rf --one-file-system "$root"' EXIT
+        trap 'exit 130' INT TERM HUP
+    fi
+    mkdir -p "$root"
+    CLEANROOT_INSIDE=$(cd "$root" && pwd) unshare --mount --pid --fork --kill-child --propagation private "$0" "$@" </dev/null &
+    wait $!
+    exit
+fi
+root=$CLEANROOT_INSIDE
+in_root() { # COMMAND…: with nothing of this environment but its way to the network
+    local way=() name
+    for name in {http,https,ftp,all,no}_proxy {HTTP,HTTPS,FTP,ALL,NO}_PROXY SSL_CERT_FILE CURL_CA_BUNDLE GIT_SSL_CAINFO PIP_CERT \
+        REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS; do
+        [ -z "${!name:-}" ] || way+=("$name=${!name}")
+    done
+    env -i "${way[@]}" HOME=/root TERM=dumb LANG=C.UTF-8 CI=true CARGO_INCREMENTAL=0 \
+        PATH=/opt/rust/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        chroot "$root" /bin/sh -ec 'cd "$0" && exec "$@"' "$@" </dev/null
+}
+
+# Debian's own sources, as apt knows them here: address, suite, component.
+mapfile -t sources < <(apt-get indextargets --format '$(ORIGIN) $(CODENAME) $(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+    sed -n 's/^Debian bookworm[^ ]* //p' | sort -u)
+mirror=$(printf '%s\n' "${sources[@]}" | sed -n 's/ bookworm main$//p' | head -1)
+[ -n "$mirror" ] || give_up "apt has no source of Debian 12 here"
+
+if [ ! -f "$root/made" ]; then
+    echo "== a Debian 12 with git, gcc, make and python3 (2 minutes)"
+    debootstrap --variant=minbase bookworm "$root" "$mirror" >"$root.log" || give_up "$(tail -n 5 "$root.log")"
+    rm "$root.log"
+    printf 'deb %s\n' "${sources[@]}" >"$root/etc/apt/sources.list"
+    apt-config dump | grep -E '^Acquire::https?::' >"$root/etc/apt/apt.conf.d/99machine" || true
+    # Names and authorities: the machine's way to the network.
+    cp /etc/resolv.conf /etc/hosts "$root/etc/"
+    mkdir -p "$root/etc/ssl" "$root/usr/local/share/ca-certificates"
+    cp -rL /etc/ssl/certs "$root/etc/ssl/"
+    cp -r /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
+fi
+# The folder is a file system of its own, as what a machine starts from is; then the devices that a container has.
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount -t sysfs -o ro sysfs "$root/sys"
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+mkdir "$root/dev/pts" "$root/dev/shm"
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+mount -t tmpfs tmpfs "$root/dev/shm"
+for device in null:3 zero:5 full:7 random:8 urandom:9; do
+    mknod -m 666 "$root/dev/${device%:*}" c 1 "${device#*:}"
+done
+mknod -m 666 "$root/dev/tty" c 5 0
+ln -s pts/ptmx "$root/dev/ptmx"
+ln -s /proc/self/fd "$root/dev/fd"
+# This machine's toolchain, and the crates that it has fetched.
+mkdir -p "$root/opt/rust" "$root/root/.cargo/registry"
+mount --bind "$(rustc --print sysroot)" "$root/opt/rust"
+mount -o remount,bind,ro "$root/opt/rust"
+
+if [ ! -f "$root/made" ]; then
+    in_root / apt-get update -qq
+    in_root / env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq git gcc make python3 >"$root/install.log" 2>&1 ||
+        give_up "$(tail -n 5 "$root/install.log")"
+    cargo_home=${CARGO_HOME:-$HOME/.cargo}
+    for part in index cache; do
+        [ ! -d "$cargo_home/registry/$part" ] || cp -R "$cargo_home/registry/$part" "$root/root/.cargo/registry/"
+    done
+    # A depth needs an address.
+    git clone --quiet --depth 1 "file://$project" "$root/root/libp21auth"
+    touch "$root/made"
+fi
+
+if [ $# -gt 0 ]; then
+    in_root /root/libp21auth "$@"
+    exit
+fi
+[ -z "$(git status --porcelain)" ] || echo "== what is not committed is not in it"
+start=$SECONDS
+in_root /root/libp21auth make demo
+demo=$((SECONDS - start))
+in_root /root/libp21auth make test
+tests=$((SECONDS - start - demo))
+echo "== seen: make demo in $((demo / 60)) min $((demo % 60)) s, make test in $((tests / 60)) min $((tests % 60)) s"
