@@ -51,6 +51,8 @@ struct Gate {
     tombstones: Tombstones,
     /// Grows with every change of the token, so that news from a store can tell whether it is old by now.
     revision: u64,
+    /// The shared store is being polled; the pulse beats when that is done.
+    polling: bool,
 }
 
 /// One identity in the process.
@@ -106,6 +108,7 @@ impl Slot {
                 last_error: None,
                 tombstones: Tombstones::default(),
                 revision: 0,
+                polling: false,
             }),
             clock,
             spawn,
@@ -276,6 +279,7 @@ impl Slot {
             std::mem::forget(gate.flight.take());
             std::mem::forget(gate.ui.flight.take());
             std::mem::forget(std::mem::take(&mut gate.pulse));
+            gate.polling = false;
             gate.announce();
         });
     }

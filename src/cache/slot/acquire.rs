@@ -51,6 +51,18 @@ impl Gate {
 }
 
 impl Slot {
+    fn wait_for_poll(&self, mut ticket: Ticket, deadline: Deadline) {
+        let clock = self.clock();
+        loop {
+            ticket.wait(deadline.left(clock), clock);
+            let (polling, next) = self.gate(|gate| (gate.polling, gate.ticket()));
+            if !polling || deadline.left_ms(clock) <= 0 {
+                return;
+            }
+            ticket = next;
+        }
+    }
+
     /// A token by the rules of [`decide`]; waits within the caller's time.
     ///
     /// # Errors
@@ -64,6 +76,7 @@ impl Slot {
         let clock = self.clock();
         let deadline = Deadline::after(caller.wait, clock);
         let mut awaited: Option<Arc<Flight>> = None;
+        let mut has_polled = false;
         loop {
             // Client and time are looked at under the gate too: what a call gets is valid when it leaves the gate, and a
             // client that goes later beats the pulse later.
@@ -105,9 +118,14 @@ impl Slot {
                 }
                 Decision::Wait(ms) => ticket.wait(deadline.left(clock).min(duration(ms)), clock),
                 Decision::Moved => return Ok(Waited::Moved),
+                // The store may have a token by now; whoever must not wait learns of it from the next call.
                 Decision::HeldBack(error) => {
-                    self.poll_store(clock.now());
-                    return Err(error);
+                    let is_polled = !has_polled && self.poll_held_back(clock.now());
+                    if caller.no_wait || !is_polled {
+                        return Err(error);
+                    }
+                    has_polled = true;
+                    self.wait_for_poll(ticket, deadline);
                 }
                 Decision::Fail(error) => return Err(error),
             }

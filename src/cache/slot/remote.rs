@@ -4,14 +4,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::completion::{CompletionGuard, unpanicked};
 use super::{Gate, Slot};
 use crate::cache::decide::{Windows, worth_adopting};
 use crate::cache::shared::{FoundToken, StoreView};
 use crate::clock::Now;
+use crate::error::Result;
 use crate::store::record::token_hash;
 
 /// A hit polls the shared store in the background when the last poll is older than this.
 const POLL_MS: i64 = 1_000;
+
+/// A call that a failure holds back waits for a poll, unless the store was read less than this before.
+const HELD_BACK_POLL_MS: i64 = 250;
 
 /// Older ones will hardly turn up again.
 const MAX_GONE: usize = 64;
@@ -95,23 +100,46 @@ impl Slot {
     /// two seconds of use.
     #[cold]
     pub fn poll_store(self: &Arc<Slot>, now: Now) {
+        self.poll_if_older(POLL_MS, now);
+    }
+
+    /// As [`Slot::poll_store`], for a call that a failure holds back: another process may have fared better meanwhile.
+    /// Answers whether a poll is under way; the slot's pulse beats when it is done.
+    pub(super) fn poll_held_back(self: &Arc<Slot>, now: Now) -> bool {
+        self.poll_if_older(HELD_BACK_POLL_MS, now);
+        self.gate(|gate| gate.polling)
+    }
+
+    /// Polls if the last reading of the store is as old as that.
+    fn poll_if_older(self: &Arc<Slot>, ms: i64, now: Now) {
         let due = self.next_poll.load(Ordering::Relaxed);
         let next = now.mono.saturating_add(POLL_MS);
-        if now.mono < due
-            || self
-                .next_poll
+        let is_due = now.mono >= due.saturating_sub(POLL_MS - ms);
+        let exchange = || {
+            self.next_poll
                 .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
-        {
+        };
+        if self.shared.is_none() || !is_due || exchange().is_err() {
             return;
         }
+        self.gate(|gate| gate.polling = true);
+        let slot = Arc::clone(self);
+        let guard = CompletionGuard::new(move |_: Result<()>| {
+            slot.gate(|gate| {
+                gate.polling = false;
+                gate.pulse.beat();
+            });
+        });
         let slot = Arc::clone(self);
         self.launch(Box::new(move || {
-            let before = slot.gate(|gate| gate.revision);
-            let shared = slot.shared.as_ref();
-            if let Some(view) = shared.and_then(|shared| shared.poll(&*slot.clock)) {
-                slot.apply_remote(view, before);
-            }
+            guard.complete(unpanicked(|| {
+                let before = slot.gate(|gate| gate.revision);
+                let shared = slot.shared.as_ref();
+                if let Some(view) = shared.and_then(|shared| shared.poll(&*slot.clock)) {
+                    slot.apply_remote(view, before);
+                }
+                Ok(())
+            }));
         }));
     }
 
