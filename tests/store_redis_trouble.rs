@@ -319,6 +319,12 @@ fn what_is_not_ours_is_replaced_in_every_key() {
             ],
         ),
         ("denied", &["SET x", "RPUSH x"]),
+        ("failed", &["SET x", "RPUSH x"]),
+        (
+            "wake",
+            &["SET x", "RPUSH x", "XADD 99999999999999999-0 a b"],
+        ),
+        ("next", &["SET x", "RPUSH x"]),
         ("salt", &["SET x", "RPUSH x"]),
     ] {
         for content in contents {
