@@ -6,9 +6,13 @@ use crate::clock::{Now, duration};
 use crate::error::{Code, Error};
 use crate::token::Life;
 
+/// The last moment that an HTTP date can tell, in Unix milliseconds: the end of the year 9998.
+const LAST_DATE_MS: i64 = 253_370_764_799_000;
+
 /// The failure again, with the time that is left.
 pub(super) fn replay(failure: &LastFailure, left_ms: i64, now: Now) -> Error {
-    let at = std::time::UNIX_EPOCH + duration(now.wall.saturating_add(left_ms));
+    let at = now.wall.saturating_add(left_ms).min(LAST_DATE_MS);
+    let at = std::time::UNIX_EPOCH + duration(at);
     failure
         .error
         .clone()
