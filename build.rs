@@ -6,8 +6,9 @@ use std::path::Path;
 use std::{env, fs};
 
 /// The files of `src/capi` with something to declare, in the header's order.
-const SECTIONS: [&str; 10] = [
+const SECTIONS: [&str; 11] = [
     "types", "status", "flags", "library", "config", "client", "token", "snapshot", "error", "log",
+    "doctor",
 ];
 
 const HEAD: &str = "\

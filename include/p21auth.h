@@ -255,6 +255,11 @@ typedef int32_t p21_status;
 #define P21_NO_WAIT 8
 
 /**
+ * Flag of p21_doctor: it may use the token that this process has, and request one if there is none.
+ */
+#define P21_DOCTOR_TOKEN 16
+
+/**
  * Verdict: get a token again and send the call once more.
  */
 #define P21_VERDICT_RETRY 1
@@ -618,6 +623,28 @@ p21_status p21_log_read(uint64_t *cursor,
                         int32_t max_level,
                         char **out_json_lines,
                         p21_error **err);
+
+/* ----------------------------------------------------------------------------------------------------
+ * Doctor
+ *
+ * Why it does not work, seen from inside the process: a Windows service or a web worker has other variables, folders,
+ * proxies and trust than the person who runs the tool p21auth.
+ */
+
+/**
+ * Examines what a token needs, step by step: configuration, store, proxy, name, connection, TLS, server, and with
+ * P21_DOCTOR_TOKEN token and APIs. Sets *out_json to {schema, ok, token_requests, steps: [{id, outcome, saw, do, copy, code,
+ * ms}]}; outcome is "ok", "warn", "fail" or "skipped", saw is what was found, do is what to do next. Free it with p21_free.
+ * A configuration that is not valid is a failed step, not an error of this call.
+ *
+ * config NULL: that of the default client. flags is 0 or P21_DOCTOR_TOKEN. wait_ms is the longest that the call may wait; 0
+ * means the option timeout_ms. Steps that are not reached in this time are "skipped".
+ */
+p21_status p21_doctor(const p21_config *config,
+                      uint32_t flags,
+                      uint32_t wait_ms,
+                      char **out_json,
+                      p21_error **err);
 
 #ifdef __cplusplus
 }

@@ -432,6 +432,23 @@ inline std::string parse_token_response(std::string_view body) {
     return detail::take(text);
 }
 
+/* Examines what a token needs, seen from this process; a report in JSON. flags: 0, or P21_DOCTOR_TOKEN to use or request a
+ * token. A wait of 0 means timeout_ms. */
+inline std::string doctor(const config &options, std::uint32_t flags = 0,
+                          std::chrono::milliseconds wait = std::chrono::milliseconds(0)) {
+    char *text = nullptr;
+    p21_error *failure = nullptr;
+    detail::check(p21_doctor(options.get(), flags, detail::milliseconds(wait), &text, &failure), failure);
+    return detail::take(text);
+}
+/* The same for the default client. */
+inline std::string doctor(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0)) {
+    char *text = nullptr;
+    p21_error *failure = nullptr;
+    detail::check(p21_doctor(nullptr, flags, detail::milliseconds(wait), &text, &failure), failure);
+    return detail::take(text);
+}
+
 /* Reads the library's log events; each reader sees every event that is still kept. */
 class log_reader {
 public:

@@ -208,6 +208,22 @@ impl Error {
         }
     }
 
+    /// What became of work that was given to a thread of the library and has no result; `what` is the work.
+    pub(crate) fn of_thread(what: &str, error: &std::io::Error) -> Error {
+        match error.kind() {
+            std::io::ErrorKind::TimedOut => {
+                Error::new(Code::Timeout, format!("{what} did not end in time"))
+            }
+            std::io::ErrorKind::Other => {
+                Error::new(Code::Panic, format!("{what} failed inside the library")).with_hint(
+                    "Please report it. The state is intact: the next call starts afresh.",
+                )
+            }
+            _ => Error::new(Code::NoMemory, format!("no thread for {what}: {error}"))
+                .with_hint("The process has reached its limit of threads or memory."),
+        }
+    }
+
     /// Adds the next thing to do, in P21's terms.
     #[must_use]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Error {

@@ -145,6 +145,28 @@ pub(crate) fn start_thread(
     started
 }
 
+/// Runs `job` on a thread of the library and waits for its result, at most for `limit`; the thread goes on if that is over.
+///
+/// # Errors
+///
+/// `TimedOut`; `Other` if the job panicked; that of the system if there is no thread.
+pub(crate) fn run_apart<T: Send + 'static>(
+    name: &'static std::ffi::CStr,
+    stack: usize,
+    limit: std::time::Duration,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<T> {
+    use std::io::{Error, ErrorKind};
+    use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+    let (sender, receiver) = sync_channel(1);
+    // A caller that has gone no longer receives.
+    start_thread(name, stack, Box::new(move || drop(sender.send(job()))))?;
+    receiver.recv_timeout(limit).map_err(|error| match error {
+        RecvTimeoutError::Timeout => Error::from(ErrorKind::TimedOut),
+        RecvTimeoutError::Disconnected => Error::other("the thread panicked"),
+    })
+}
+
 /// Runs `work` with all signals blocked but those that a fault of this very thread raises.
 #[cfg(unix)]
 fn with_signals_blocked<R>(work: impl FnOnce() -> R) -> R {

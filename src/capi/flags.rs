@@ -9,6 +9,9 @@ pub const P21_WITH_SCHEME: u32 = 4;
 /// Flag: P21_E_PENDING instead of waiting; the token is fetched in the background. For event loops.
 pub const P21_NO_WAIT: u32 = 8;
 
+/// Flag of p21_doctor: it may use the token that this process has, and request one if there is none.
+pub const P21_DOCTOR_TOKEN: u32 = 16;
+
 /// Verdict: get a token again and send the call once more.
 pub const P21_VERDICT_RETRY: i32 = 1;
 /// Verdict: somebody must grant a permission in P21; no token helps.

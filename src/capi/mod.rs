@@ -25,6 +25,7 @@
 mod args;
 mod client;
 mod config;
+mod doctor;
 mod error;
 mod flags;
 mod guard;
@@ -41,6 +42,7 @@ mod types;
 
 pub use client::*;
 pub use config::*;
+pub use doctor::*;
 pub use error::*;
 pub use flags::*;
 pub use library::*;

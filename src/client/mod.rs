@@ -34,6 +34,9 @@ use crate::token::{Token, without_scheme};
 use crate::wire::{self, Rejection, Verdict};
 use inner::{ClientInner, own_expired};
 
+/// For the one thread of a request past the cache.
+const STACK_BYTES: usize = 512 * 1024;
+
 /// What one call asks for. The default is a token that is good now, waiting as long as the client's `timeout_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenOptions {
@@ -272,18 +275,13 @@ impl Client {
             return Err(error);
         }
         // On a thread of its own: the caller's may belong to an async runtime, where a blocking request must not be made.
-        let fetched = std::thread::scope(|scope| {
-            scope
-                .spawn(|| fetch.token(limit, &|| slot.count_request()))
-                .join()
-        })
-        .unwrap_or_else(|_| {
-            Err(Error::new(
-                Code::Panic,
-                "the token request failed inside the library",
-            ))
-        })
-        .map_err(|error| slot.note_refusal(error))?;
+        let counter = Arc::clone(slot);
+        let request = move || fetch.token(limit, &|| counter.count_request());
+        // The request keeps to the limit; the rest is for a thread that starts late.
+        let patience = limit + limit / 10;
+        let fetched = crate::sys::run_apart(c"p21auth-request", STACK_BYTES, patience, request)
+            .unwrap_or_else(|error| Err(Error::of_thread("the token request", &error)))
+            .map_err(|error| slot.note_refusal(error))?;
         slot.issued().remember(&fetched.reply);
         if fetched.life.left_ms(now()) <= 0 {
             return Err(dead_on_arrival(fetched.life, now()));

@@ -30,7 +30,8 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, Runtime, TokenOptions};
 use crate::clock::{Clock as _, SystemClock};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::fork::Guarded;
 use crate::http::stages::Stages;
 use crate::http::{Transport, transport_for};
 use crate::options::{Config, Settings, StoreChoice, TransportSettings};
@@ -216,6 +217,58 @@ impl<'a> Examination<'a> {
         Report::new(run.steps, requests)
     }
 }
+
+/// Examines `config` on a thread of the library, for callers whose own thread may have a small stack or belong to an async
+/// runtime. `client`: opens the client whose token may be used or requested; `None`: no token. `wait`: for all of it; `None`:
+/// the option `timeout_ms`.
+///
+/// # Errors
+///
+/// `NoMemory` if there is no thread; `Panic`.
+pub(crate) fn examine_apart(
+    config: Result<Config>,
+    client: Option<impl FnOnce() -> Result<Client> + Send + 'static>,
+    wait: Option<Duration>,
+) -> Result<Report> {
+    let settings = config
+        .as_ref()
+        .ok()
+        .and_then(|config| config.settings().ok());
+    let own = settings.map_or(30_000, |settings| settings.timeout_ms);
+    let limit = wait.unwrap_or(Duration::from_millis(own));
+    let steps: Arc<Guarded<(Vec<Step>, &'static str)>> = Arc::default();
+    let seen = Arc::clone(&steps);
+    let examine = move || {
+        let mut examination = Examination::of_result(config).within(limit);
+        // A client that cannot be opened is what the first steps tell about.
+        if let Some(Ok(client)) = client.map(|open| open()) {
+            examination = examination.client(&client).allow_token_request();
+        }
+        examination.follow(|event| {
+            seen.with(|(steps, under_way)| match event {
+                Event::Begun(id) => *under_way = id,
+                Event::Ended(step) => steps.push(step.clone()),
+            });
+            Continue(())
+        })
+    };
+    // What waits in it is bounded by the limit; the rest is for steps that end late.
+    let patience = limit + limit / 10;
+    crate::sys::pin_library();
+    match crate::sys::run_apart(c"p21auth-doctor", STACK_BYTES, patience, examine) {
+        Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
+            let (mut steps, id) = steps.with(std::mem::take);
+            let saw = format!("no result within {} ms", limit.as_millis());
+            steps.push(Step::new(id, Outcome::Fail, saw).advise("Give the examination more time."));
+            Ok(Report::new(steps, 0))
+        }
+        Err(error) => Err(Error::of_thread("the examination", &error)),
+        Ok(report) => Ok(report),
+    }
+}
+
+/// Handshakes of several kinds need some of it.
+const STACK_BYTES: usize = 1024 * 1024;
 
 /// One run of an examination.
 struct Run<'a, F> {

@@ -173,6 +173,8 @@ static void reasons(p21_client *client)
     FAILS(P21_E_INVALID_UTF8, p21_token_invalidate(client, "\xff", &err));
     FAILS(P21_E_NULL_ARGUMENT, p21_token_json(NULL, &text, &err));
     FAILS(P21_E_INVALID_ARGUMENT, p21_log_read(&cursor, 9, &text, &err));
+    FAILS(P21_E_INVALID_ARGUMENT, p21_doctor(config, P21_NO_WAIT, 0, &text, &err));
+    FAILS(P21_E_INVALID_HANDLE, p21_doctor((const p21_config *)client, 0, 0, &text, &err));
 #undef FAILS
     p21_config_free(config);
 }

@@ -93,6 +93,8 @@ static void statuses(void)
     p21_free(text);
     STATUS(P21_OK, p21_log_read, (&cursor, 5, &text, NULL));
     p21_free(text);
+    STATUS(P21_OK, p21_doctor, (config, 0, 1000, &text, NULL));
+    p21_free(text);
 
     /* Told with its place, and without what was said. */
     p21_test_panic("p21_token_get");

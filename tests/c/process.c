@@ -117,6 +117,8 @@ static void everything(void)
     p21_free(text);
     CHECK(p21_token_request(config, &text, NULL) == P21_OK);
     p21_free(text);
+    CHECK(p21_doctor(config, P21_DOCTOR_TOKEN, 0, &text, NULL) == P21_OK);
+    p21_free(text);
     CHECK(p21_log_read(&cursor, 5, &text, NULL) == P21_OK);
     p21_free(text);
     CHECK(p21_options_json()[0] == '[');

@@ -1,0 +1,55 @@
+//! Doctor
+//!
+//! Why it does not work, seen from inside the process: a Windows service or a web worker has other variables, folders,
+//! proxies and trust than the person who runs the tool p21auth.
+
+use std::ffi::c_char;
+use std::time::Duration;
+
+use super::args::{Out, check_flags};
+use super::client::with_config;
+use super::flags::P21_DOCTOR_TOKEN;
+use super::types::{p21_config, p21_error, p21_status};
+use super::{guard, string};
+use crate::client::{Client, with_default};
+use crate::doctor;
+use crate::options::Config;
+
+/// Examines what a token needs, step by step: configuration, store, proxy, name, connection, TLS, server, and with
+/// P21_DOCTOR_TOKEN token and APIs. Sets *out_json to {schema, ok, token_requests, steps: [{id, outcome, saw, do, copy, code,
+/// ms}]}; outcome is "ok", "warn", "fail" or "skipped", saw is what was found, do is what to do next. Free it with p21_free.
+/// A configuration that is not valid is a failed step, not an error of this call.
+///
+/// config NULL: that of the default client. flags is 0 or P21_DOCTOR_TOKEN. wait_ms is the longest that the call may wait; 0
+/// means the option timeout_ms. Steps that are not reached in this time are "skipped".
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_doctor(
+    config: *const p21_config,
+    flags: u32,
+    wait_ms: u32,
+    out_json: *mut *mut c_char,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: `out_json` is checked for NULL and else points to memory for a pointer for as long as this call lasts.
+    unsafe {
+        guard::status("p21_doctor", err, || {
+            let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
+            check_flags(flags, P21_DOCTOR_TOKEN)?;
+            let with_token = flags & P21_DOCTOR_TOKEN != 0;
+            let wait = (wait_ms > 0).then(|| Duration::from_millis(wait_ms.into()));
+            let report = if config.is_null() {
+                let mut environment = Config::new();
+                let loaded = environment.load_env("P21_").map(|()| environment);
+                let client = || with_default(|client| Ok(client.clone()));
+                doctor::examine_apart(loaded, with_token.then_some(client), wait)?
+            } else {
+                let config = with_config(config, |config| Ok(config.clone()))?;
+                let same = config.clone();
+                let client = move || Client::open(&same);
+                doctor::examine_apart(Ok(config), with_token.then_some(client), wait)?
+            };
+            out.set(string::from_text(&report.to_json().to_string())?);
+            Ok(())
+        })
+    }
+}
