@@ -103,6 +103,7 @@ fn every_function_survives_a_panic_inside() {
         p21_token_request(ptr::null(), &raw mut text_out, none);
         p21_parse_token_response(body.as_ptr(), 3, &raw mut text_out, none);
         p21_log_read(&raw mut cursor, 5, &raw mut text_out, none);
+        p21_doctor(config, 0, 1000, &raw mut text_out, none);
     }
 
     macro_rules! values {

@@ -71,6 +71,7 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     # without a cache
     "p21_token_request": (I32, (PTR, OUT_PTR, OUT_PTR)),
     "p21_parse_token_response": (I32, (TEXT, SIZE, OUT_PTR, OUT_PTR)),
+    "p21_doctor": (I32, (PTR, U32, U32, OUT_PTR, OUT_PTR)),
     # log
     "p21_log_read": (I32, (OUT_U64, I32, OUT_PTR, OUT_PTR)),
     # errors
