@@ -224,6 +224,14 @@ fn the_cpp_header_is_clean_under_every_standard_and_strict_warnings() {
 }
 
 #[test]
+fn a_program_examines_itself_with_the_token_that_it_has() {
+    let bench = Bench::new();
+    let said = bench.compile_and_run("tests/c/doctor.cpp", Link::Shared);
+    assert_eq!(said, "doctor: ok\n");
+    assert_eq!(bench.emulator.control().counter("token.requests"), 1);
+}
+
+#[test]
 fn signals_cancellations_and_small_stacks_of_the_program_are_respected() {
     let bench = Bench::new();
     // A function pointer travels as a thread's argument, which ISO C does not promise.

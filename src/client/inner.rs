@@ -28,7 +28,7 @@ impl ClientInner {
     ) -> Result<ClientInner> {
         let inner = ClientInner {
             runtime: Arc::clone(runtime),
-            cell: runtime.take_cell(),
+            cell: Runtime::take_cell(),
         };
         inner.cell.open(runtime, settings, secret)?;
         Ok(inner)
@@ -121,7 +121,7 @@ impl Drop for ClientInner {
     fn drop(&mut self) {
         self.close();
         // Not sooner: a clone of a closed client must not find another client in it.
-        self.runtime.give_back_cell(self.cell);
+        Runtime::give_back_cell(self.cell);
     }
 }
 

@@ -30,9 +30,11 @@ pub struct Runtime {
     pub(super) places: Places,
     /// Under which identities are hashed: a secret never leaves a trace that another process could compare.
     key: [u8; 32],
-    /// Cells of clients that are gone, ready to be taken again: they stay where they are for the life of the process.
-    cells: Guarded<Vec<&'static ClientCell>>,
 }
+
+/// Cells of clients that are gone, ready to be taken again: they stay where they are for the life of the process, which may
+/// see many runtimes.
+static CELLS: Guarded<Vec<&'static ClientCell>> = Guarded::new_static(Vec::new());
 
 impl Runtime {
     /// A runtime of its own.
@@ -54,7 +56,6 @@ impl Runtime {
             transports,
             places: Places::default(),
             key,
-            cells: Guarded::default(),
         })
     }
 
@@ -85,14 +86,14 @@ impl Runtime {
         )
     }
 
-    pub(super) fn take_cell(&self) -> &'static ClientCell {
-        self.cells
+    pub(super) fn take_cell() -> &'static ClientCell {
+        CELLS
             .with(Vec::pop)
             .unwrap_or_else(|| Box::leak(Box::new(ClientCell::new())))
     }
 
-    pub(super) fn give_back_cell(&self, cell: &'static ClientCell) {
-        self.cells.with(|cells| cells.push(cell));
+    pub(super) fn give_back_cell(cell: &'static ClientCell) {
+        CELLS.with(|cells| cells.push(cell));
     }
 
     /// The identity of these settings with this secret: equal only when everything is that decides how a token is fetched.
