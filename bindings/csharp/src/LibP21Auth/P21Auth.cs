@@ -232,6 +232,33 @@ namespace LibP21Auth
             }
         }
 
+        /// <summary>Examines what a token needs, step by step, as this very process sees it: a service or a web worker has other variables,
+        /// folders, proxies and trust than the person who runs <c>p21auth doctor</c>.</summary>
+        /// <param name="options">Server, identity and settings; <see langword="null"/>: those of the <c>P21_</c> environment variables.</param>
+        /// <param name="useToken">Whether it may use the token that this process has, and request one if there is none.</param>
+        /// <param name="wait">The longest that it may take; <see langword="null"/>: <see cref="P21Options.Timeout"/>.</param>
+        /// <returns>The report in JSON: <c>schema</c>, <c>ok</c>, <c>token_requests</c>, and <c>steps</c> with <c>id</c>, <c>outcome</c>,
+        /// <c>saw</c> and <c>do</c>. What does not work is a step of it, not an exception. No secret is in it.</returns>
+        public static string Doctor(P21Options? options = null, bool useToken = false, TimeSpan? wait = null)
+        {
+            using (var config = (options ?? P21Options.FromEnvironment()).ToConfig())
+            {
+                return Examine(config, useToken, wait);
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private static string Examine(ConfigHandle config, bool useToken, TimeSpan? wait)
+        {
+            uint waitMs = wait is { } most ? (uint)Math.Min(Math.Max(most.TotalMilliseconds, 1), uint.MaxValue) : 0;
+            int status = NativeMethods.p21_doctor(config, useToken ? NativeMethods.DoctorToken : 0, waitMs, out var json, out var error);
+            using (json)
+            {
+                P21Failure.Check(status, error);
+                return json.Take()!;
+            }
+        }
+
         internal static TokenResponse Request(P21Options options)
         {
             using (var config = options.ToConfig())

@@ -104,6 +104,11 @@ namespace LibP21Auth.Interop
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern int p21_parse_token_response(byte[] body, UIntPtr length, out NativeString json, out ErrorHandle error);
 
+        internal const uint DoctorToken = 16;
+
+        [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
+        internal static extern int p21_doctor(ConfigHandle config, uint flags, uint waitMs, out NativeString json, out ErrorHandle error);
+
         // log
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern int p21_log_read(ref ulong cursor, int maxLevel, out NativeString lines, IntPtr error);
