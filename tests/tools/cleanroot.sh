@@ -23,15 +23,25 @@ if [ -z "${CLEANROOT_INSIDE:-}" ]; then
         apt-get install -y -qq --no-install-recommends debootstrap >/dev/null
     }
     root=${CLEANROOT:-}
-    if [ -z "$root" ]; then
-        root=$(mktemp -d "${TMPDIR:-/var/tmp}/cleanroot.XXXXXX")
-        trap 'rm -rf --one-file-system "$root"' EXIT
-        trap 'exit 130' INT TERM HUP
-    fi
+    [ -n "$root" ] || root=$(mktemp -d "${TMPDIR:-/var/tmp}/cleanroot.XXXXXX")
     mkdir -p "$root"
+    # Its users look into it, not only root.
+    chmod 755 "$root"
+    inside=
+    cleanup() {
+        # With it goes everything that runs inside.
+        [ -z "$inside" ] || kill -KILL "$inside" 2>/dev/null || true
+        wait
+        [ -n "${CLEANROOT:-}" ] || rm -rf --one-file-system "$root" "$root.log"
+    }
+    trap cleanup EXIT
+    trap 'exit 130' INT TERM HUP
     CLEANROOT_INSIDE=$(cd "$root" && pwd) unshare --mount --pid --fork --kill-child --propagation private "$0" "$@" </dev/null &
-    wait $!
-    exit
+    inside=$!
+    status=0
+    wait "$inside" || status=$?
+    inside=
+    exit "$status"
 fi
 root=$CLEANROOT_INSIDE
 in_root() { # COMMAND…: with nothing of this environment but its way to the network
