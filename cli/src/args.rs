@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use p21_emulator::Certificate;
 use p21auth::doctor;
@@ -38,23 +38,40 @@ pub(super) enum Command {
     /// Each run is a process of its own and asks anew, and each request opens a middleware session on the server. A
     /// scheduled task or a script that runs often should therefore set P21_STORE=file (or --store file): its runs then
     /// share one token, encrypted in your own cache folder, and the server is asked once in a token's life.
-    ///
-    ///   P21_BASE_URL=https://p21.example.com P21_USERNAME=api.user P21_PASSWORD=… p21auth token
-    ///
-    ///   p21auth token --header | curl -H @- 'https://p21.example.com/odataservice/odata/table/customer?$top=5'
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = examples("P21_BASE_URL=https://p21.example.com P21_USERNAME=api.user P21_PASSWORD=… p21auth token\n  p21auth token --header | curl -H @- 'https://p21.example.com/odataservice/odata/table/customer?$top=5'"))]
     Token(TokenArgs),
     /// Print the URL of the UI server, for the Interactive and Transaction APIs
     ///
     /// Gets a token, asks the UI router with it, and prints the URL without a slash at the end.
     UiUrl(UiUrlArgs),
+    /// Tell what an API's rejection of a token means, and drop the token if it is to blame
+    ///
+    /// Reads the rejected token from standard input, prints RETRY, PERMISSION, HEADER_LOST or GIVE_UP, and what to do on
+    /// standard error. With a shared store (P21_STORE=file or redis://…) a dead token is dropped there, so that the next run of
+    /// any program gets a new one. A token that is no longer current drops nothing. Exit status 0 for RETRY, else one for each
+    /// verdict.
+    #[command(after_long_help = examples("printf %s \"$token\" | p21auth report --status 401 --body-file answer.txt"))]
+    Report(ReportArgs),
+    /// Call a P21 API with the token, and print the answer
+    ///
+    /// PATH is relative to the base URL; one that begins with uiserver goes to the UI server. A whole URL must be of one of the
+    /// two. The token is fetched or taken from the store, sent along, reported if the API rejects it, and the call is sent once
+    /// more if a new token can help. The answer goes to standard output as it is; for a failure the reason and what to do go to
+    /// standard error.
+    #[command(after_long_help = examples("p21auth api odataservice/odata/table/customer -f '$top=5' -f '$orderby=customer_name'\n  p21auth api 'odataservice/odata/table/customer?$select=customer_id' --all\n  p21auth api uiserver0/api/v2/transaction --input order.json"))]
+    Api(ApiArgs),
+    /// Run a command with the token in its environment
+    ///
+    /// The command finds P21_BASE_URL, P21_ACCESS_TOKEN and P21_AUTH_MODE=token, with which programs that use this library work as
+    /// they are. The password or consumer key is taken out of its environment. Its exit status is that of the command; 126 or 127 if
+    /// it cannot be started.
+    #[command(after_long_help = examples("p21auth exec -- sh -c 'curl -H \"Authorization: Bearer $P21_ACCESS_TOKEN\" \"$P21_BASE_URL/api/sales/orders/1\"'"))]
+    Exec(ExecArgs),
     /// Show the claims and the life of a token from standard input
     ///
     /// Reads a token (with or without 'Bearer ' before it) or a whole token reply, JSON or XML, and shows who it is for,
     /// its scope and how long it lives. Nothing is sent anywhere; the signature is neither checked nor shown.
-    ///
-    ///   p21auth token | p21auth inspect
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = examples("p21auth token | p21auth inspect"))]
     Inspect(InspectArgs),
     /// Say why it does not work, step by step
     ///
@@ -68,9 +85,7 @@ pub(super) enum Command {
     /// than one token request in a run. The Interactive API is asked for its list of sessions; none is opened.
     ///
     /// Exit status 0 if nothing failed (warnings and skipped steps included), else that of the first step that failed.
-    ///
-    ///   p21auth doctor --yes
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = examples("p21auth doctor --yes"))]
     Doctor(DoctorArgs),
     /// Look into the shared token store, or clear it
     Store(StoreArgs),
@@ -82,13 +97,10 @@ pub(super) enum Command {
     ///
     /// Users: demo / demo-password, and readonly / readonly-password who may not use OData. Consumer keys:
     /// 00000000-0000-4000-8000-000000000001 (full scope), …2 (never expires), …3 (scope /odata:customer), …4
-    /// (/uiserver0), …5 (disabled). Others come from --config, a JSON file such as
-    ///
-    ///   {"users": [{"name": "api.user", "password": "made-up"}],
-    ///    "keys": [{"key": "made-up-key", "uid": "7", "scope": "/odata"}]}
+    /// (/uiserver0), …5 (disabled). Others come from --config, a JSON file.
     ///
     /// docs/emulator.md describes the endpoints, all settings, and the control endpoint with its faults and counters.
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = config_example())]
     Mock(MockArgs),
     /// Show what this library does, against an emulated server inside this process
     ///
@@ -105,12 +117,69 @@ pub(super) struct TokenArgs {
     /// Print a header line, 'Authorization: Bearer …', such as curl -H @- reads
     #[arg(long)]
     pub header: bool,
+    /// First drop the rejected token that is on standard input, if it is still the current one
+    #[arg(long)]
+    pub rejected: bool,
     #[command(flatten)]
     pub connection: Connection,
 }
 
 #[derive(Debug, Args)]
+pub(super) struct ReportArgs {
+    /// HTTP status of the API's answer
+    #[arg(long, value_name = "STATUS")]
+    pub status: i32,
+    /// File with the body of the answer; without one, a 401 is taken for a dead token
+    #[arg(long, value_name = "FILE")]
+    pub body_file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ApiArgs {
+    /// Path and query, or a whole URL of the server
+    #[arg(value_name = "PATH")]
+    pub path: String,
+    /// Method [default: GET, or POST with --input]
+    #[arg(short = 'X', long, value_name = "METHOD")]
+    pub method: Option<String>,
+    /// A header; may be repeated
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub headers: Vec<String>,
+    /// A field: part of the query when reading or beside --input, else of a JSON object; may be repeated
+    #[arg(short = 'f', long = "field", value_name = "NAME=VALUE")]
+    pub fields: Vec<String>,
+    /// File with the body, or - for standard input
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<String>,
+    /// All rows of a list as one JSON array: follows the server's links, else asks page by page until one is short
+    #[arg(long)]
+    pub all: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExecArgs {
+    /// Also set P21_UI_URL, the URL of the UI server
+    #[arg(long)]
+    pub ui_url: bool,
+    #[command(flatten)]
+    pub connection: Connection,
+    /// The command and its arguments, after --
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct UiUrlArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -175,9 +244,7 @@ pub(super) enum StoreCommand {
     ///
     /// Entries are encrypted with the credential that they belong to, so of others' no more than their life can be told.
     /// Asks no P21 server.
-    ///
-    ///   P21_STORE=file p21auth store status
-    #[command(verbatim_doc_comment)]
+    #[command(after_long_help = examples("P21_STORE=file p21auth store status"))]
     Status(StoreStatusArgs),
     /// Remove all entries, whosever they are
     ///
@@ -196,6 +263,9 @@ pub(super) struct StoreStatusArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StoreClearArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
     #[command(flatten)]
     pub connection: Connection,
 }
@@ -263,6 +333,19 @@ pub(super) struct MockArgs {
     pub verbose: bool,
 }
 
+fn examples(lines: &str) -> String {
+    format!("{}\n  {lines}", styled(STRONG, "Examples:"))
+}
+
+fn config_example() -> String {
+    let title = styled(STRONG, "A file for --config:");
+    format!(
+        r#"{title}
+  {{"users": [{{"name": "api.user", "password": "made-up"}}],
+   "keys": [{{"key": "made-up-key", "uid": "7", "scope": "/odata"}}]}}"#
+    )
+}
+
 fn exit_help() -> String {
     let title = styled(STRONG, "Exit statuses:");
     EXIT_STATUSES
@@ -290,10 +373,22 @@ pub(super) fn explain(error: &clap::Error) -> Result<(), Failure> {
         ));
     }
     if error.kind() == ErrorKind::InvalidSubcommand {
-        return Err(Failure::usage(
-            "there is no such command",
-            "The commands are token, ui-url, inspect, doctor, store, mock and demo. See p21auth --help.",
-        ));
+        // The best one is the last.
+        let near = match error.get(ContextKind::SuggestedSubcommand) {
+            Some(ContextValue::Strings(names)) => names.clone(),
+            Some(ContextValue::String(name)) => vec![name.clone()],
+            _ => Vec::new(),
+        };
+        let command = Cli::command();
+        let all: Vec<_> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let hint = match near.last() {
+            Some(name) => format!("Did you mean '{name}'? See p21auth --help."),
+            None => format!("The commands are {}. See p21auth --help.", all.join(", ")),
+        };
+        return Err(Failure::usage("there is no such command", hint));
     }
     remark(error.render().ansi().to_string().trim_end());
     Err(Failure::Told(USAGE))
@@ -302,11 +397,32 @@ pub(super) fn explain(error: &clap::Error) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_fits_any_width() {
+        for width in [60, 100] {
+            let mut command = Cli::command().term_width(width);
+            command.build();
+            for subcommand in command.get_subcommands_mut() {
+                let help = subcommand.render_long_help().to_string();
+                let about = help.split("Usage:").next().expect("text");
+                let longest = about.lines().map(|line| line.chars().count()).max();
+                assert!(longest.is_some_and(|longest| longest <= width), "{about}");
+                // Paragraphs flow: none breaks early where the next word would have fitted.
+                let lines: Vec<_> = about.lines().collect();
+                for pair in lines.windows(2) {
+                    let word = pair[1].split(' ').next().unwrap_or_default();
+                    let room = width - pair[0].chars().count();
+                    let ends = pair[0].is_empty() || word.is_empty();
+                    assert!(ends || word.chars().count() >= room, "{width}: {pair:?}");
+                }
+            }
+        }
     }
 
     #[test]

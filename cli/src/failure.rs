@@ -25,6 +25,9 @@ const fn status(number: u8, codes: (i32, i32), meaning: &'static str) -> ExitSta
 const OTHER: u8 = 1;
 pub(super) const USAGE: u8 = 2;
 const INTERNAL: u8 = 7;
+pub(super) const PERMISSION: u8 = 8;
+pub(super) const HEADER_LOST: u8 = 9;
+pub(super) const GIVE_UP: u8 = 10;
 
 /// Every exit status but 0. The families are those of the C header's numbers.
 pub(super) const EXIT_STATUSES: &[ExitStatus] = &[
@@ -58,6 +61,21 @@ pub(super) const EXIT_STATUSES: &[ExitStatus] = &[
         INTERNAL,
         (250, 299),
         "an error inside p21auth; please report it",
+    ),
+    status(
+        PERMISSION,
+        (0, 0),
+        "report: a permission or scope is missing, and no token helps",
+    ),
+    status(
+        HEADER_LOST,
+        (0, 0),
+        "report: the Authorization header did not arrive",
+    ),
+    status(
+        GIVE_UP,
+        (0, 0),
+        "report: the token is not known to be the reason, or tokens are rejected as fast as they come",
     ),
 ];
 

@@ -9,11 +9,12 @@ use zeroize::Zeroizing;
 use p21auth::clock::{Clock as _, SystemClock};
 use p21auth::error::{Code, Error, Result};
 use p21auth::secret::{Scrubber, fingerprint};
-use p21auth::token::{Claims, jwt_claims, without_scheme};
+use p21auth::token::{Claims, jwt_claims};
 use p21auth::wire::parse_token_body;
 
 use super::args::InspectArgs;
 use super::failure::Failure;
+use super::heal::bare_token;
 use super::output::{self, QUIET, STRONG, line, span, styled};
 
 /// More is neither a token nor a reply.
@@ -63,12 +64,7 @@ impl Seen {
     fn of(input: &[u8]) -> Result<Seen> {
         let text = String::from_utf8_lossy(input);
         let text = Zeroizing::new(text.into_owned());
-        let bare = text.trim();
-        let bare = bare
-            .get(.."authorization:".len())
-            .filter(|start| start.eq_ignore_ascii_case("authorization:"))
-            .map_or(bare, |start| &bare[start.len()..]);
-        let bare = without_scheme(bare);
+        let bare = bare_token(&text);
         if let Some(claims) = jwt_claims(bare) {
             return Ok(Seen {
                 fingerprint: fingerprint(bare.as_bytes()),

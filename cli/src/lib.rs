@@ -3,11 +3,14 @@
 //! Standard output carries the value alone, so that `$(p21auth token)` works; messages and hints go to standard error.
 //! Secrets are never taken from the command line, where every user of the machine can read them.
 
+mod api;
 mod args;
 mod connection;
 mod demo;
 mod doctor;
+mod exec;
 mod failure;
+mod heal;
 mod inspect;
 mod mock;
 mod output;
@@ -28,6 +31,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => match cli.command {
             Command::Token(args) => token::token(&args),
             Command::UiUrl(args) => token::ui_url(&args),
+            Command::Report(args) => heal::report(&args),
+            Command::Api(args) => api::api(&args),
+            Command::Exec(args) => exec::exec(&args),
             Command::Inspect(args) => inspect::inspect(&args),
             Command::Doctor(args) => doctor::doctor(&args),
             Command::Store(args) => store::store(&args),

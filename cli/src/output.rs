@@ -1,7 +1,9 @@
 //! Standard output for the value, standard error for everything else; colours only where a terminal shows them.
 
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;
+
+use zeroize::Zeroizing;
 
 use clap::builder::styling::{AnsiColor, Style};
 pub(super) use p21auth::internal::span;
@@ -29,6 +31,18 @@ pub(super) fn value(text: &str) -> io::Result<()> {
     out.flush()
 }
 
+/// A JSON text on standard output: with line breaks where a person reads it.
+pub(super) fn json(text: &str) -> io::Result<()> {
+    if !io::stdout().is_terminal() {
+        return value(text);
+    }
+    let read = serde_json::from_str::<serde_json::Value>(text);
+    let pretty = read
+        .and_then(|read| serde_json::to_string_pretty(&read))
+        .map(Zeroizing::new);
+    value(pretty.as_deref().map_or(text, String::as_str))
+}
+
 /// A line for people on standard output.
 pub(super) fn line(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
@@ -51,6 +65,11 @@ pub(super) fn complain(name: &str, message: &str, hint: &str, retry_after: Optio
             styled(STRONG, "next try:")
         );
     }
+}
+
+/// What to do next, on standard error.
+pub(super) fn hint(text: &str) {
+    remark(&format!("{} {text}", styled(STRONG, "hint:")));
 }
 
 /// A remark on standard error.

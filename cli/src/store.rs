@@ -28,7 +28,11 @@ pub(super) fn store(args: &StoreArgs) -> Result<(), Failure> {
         }
         StoreCommand::Clear(args) => {
             let (store, count) = args.connection.open()?.clear_store()?;
-            output::line(&format!("{store}: {count} entries removed"))?;
+            if args.json {
+                output::json(&json!({ "store": store, "removed": count }).to_string())?;
+            } else {
+                output::line(&format!("{store}: {count} entries removed"))?;
+            }
         }
     }
     Ok(())

@@ -1,5 +1,7 @@
 //! The real binary: two processes that talk over TLS, exit statuses, and what it never says.
 
+#[path = "common/calls.rs"]
+mod calls;
 #[path = "../../tests/common/planted.rs"]
 mod planted;
 #[path = "common/tool.rs"]
@@ -233,9 +235,11 @@ fn exit_statuses_by_family() {
     tool()
         .run(&["token", "--no-such-option"])
         .failed(2, &["--no-such-option"]);
-    tool()
-        .run(&["no-such-command"])
-        .failed(2, &["token, ui-url, inspect, doctor, store, mock"]);
+    tool().run(&["no-such-command"]).failed(
+        2,
+        &["token, ui-url, report, api, exec, inspect, doctor, store, mock"],
+    );
+    tool().run(&["tokne"]).failed(2, &["Did you mean 'token'?"]);
     tool()
         .run(&[
             "token",

@@ -8,7 +8,8 @@ use url::Url;
 use super::Client;
 use crate::cache::{Fetch as _, Routed};
 use crate::error::Result;
-use crate::secret::Secret;
+use crate::retry::{Exchange, Policy};
+use crate::secret::{Scrubber, Secret};
 use crate::token::Token;
 use crate::wire::{self, Method, Request, Response};
 
@@ -18,6 +19,38 @@ pub struct Asked {
     pub response: Response,
     /// What it means.
     pub verdict: Result<()>,
+}
+
+/// A call of any kind. Whether its URL may get the token is for the caller to check.
+pub struct ApiCall {
+    /// How.
+    pub method: Method,
+    /// Where to.
+    pub url: Url,
+    /// Headers, in the place of the library's of the same name.
+    pub headers: Vec<(&'static str, Secret)>,
+    /// What is sent.
+    pub body: Option<Secret>,
+    /// Largest body of a response, in bytes.
+    pub max_body: usize,
+}
+
+fn judged(
+    name: &str,
+    url: &Url,
+    exchange: Exchange,
+    mut scrubber: Scrubber,
+    token: Option<&Token>,
+) -> Asked {
+    if let Some(token) = token {
+        scrubber.add(&Secret::new(token.value()));
+    }
+    let now = exchange.received.unix();
+    let verdict = wire::api_reply(name, url, &exchange.response, &scrubber, now);
+    Asked {
+        response: exchange.response,
+        verdict,
+    }
 }
 
 impl Client {
@@ -39,21 +72,38 @@ impl Client {
             },
         };
         let limit = Duration::from_millis(settings.timeout_ms);
-        let (exchange, mut scrubber) = server.exchange(&request, limit, &|| ())?;
-        if let Some(token) = token {
-            scrubber.add(&Secret::new(token.value()));
-        }
-        let verdict = wire::api_reply(
-            name,
-            url,
-            &exchange.response,
-            &scrubber,
-            exchange.received.unix(),
-        );
-        Ok(Asked {
-            response: exchange.response,
-            verdict,
-        })
+        let (exchange, scrubber) = server.exchange(&request, limit, &|| ())?;
+        Ok(judged(name, url, exchange, scrubber, token))
+    }
+
+    /// Sends any call with `token`, once, and judges the answer; drops nothing. Only reading is tried again after a transient
+    /// failure.
+    ///
+    /// # Errors
+    ///
+    /// The network's; `TooLarge`; `Closed`.
+    pub fn call_api(&self, call: &ApiCall, token: &Token) -> Result<Asked> {
+        let binding = self.0.binding()?;
+        let (server, settings) = (binding.server(&self.0.runtime), &binding.settings);
+        let mut request =
+            wire::api_request(settings, call.url.clone(), &Secret::new(token.value()))?;
+        request.method = call.method;
+        request.body.clone_from(&call.body);
+        let named = |name: &str| {
+            call.headers
+                .iter()
+                .any(|(n, _)| n.eq_ignore_ascii_case(name))
+        };
+        request.headers.retain(|(name, _)| !named(name));
+        request.headers.extend(call.headers.iter().cloned());
+        let reads = matches!(call.method, Method::Get | Method::Head);
+        let policy = Policy {
+            max_retries: if reads { settings.max_retries } else { 0 },
+            max_body: call.max_body,
+        };
+        let limit = Duration::from_millis(settings.timeout_ms);
+        let (exchange, scrubber) = server.exchange_with(&policy, &request, limit, &|| ())?;
+        Ok(judged("API", &call.url, exchange, scrubber, Some(token)))
     }
 
     /// The UI server's URL by this very token. [`Client::ui_url`] would get another one if it were rejected.

@@ -37,12 +37,23 @@ impl ServerFetch {
             max_retries: self.settings.max_retries,
             max_body: self.settings.max_response_bytes,
         };
+        self.exchange_with(&policy, request, limit, on_try)
+    }
+
+    /// As [`ServerFetch::exchange`], as often and as much as `policy` says.
+    pub(super) fn exchange_with(
+        &self,
+        policy: &Policy,
+        request: &Request,
+        limit: Duration,
+        on_try: &dyn Fn(),
+    ) -> Result<(Exchange, Scrubber)> {
         let transport: Arc<dyn Transport> = (self.runtime.transports)(&self.settings.transport)?;
         let exchange = retry::exchange(
             &*transport,
             &*self.runtime.clock,
             request,
-            &policy,
+            policy,
             limit,
             &self.runtime.random,
             on_try,

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub(crate) use cell::ClientCell;
 pub use default::{update_default, with_default};
 #[doc(hidden)]
-pub use examine::Asked;
+pub use examine::{ApiCall, Asked};
 pub use runtime::Runtime;
 pub use stats::FIELDS;
 pub use store::{OwnEntry, StoreEntry};

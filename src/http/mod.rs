@@ -239,14 +239,21 @@ fn overrides(settings: &TransportSettings, host: &str, port: u16) -> Vec<SocketA
 }
 
 fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
-    let mut builder = match request.method {
-        Method::Get => client.get(request.url.clone()),
-        Method::Post => {
-            // An empty body still sends a Content-Length, without which IIS answers 411.
-            let body = request.body.as_ref().map_or("", |body| body.expose());
-            client.post(request.url.clone()).body(body.to_owned())
-        }
+    let method = match request.method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Patch => reqwest::Method::PATCH,
+        Method::Delete => reqwest::Method::DELETE,
+        Method::Head => reqwest::Method::HEAD,
     };
+    let mut builder = client.request(method, request.url.clone());
+    // An empty body still sends a Content-Length, without which IIS answers 411.
+    let has_body = matches!(request.method, Method::Post | Method::Put | Method::Patch);
+    if has_body || request.body.is_some() {
+        let body = request.body.as_ref().map_or("", |body| body.expose());
+        builder = builder.body(body.to_owned());
+    }
     for (name, value) in &request.headers {
         let bad = || {
             Error::new(

@@ -33,19 +33,27 @@ pub use response::{parse_response_json, parse_token_body};
 pub use router::ui_url_reply;
 pub use status::{is_transient, retry_after, server_date_unix, token_reply};
 
-/// HTTP method; the library needs no others.
+/// HTTP method. The library itself sends GET and POST; the others are for the tool's `api`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     /// GET.
     Get,
     /// POST.
     Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+    /// HEAD.
+    Head,
 }
 
 /// One HTTP request. Its `Debug` shows neither header values, body nor query, which may all be credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
-    /// GET or POST.
+    /// How.
     pub method: Method,
     /// Where to; with `v1_query` its query holds the password.
     pub url: Url,

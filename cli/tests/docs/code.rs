@@ -25,7 +25,7 @@ enum Fate {
     Shown,
 }
 
-const LANGUAGES: [(&str, Fate); 14] = [
+const LANGUAGES: [(&str, Fate); 16] = [
     ("rust", Fate::DocTest),
     ("c", Fate::Compiled),
     ("cpp", Fate::Compiled),
@@ -36,6 +36,8 @@ const LANGUAGES: [(&str, Fate); 14] = [
     ("json", Fate::Json),
     ("powershell", Fate::Unproven),
     ("bat", Fate::Unproven),
+    ("js", Fate::Unproven),
+    ("php", Fate::Unproven),
     ("ini", Fate::Shown),
     ("xml", Fate::Shown),
     ("cmake", Fate::Shown),
