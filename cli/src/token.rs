@@ -33,9 +33,10 @@ pub(super) fn token(args: &TokenArgs) -> Result<(), Failure> {
 /// Prints the UI server's URL.
 pub(super) fn ui_url(args: &UiUrlArgs) -> Result<(), Failure> {
     let url = args.connection.open()?.ui_url()?;
-    Ok(if args.json {
-        output::json(&json!({ "Url": &*url }).to_string())?
+    if args.json {
+        output::json(&json!({ "Url": &*url }).to_string())?;
     } else {
-        output::value(&url)?
-    })
+        output::value(&url)?;
+    }
+    Ok(())
 }

@@ -60,7 +60,8 @@ const pressed = new Set();
 
 try {
   const page = await open(mock.control_url, 1200, "light");
-  // A herd, then the same program with the library.
+  // A herd within one second, then the same program with the library.
+  await new Promise(done => setTimeout(done, 1000 - Date.now() % 1000));
   const herd = await Promise.all(Array.from({ length: 50 }, () => login()));
   const old = (await herd[0].json()).AccessToken;
   await page.waitForFunction(() => [...document.querySelectorAll("#chart .count")].some(t => Number(t.textContent) >= 20));
@@ -77,6 +78,7 @@ try {
   await page.waitForFunction(() => document.querySelectorAll("#calls tr").length >= 6);
   await page.waitForTimeout(300);
   if (refresh) {
+    await page.evaluate(() => { document.getElementById("said").textContent = ""; window.scrollTo(0, 0); });
     for (const scheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme: scheme });
       const file = join(pictures, scheme === "light" ? "emulator.png" : "emulator-dark.png");
