@@ -122,7 +122,7 @@ codes! {
         "If the message names your own server, set `base_url` to it; otherwise something stands in its place.";
     /// New tokens are rejected as fast as they come.
     Rejected = 157, "REJECTED",
-        "Another program asks for tokens with the same credentials and so ends yours: give each its own, or share them (option `store`).";
+        "Another program asks for tokens with the same credentials and so ends yours: give each its own, or share them (option `store`). Behind a load balancer, nodes without a shared machine key reject each other's tokens: give them one, or turn on sticky sessions.";
     /// The reply could not be understood.
     Parse = 200, "PARSE",
         "Check `base_url`: a page in the place of a reply is the web client's, or a proxy's.";

@@ -149,7 +149,8 @@ fn rejected(entry: &mut Entry, now: Now, random: &dyn Fn(u64) -> u64) {
         )
         .with_hint(
             "Another program that logs in with the same credentials may be ending this one's middleware sessions: give each its own \
-             user or consumer key, or let them share tokens (option store). If only one API rejects the token, check the consumer \
+             user or consumer key, or let them share tokens (option store). If calls go through a load balancer, its nodes may not accept \
+             each other's tokens: give them one machine key, or turn on sticky sessions. If only one API rejects the token, check the consumer \
              key's API scope in SOA Admin.",
         )
         .with_retry_after(Duration::from_millis(wait_ms.unsigned_abs()));

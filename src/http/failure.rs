@@ -48,7 +48,7 @@ impl<'a> Fault<'a> {
         }
         match Chain::of(error).find() {
             Some(tls) => Fault::Tls(tls),
-            None => Fault::Broken(error.to_string()),
+            None => Fault::Broken(in_short(&error.to_string())),
         }
     }
 }
@@ -466,10 +466,15 @@ impl<'a> Chain<'a> {
 
     fn innermost(&self) -> String {
         match self.0.last() {
-            Some(error) if !error.is::<reqwest::Error>() => error.to_string(),
+            Some(error) if !error.is::<reqwest::Error>() => in_short(&error.to_string()),
             _ => "unknown cause".to_owned(),
         }
     }
+}
+
+/// Without the link into its own documentation that rustls adds.
+fn in_short(text: &str) -> String {
+    text.split(": https://").next().unwrap_or(text).to_owned()
 }
 
 /// The text of the innermost cause: the only one that quotes no URL.

@@ -43,7 +43,11 @@ pub use certificate::Certificate;
 pub use pool::transport_for;
 pub use proxy::{ProxyOrigin, proxy_origin};
 #[cfg(feature = "store-redis")]
-pub(crate) use trust::client_config as tls_config;
+pub(crate) use {
+    lookup::{Unresolved, look_up},
+    race::{Attempt, Lost, race},
+    trust::client_config as tls_config,
+};
 
 /// Bytes of a body read at a time.
 const PIECE: usize = 8 * 1024;

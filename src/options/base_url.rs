@@ -46,6 +46,16 @@ impl BaseUrl {
         if cut || authority.starts_with(['/', '\\', '?', '#']) {
             return Err(fault("names no host", example));
         }
+        if authority
+            .split(']')
+            .next()
+            .is_some_and(|host| host.starts_with('[') && host.contains('%'))
+        {
+            return Err(fault(
+                "names an IPv6 address with a zone, which is not supported",
+                "Use a host name, or an address that needs no zone (not one of fe80::).",
+            ));
+        }
         let mut url = Url::parse(&full)
             .map_err(|error| fault(&format!("is not a URL ({error})"), example))?;
         if !matches!(url.scheme(), "http" | "https") {
@@ -59,6 +69,13 @@ impl BaseUrl {
                 "holds a user or password",
                 "Set username and password as options of their own.",
             ));
+        }
+        // The same host: the dot only keeps a resolver from trying search domains.
+        if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')) {
+            let host = host.to_owned();
+            if host.is_empty() || url.set_host(Some(&host)).is_err() {
+                return Err(fault("names no host", example));
+            }
         }
         url.set_query(None);
         url.set_fragment(None);
@@ -182,6 +199,8 @@ mod tests {
             ("  https://10.1.2.3:3443/  ", "https://10.1.2.3:3443"),
             ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
             ("http://localhost:8080/", "http://localhost:8080"),
+            ("https://P21.test./x", "https://p21.test/x"),
+            ("p21.test.:8443", "https://p21.test:8443"),
             ("http://127.0.0.1", "http://127.0.0.1"),
             ("http://[::1]:80", "http://[::1]"),
         ] {
@@ -200,6 +219,9 @@ mod tests {
             ("https://", "not a URL"),
             ("/api", "no host"),
             ("https:///api", "no host"),
+            ("https://./", "no host"),
+            ("https://[fe80::1%25eth0]:8443", "a zone"),
+            ("[fe80::1%eth0]", "a zone"),
             ("https://\\p21.example.com", "no host"),
             ("https:/p21.example.com", "no host"),
             ("HTTPS:\\\\p21.example.com\\api", "no host"),

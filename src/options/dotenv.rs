@@ -32,7 +32,8 @@ pub fn parse(text: &str, where_from: &str) -> Result<Vec<(String, Secret)>> {
         };
         let name = name.trim();
         if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err(fault("the name before '=' is empty or holds blanks"));
+            return Err(fault("the name before '=' is empty or holds blanks")
+                .with_hint("Write NAME=value, one on each line."));
         }
         let value = unquote(value.trim()).ok_or_else(|| {
             fault("the quoted value does not end on this line, or something follows the closing quote")

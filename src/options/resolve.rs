@@ -17,7 +17,11 @@ use crate::secret::Secret;
 /// Checks one value by itself.
 pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
     if value.contains('\0') {
-        return Err(fault(row.name, "holds a NUL character"));
+        return Err(fault(
+            row.name,
+            "holds a NUL character",
+            "Remove it: no value may hold one.",
+        ));
     }
     match row.kind {
         Kind::Int { min, max } => {
@@ -31,6 +35,7 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
                 return Err(fault(
                     row.name,
                     &format!("must be a whole number from {min} to {max}{unit}"),
+                    "Write digits alone, or remove the option for its default.",
                 )
                 .with_hint(format!("The default is {}.", row.default)));
             }
@@ -40,6 +45,7 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
                 return Err(fault(
                     row.name,
                     "must be one of 1, 0, true, false, yes, no, on, off",
+                    "Set it to 1 or 0, or remove it for its default.",
                 ));
             }
         }
@@ -48,6 +54,7 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
                 return Err(fault(
                     row.name,
                     &format!("must be one of {}", words.join(", ")),
+                    "Write one of these words in lower case, or remove the option for its default.",
                 ));
             }
         }
@@ -56,7 +63,11 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
         }
         Kind::Path => {
             if value.trim().is_empty() {
-                return Err(fault(row.name, "is an empty path"));
+                return Err(fault(
+                    row.name,
+                    "is an empty path",
+                    "Name a file, or remove the option.",
+                ));
             }
         }
         Kind::Text if row.name == "proxy" => {
@@ -67,7 +78,11 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
         }
         Kind::Text if row.name == "user_agent" => {
             if value.chars().any(|c| !matches!(c, ' '..='~')) {
-                return Err(fault(row.name, "must be printable ASCII"));
+                return Err(fault(
+                    row.name,
+                    "must be printable ASCII",
+                    "Use letters, digits, blanks and punctuation, such as my-program/1.0.",
+                ));
             }
         }
         Kind::List if row.name == "tls_pin_sha256" => {
@@ -94,7 +109,7 @@ pub(super) fn resolve(
     let int = |name: &str| {
         text(name)
             .parse::<u64>()
-            .map_err(|_| fault(name, "is not a number"))
+            .map_err(|_| fault(name, "is not a number", "Write digits alone."))
     };
     let ms = |name: &str| {
         int(name).map(|seconds| {
@@ -247,8 +262,9 @@ fn missing_error(missing: &[&str], prefix: &str) -> Error {
     ))
 }
 
-fn fault(name: &str, what: &str) -> Error {
-    Error::new(Code::Config, format!("{name} {what}"))
+/// No error of a configuration is without a next step.
+fn fault(name: &str, what: &str, hint: &str) -> Error {
+    Error::new(Code::Config, format!("{name} {what}")).with_hint(hint)
 }
 
 fn secret_of(
@@ -301,8 +317,7 @@ fn parse_pins(text: &str) -> Result<Vec<Pin>> {
                     })
                 });
             valid.then_some(Pin(pin)).ok_or_else(|| {
-                fault("tls_pin_sha256", "must be 64 hex digits, with or without colons")
-                    .with_hint("It is the SHA-256 of the server's certificate; the error of an untrusted certificate shows it, ready to copy.")
+                fault("tls_pin_sha256", "must be 64 hex digits, with or without colons", "It is the SHA-256 of the server's certificate; the error of an untrusted certificate shows it, ready to copy.")
             })
         })
         .collect()
@@ -330,6 +345,7 @@ fn parse_resolve(text: &str) -> Result<Vec<Resolve>> {
                 fault(
                     "resolve",
                     "must be host:port:address, such as p21.example.com:443:10.1.2.3",
+                    "The address is an IPv4 or IPv6 address without a zone (%eth0), not a name.",
                 )
             })
         })
@@ -349,15 +365,42 @@ fn parse_proxy(text: &str) -> Result<ProxyChoice> {
     } else {
         format!("http://{text}")
     };
-    let valid = Url::parse(&full)
-        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if valid {
-        Ok(ProxyChoice::Url(Secret::new(full)))
-    } else {
-        Err(fault(
+    let rest = full.split_once("://").map_or("", |(_, rest)| rest);
+    // What parsers make of such a user or password differs, so a part of it could pass for the host.
+    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
+    if rest.contains('\\') || login.contains(['@', '/', '?', '#']) {
+        return Err(fault(
+            "proxy",
+            "has a special character in its user or password",
+            "Percent-encode it: \\ is %5C, @ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25.",
+        ));
+    }
+    let lower = full.to_ascii_lowercase();
+    if lower.starts_with("socks") {
+        return Err(fault(
+            "proxy",
+            "names a SOCKS proxy, which is not supported",
+            "Name an http proxy, as http://host:port; a local one such as privoxy can pass requests on to a SOCKS proxy. proxy=direct uses none.",
+        ));
+    }
+    let url = Url::parse(&full).ok().filter(Url::has_host);
+    let path = url.as_ref().map_or("", |url| url.path());
+    if lower.starts_with("pac+") || lower.starts_with("file:") || !matches!(path, "" | "/") {
+        return Err(fault(
+            "proxy",
+            "names a file, such as a PAC file, and not a proxy",
+            "A PAC file is a program that names a proxy: open it, look for PROXY host:port, and set proxy=http://host:port.",
+        ));
+    }
+    match url {
+        Some(url) if matches!(url.scheme(), "http" | "https") => {
+            Ok(ProxyChoice::Url(Secret::new(full)))
+        }
+        _ => Err(fault(
             "proxy",
             "must be 'direct' or an http or https URL such as http://proxy.example.com:3128",
-        ))
+            "Write it as http://host:port, with user and password as http://user:password@host:port.",
+        )),
     }
 }
 
@@ -367,6 +410,7 @@ fn parse_store(text: &str) -> Result<StoreChoice> {
         fault(
             "store",
             "must be memory, file, file:///folder, redis://host:port/db or rediss://host:port/db",
+            "Other stores are not supported: file shares tokens on one machine, redis (or rediss, with TLS; Valkey too) among several.",
         )
     };
     match text {
@@ -525,6 +569,18 @@ mod tests {
             ("resolve", "host:443"),
             ("resolve", "host:443:not-an-address"),
             ("proxy", "socks9://x"),
+            ("proxy", "socks5h://user:pw@x:1080"),
+            ("proxy", "ftp://x"),
+            ("proxy", "http://"),
+            ("proxy", "pac+http://x/proxy.pac"),
+            ("proxy", "http://x/proxy.pac"),
+            ("proxy", "x/wpad.dat"),
+            ("proxy", "file:///etc/proxy.pac"),
+            ("proxy", "http://CORP\\john:pw@proxy:8080"),
+            ("proxy", "http://john:p@ss1@proxy:8080"),
+            ("proxy", "john:p/w@proxy:8080"),
+            ("proxy", "http://john:p#w@proxy:8080"),
+            ("proxy", "http://john:p?w@proxy:8080"),
             ("store", "mysql://x"),
             ("user_agent", "a\r\nb"),
             ("password", "a\0b"),
@@ -533,6 +589,7 @@ mod tests {
             let error = settings(&with(&[(name, value)])).expect_err(name);
             assert_eq!(error.code(), Code::Config, "{name}={value}: {error}");
             assert!(error.message().starts_with(name), "{error}");
+            assert!(!error.hint().is_empty(), "{error}");
         }
     }
 

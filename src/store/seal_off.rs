@@ -20,7 +20,8 @@ impl Keys {
         Err(Error::new(
             Code::Config,
             "this build of the library has no shared stores",
-        ))
+        )
+        .with_hint("Build it with the features store-file and store-redis."))
     }
 
     /// Cannot be called.

@@ -5,9 +5,9 @@
 //! so that a server which drips would never time out.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis::{Cmd, ConnectionLike, Parser, RedisResult, Value, cmd};
@@ -15,6 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::target::Target;
+use crate::http::{Attempt, Lost, Unresolved, look_up, race};
 
 pub(super) struct Connection {
     stream: Stream,
@@ -250,42 +251,39 @@ impl ConnectionLike for Connection {
     }
 }
 
-/// Connects to the first address that answers, with the time that is left shared out among them.
+/// Connects to the first address that answers; they are tried with staggered starts.
 fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
     let addresses = resolve(host, port, deadline)?;
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
-    for (at, address) in addresses.iter().enumerate() {
+    let attempt: Attempt<TcpStream, io::Error> = Arc::new(|address, deadline: Instant| {
         let left = deadline.saturating_duration_since(Instant::now());
-        let share = left / u32::try_from(addresses.len() - at).unwrap_or(1);
-        if share.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        match TcpStream::connect_timeout(address, share) {
-            Ok(socket) => {
-                socket.set_nodelay(true)?;
-                return Ok(socket);
-            }
-            Err(error) => failed = error,
-        }
+        let left = left.max(Duration::from_millis(1));
+        let connected = TcpStream::connect_timeout(&address, left);
+        connected.map_err(|error| Lost { error, end: false })
+    });
+    let race = race(&addresses, deadline, &attempt);
+    if let Some((_, socket)) = race.won {
+        socket.set_nodelay(true)?;
+        return Ok(socket);
     }
-    Err(failed)
+    let failed = race.lost.into_iter().next_back();
+    Err(failed.map_or_else(|| io::ErrorKind::TimedOut.into(), |(_, error)| error))
 }
 
-/// The host's addresses. The system's resolver takes no limit, so it runs on a thread of its own, which is left behind when
-/// it takes too long.
+/// The host's addresses.
 fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAddr>> {
-    let host = host.trim_matches(['[', ']']).to_owned();
+    let host = host.trim_matches(['[', ']']);
     if let Ok(address) = host.parse() {
         return Ok(vec![SocketAddr::new(address, port)]);
     }
-    crate::sys::pin_library();
-    let (answer, answered) = mpsc::channel();
-    let look_up = Box::new(move || {
-        let found = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter);
-        let _ = answer.send(found);
-    });
-    crate::sys::start_thread(c"p21auth-resolve", 256 * 1024, look_up)?;
-    answered
-        .recv_timeout(deadline.saturating_duration_since(Instant::now()))
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    let found = look_up(host, deadline).map_err(|why| match why {
+        Unresolved::TimedOut => io::ErrorKind::TimedOut.into(),
+        Unresolved::Failed(cause) => io::Error::new(
+            io::ErrorKind::NotFound,
+            format!("{host} cannot be resolved: {cause}"),
+        ),
+    })?;
+    Ok(found
+        .into_iter()
+        .map(|ip| SocketAddr::new(ip, port))
+        .collect())
 }
