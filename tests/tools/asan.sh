@@ -8,9 +8,9 @@ target=$(rustc -vV | sed -n 's/^host: //p')
 export RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address
 # Memory that lives as long as the process by design (HTTP clients, generation words) is no leak.
 export ASAN_OPTIONS=detect_leaks=0
-# What loads or links the shared library from a program without the sanitizer, the test with an allocator of its own, and the
-# one that has cargo look at other platforms can't run so. Nothing is lost: they run in every ordinary test run.
-without=(c_programs docs freed notices)
+# What loads or links the shared library from a program without the sanitizer, and the test with an allocator of its own
+# can't run so. Nothing is lost: they run in every ordinary test run.
+without=(c_programs docs freed)
 tests=()
 for test in {.,cli,emulator}/tests/*.rs {.,cli,emulator}/tests/*/main.rs; do
     name=$(basename "${test%/main.rs}" .rs)

@@ -92,6 +92,21 @@ libraries='libc|libm|libdl|libpthread|librt|libutil|ld-linux-x86-64|ld-linux-aar
 case $tarball in *-glibc*) libraries="$libraries|libgcc_s" ;; esac
 check "it needs nothing but glibc" sh -c \
     "! readelf -dW $shared p21auth/bin/p21auth | grep -F '(NEEDED)' | grep -vE '\[($libraries)\.so\.[0-9]\]'"
+# Messages of a panic name the crate's folder; each crate has a row in the notices, and each row's crate a text.
+noticed() { # FILE
+    local notices=p21auth/share/doc/libp21auth/THIRD-PARTY-NOTICES.md row rows
+    rows=$(grep -aoE '/registry/src/[A-Za-z0-9._-]+/[A-Za-z0-9_-]+-[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+-]*/src/' "$1" |
+        sed -E 's,.*/([A-Za-z0-9_-]+)-([0-9]+\.[0-9]+\.[^/]+)/src/$,| \1 | \2 |,' | sort -u)
+    [ "$(wc -l <<<"$rows")" -gt 15 ] || { echo "too few to be true: $rows"; return 1; }
+    while read -r row; do
+        grep -qF "$row" "$notices" || { echo "no row: $row"; return 1; }
+    done <<<"$rows"
+    while IFS=' |' read -r _ name number _; do
+        grep -qE "^## .*[ ,]$name ${number//./\\.}(,|\$)" "$notices" || { echo "no text: $name $number"; return 1; }
+    done < <(grep -E '^\| .* \| [0-9]+\.' "$notices")
+}
+check "the notices name all that is linked" noticed "$shared"
+check "the notices name all that the tool links" noticed p21auth/bin/p21auth
 check "no library is missing for it" sh -c "! ldd $shared | grep 'not found'"
 case $tarball in
     *-glibc*) not_tested "the floor of glibc $floor: this release was made without zig and does NOT HOLD it" ;;

@@ -45,6 +45,21 @@ common_files() { # PREFIX
     cp -R docs "$doc/"
 }
 
+# The licences of what a build for a target links, as they ask for.
+notices() { # FOLDER TARGET
+    local about=0.9.3 PATH=$PWD/$dist/cargo/bin:$PATH
+    [ "$(cargo-about --version 2>/dev/null)" = "cargo-about $about" ] || {
+        step "cargo-about (up to 5 minutes, once)"
+        "${CARGO:-cargo}" install --quiet --locked --features cli --version "$about" --root "$dist/cargo" cargo-about
+    }
+    mkdir -p "$1"
+    # Of every platform, for what comes after does without the network.
+    "${CARGO:-cargo}" fetch --quiet --locked
+    cargo-about generate --offline --locked --fail --config tools/dist/about.toml \
+        --manifest-path cli/Cargo.toml --target "$2" --output-file "$1/THIRD-PARTY-NOTICES.md" tools/dist/notices.hbs
+    install -m 644 "$(rustc --print sysroot)/share/doc/rust/COPYRIGHT-library.html" "$1/RUST-STANDARD-LIBRARY.html"
+}
+
 # The commit that a release is made of, with "-dirty" if there is more than is committed.
 commit() { git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown; }
 

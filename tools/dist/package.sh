@@ -45,7 +45,7 @@ done
 if [ ${#windows[@]} != 0 ]; then
     step "C and C++ on Windows"
     licenses "$dist/licenses/windows"
-    "${CARGO:-cargo}" run --quiet --locked --example notices -- "$dist/licenses/windows" x86_64-pc-windows-gnu
+    notices "$dist/licenses/windows" x86_64-pc-windows-gnu
 fi
 for arch in "${windows[@]}"; do
     built=target/windows/$arch
