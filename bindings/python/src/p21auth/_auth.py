@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from . import _log
 from ._client import Client, Verdict
 from ._errors import ConfigError
-from ._hosts import Hosts
+from ._hosts import refuse
 from ._snapshot import Snapshot
 
 #: What may stand behind an auth class: a client, or one token pinned.
@@ -28,15 +28,15 @@ class Bearer:
         if self._client is None and self._pinned is None:
             raise ConfigError(f"P21Auth takes a Client or a Snapshot, not a {type(source).__name__}", code=3)
 
-    def _hosts(self) -> Hosts:
-        if self._client is not None:
-            return self._client._hosts()
-        assert self._pinned is not None and self._pinned._hosts is not None
-        return self._pinned._hosts
+    def _check(self, url: str) -> None:
+        source = self._client or self._pinned
+        assert source is not None
+        if not source.may_send_to(url):
+            raise refuse(url)
 
     def header(self, url: str) -> str:
         """The header's value; :class:`HostNotAllowedError` for a host that the token must not reach."""
-        self._hosts().check(url)
+        self._check(url)
         if self._pinned is not None:
             return "Bearer " + self._pinned.access_token
         assert self._client is not None
@@ -46,7 +46,7 @@ class Bearer:
         """As :meth:`header`, without blocking the event loop."""
         if self._client is None:
             return self.header(url)
-        self._hosts().check(url)
+        self._check(url)
         return "Bearer " + await self._client.aget_token()
 
     def rejected(self, sent: str, url: str, status: int, body: bytes) -> bool:

@@ -10,20 +10,20 @@ from time import monotonic
 
 from . import _handle, _log, _table
 from ._errors import ClosedError, ConfigError, P21Error
+from ._hosts import Hosts
 from ._native import lib
 from ._options import Options, from_environment, from_keywords
 from ._snapshot import NotPicklable, Snapshot, headers
-from ._waits import MAX_MS, SharedWaits, in_slices, interruptible, shared
+from ._waits import awaited, blocking, interruptible
 
 TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
     import ssl
     from typing import Any, Callable, Optional, TypeVar, Union
 
-    from ._hosts import Hosts
+    from ._waits import Call
 
     C = TypeVar("C", bound="Client")
-    T = TypeVar("T")
 
 
 #: Generation, end of the reuse (monotonic seconds) and text of the token that was fetched last.
@@ -77,22 +77,31 @@ class Client(NotPicklable):
         self._open(from_keywords(options))
 
     def _open(self, options: Options) -> None:
-        configuration = options.config()
+        handle = _handle.Pointer()
+        left: list[bool] = []
+
+        def work(configuration: _handle.Pointer) -> None:
+            _handle.call(lib.p21_client_new, configuration, _handle.byref(handle))
+            if left:
+                lib.p21_client_free(handle)
+
         try:
-            handle = _handle.open_client(configuration)
-        except P21Error as error:
-            raise self._translated(options.in_their_words(error)) from None
-        finally:
-            lib.p21_config_free(configuration)
-        self._options = options
-        self._handle = handle
-        self._hit: _Hit = _NO_HIT
-        self._word = _handle.generation_word(handle)
-        self._waits = SharedWaits()
-        self._known_hosts: Optional[Hosts] = None
-        self._finalizer = weakref.finalize(self, lib.p21_client_free, handle)
-        # At exit the process takes it all along; nothing is left to tidy up.
-        self._finalizer.atexit = False
+            _applied(options, work)
+            self._options = options
+            self._handle = handle.value or 0
+            self._hit: _Hit = _NO_HIT
+            self._word = _handle.generation_word(self._handle)
+            self._known_hosts: Optional[Hosts] = None
+            self._finalizer = weakref.finalize(self, lib.p21_client_free, self._handle)
+            # At exit the process takes it all along; nothing is left to tidy up.
+            self._finalizer.atexit = False
+        except BaseException as error:
+            # A thread may still be opening it.
+            left.append(True)
+            lib.p21_client_free(handle)
+            if isinstance(error, P21Error):
+                raise self._translated(options.in_their_words(error)) from None
+            raise
 
     @classmethod
     def from_env(cls: type[C], prefix: str = "P21_", **options: Any) -> C:
@@ -119,14 +128,14 @@ class Client(NotPicklable):
         hit = self._hit
         if hit[0] == self._word.value and monotonic() < hit[1]:
             return hit[2]
-        return self._call(lambda wait_ms: self._fetch(wait_ms)[2])
+        return str(self._call("token", self._ask_token))
 
     async def aget_token(self) -> str:
-        """As :meth:`get_token`, without blocking the event loop. All tasks that wait share one thread and one request."""
+        """As :meth:`get_token`, without blocking the event loop (asyncio or trio). All tasks that wait share one request."""
         hit = self._hit
         if hit[0] == self._word.value and monotonic() < hit[1]:
             return hit[2]
-        return await self._acall("token", lambda: self._fetch(0)[2])
+        return str(await self._acall("token", self._ask_token))
 
     def get_headers(self) -> dict[str, str]:
         """The headers of an API call: ``Authorization``, ``Content-Type`` and ``Accept``. A new dict each time."""
@@ -153,9 +162,9 @@ class Client(NotPicklable):
           waiting for the server
         * ``timeout``: longest time in seconds that this call may wait, instead of the client's
         """
-        flags = _flags(force_refresh, cached_only, no_wait)
-        seconds = _whole(min_valid)
-        return self._call(lambda wait_ms: self._take(flags, wait_ms, seconds), timeout)
+        flags, seconds = _flags(force_refresh, cached_only, no_wait), _whole(min_valid)
+        found: Snapshot = self._call(("snapshot", flags, seconds), self._ask_snapshot(flags, seconds), flags, timeout)
+        return found
 
     async def asnapshot(
         self,
@@ -167,9 +176,10 @@ class Client(NotPicklable):
         timeout: Optional[float] = None,
     ) -> Snapshot:
         """As :meth:`snapshot`, without blocking the event loop."""
-        flags = _flags(force_refresh, cached_only, no_wait)
-        seconds, wait_ms = _whole(min_valid), _wait_ms(timeout)
-        return await self._acall(("snapshot", flags, seconds, wait_ms), lambda: self._take(flags, wait_ms, seconds))
+        flags, seconds = _flags(force_refresh, cached_only, no_wait), _whole(min_valid)
+        asking = self._acall(("snapshot", flags, seconds), self._ask_snapshot(flags, seconds), flags, timeout)
+        found: Snapshot = await asking
+        return found
 
     def ui_url(
         self,
@@ -184,7 +194,7 @@ class Client(NotPicklable):
         The options are those of :meth:`snapshot`; ``force_refresh`` asks the router again, not for a token.
         """
         flags = _flags(force_refresh, cached_only, no_wait)
-        return self._call(lambda wait_ms: self._ask_router(flags, wait_ms), timeout)
+        return str(self._call(("ui_url", flags), self._ask_router(flags), flags, timeout))
 
     async def aui_url(
         self,
@@ -195,8 +205,8 @@ class Client(NotPicklable):
         timeout: Optional[float] = None,
     ) -> str:
         """As :meth:`ui_url`, without blocking the event loop."""
-        flags, wait_ms = _flags(force_refresh, cached_only, no_wait), _wait_ms(timeout)
-        return await self._acall(("ui_url", flags, wait_ms), lambda: self._ask_router(flags, wait_ms))
+        flags = _flags(force_refresh, cached_only, no_wait)
+        return str(await self._acall(("ui_url", flags), self._ask_router(flags), flags, timeout))
 
     # --- rejected tokens
 
@@ -228,7 +238,7 @@ class Client(NotPicklable):
         "I unlocked the account, try now"."""
         text = None if token is None else _handle.text("the token", token)
         try:
-            _handle.invalidate(self._live(), text)
+            _handle.call(lib.p21_token_invalidate, self._live(), text)
         except P21Error as error:
             raise self._translated(error) from None
 
@@ -237,35 +247,35 @@ class Client(NotPicklable):
     @property
     def base_url(self) -> str:
         """The server's address as the library uses it: with its scheme, without a trailing slash or ``/api``."""
-        return str(self.stats()["base_url"]).rstrip("/")
+        return self._hosts().base_url
 
     def url(self, path: str) -> str:
         """A URL on this server: ``url("/odataservice/odata/table/customer")``. Full URLs stay as they are."""
         if "://" in path:
             return path
-        return f"{self.base_url}/{path.lstrip('/')}"
+        return f"{self._hosts().base_url}/{path.lstrip('/')}"
+
+    def may_send_to(self, url: str) -> bool:
+        """Whether the token may go there: to the base URL, the UI server and, over https, ``allowed_hosts``."""
+        return self._hosts().may_send_to(url)
 
     def update(self, **options: Any) -> None:
         """Gives the client other credentials or settings on top of those it has; None puts an option back to its default.
 
         If they are refused, the client stays as it was. Whoever waits for the old credentials waits for the new.
         """
-        changed = self._options.with_changes(options)
-        configuration = changed.config()
+        changed, handle = self._options.with_changes(options), self._live()
         try:
-            _handle.update_client(self._live(), configuration)
+            _applied(changed, lambda configuration: _handle.call(lib.p21_client_update, handle, configuration))
         except P21Error as error:
             raise self._translated(error) from None
-        finally:
-            lib.p21_config_free(configuration)
         self._options = changed
-        self._known_hosts = None
 
     def stats(self) -> dict[str, Any]:
         """Diagnostics without secrets: the token's age and life, counters, last error, cool-down, proxy, options in use."""
         import json
 
-        stats: dict[str, Any] = json.loads(_handle.stats(self._live()))
+        stats: dict[str, Any] = json.loads(_handle.string(lib.p21_client_stats, self._live()))
         return stats
 
     def ssl_context(self) -> ssl.SSLContext:
@@ -276,7 +286,10 @@ class Client(NotPicklable):
 
     def close(self) -> None:
         """Closes the client; calls that wait in it end at once with :class:`ClosedError`. Closing twice does nothing."""
-        self._finalizer()
+        try:
+            lib.p21_client_free(self._handle)
+        finally:
+            self._finalizer.detach()
 
     def __enter__(self: C) -> C:
         return self
@@ -309,14 +322,13 @@ class Client(NotPicklable):
 
     def _hosts(self) -> Hosts:
         """Where this client's token may go."""
-        known = self._known_hosts
-        if known is None:
-            from ._hosts import Hosts
-
+        options, known = self._options, self._known_hosts
+        if known is None or known.options is not options:
             stats = self.stats()
-            known = self._known_hosts = Hosts(stats["base_url"], stats["options"]["allowed_hosts"])
+            known = Hosts(options, stats["base_url"].rstrip("/"), stats["options"]["allowed_hosts"])
             if stats["ui_url"]:
                 known.add_ui_server(stats["ui_url"]["url"])
+            self._known_hosts = known
         return known
 
     def _timeout(self) -> float:
@@ -326,64 +338,75 @@ class Client(NotPicklable):
             return 30.0
         return float(text or self.stats()["options"]["timeout_ms"]) / 1000
 
-    def _call(self, call: Callable[[int], T], timeout: Optional[float] = None) -> T:
+    def _call(self, key: Hashable, ask: Call, flags: int = 0, timeout: Optional[float] = None) -> Any:
         """A blocking call, open to Ctrl-C; afterwards the log is read."""
         try:
-            return in_slices(call, self._timeout() if timeout is None else timeout)
+            if flags & _AT_ONCE:
+                return ask(0, 0)[0]
+            seconds = self._timeout() if timeout is None else timeout
+            return blocking((self, key), ask, seconds, bool(flags & _table.FORCE_REFRESH))
         except P21Error as error:
             raise self._translated(error) from None
         finally:
             _log.drain()
 
-    async def _acall(self, key: Hashable, call: Callable[[], T]) -> T:
+    async def _acall(self, key: Hashable, ask: Call, flags: int = 0, timeout: Optional[float] = None) -> Any:
         """A call that other tasks share."""
-        waits = self._waits
-        if waits.pid != os.getpid():
-            # A forked child has neither the parent's thread nor its waiters.
-            waits = self._waits = SharedWaits()
-
-        def work() -> T:
-            try:
-                return call()
-            finally:
-                _log.drain()
-
         try:
-            return await shared(waits.submit(key, work))
+            if flags & _AT_ONCE:
+                return ask(0, 0)[0]
+            seconds = self._timeout() if timeout is None else timeout
+            return await awaited((self, key), ask, seconds, bool(flags & _table.FORCE_REFRESH))
         except P21Error as error:
             raise self._translated(error) from None
+        finally:
+            _log.drain()
 
-    def _fetch(self, wait_ms: int, min_valid: int = 0) -> _Hit:
+    def _ask_token(self, wait_ms: int, flags: int) -> tuple[str, bool]:
         """A token through the library, kept for the hits that follow."""
-        handle = self._live()
         # Before the call: a change that comes while it runs must count as one.
-        generation = self._word.value
-        token = _handle.snapshot(handle, 0, wait_ms, min_valid)
+        generation, token = self._word.value, _handle.Pointer()
         try:
+            _handle.call(lib.p21_token_snapshot, self._live(), flags, wait_ms, 0, _handle.byref(token))
             now = monotonic()
             value: str = lib.p21_token_value(token).decode()
-            hit = (generation, now + lib.p21_token_reuse_ms(token) / 1000, value)
+            reuse_ms = lib.p21_token_reuse_ms(token)
         finally:
             lib.p21_token_free(token)
-        self._hit = hit
-        return hit
+        self._hit = (generation, now + reuse_ms / 1000, value)
+        return value, reuse_ms > 0
 
-    def _take(self, flags: int, wait_ms: int, min_valid: int) -> Snapshot:
-        import json
+    def _ask_snapshot(self, flags: int, min_valid: int) -> Call:
+        def ask(wait_ms: int, more: int) -> tuple[Snapshot, bool]:
+            token = _handle.Pointer()
+            try:
+                _handle.call(lib.p21_token_snapshot, self._live(), flags | more, wait_ms, min_valid, _handle.byref(token))
+                made = Snapshot(token, self._hosts())
+                return made, lib.p21_token_reuse_ms(token) > 0
+            finally:
+                lib.p21_token_free(token)
 
-        token = _handle.snapshot(self._live(), flags, wait_ms, min_valid)
-        try:
-            data = json.loads(_handle.token_json(token))
-            expires_at = lib.p21_token_expires_at(token)
-            generation = lib.p21_token_generation(token)
-        finally:
-            lib.p21_token_free(token)
-        return Snapshot(data, expires_at, generation, self._hosts())
+        return ask
 
-    def _ask_router(self, flags: int, wait_ms: int) -> str:
-        url = _handle.ui_url(self._live(), flags, wait_ms)
-        self._hosts().add_ui_server(url)
-        return url
+    def _ask_router(self, flags: int) -> Call:
+        def ask(wait_ms: int, more: int) -> tuple[str, bool]:
+            url = _handle.string(lib.p21_ui_url, self._live(), flags | more, wait_ms)
+            self._hosts().add_ui_server(url)
+            return url, True
+
+        return ask
+
+
+#: Calls with one of these flags never wait.
+_AT_ONCE = _table.CACHED_ONLY | _table.NO_WAIT
+
+
+def _applied(options: Options, work: Callable[[_handle.Pointer], None]) -> None:
+    """Hands options to the library. One that reads files may wait for them."""
+    if options.name_files():
+        interruptible(lambda: options.applied(work))
+    else:
+        options.applied(work)
 
 
 def _flags(force_refresh: bool = False, cached_only: bool = False, no_wait: bool = False) -> int:
@@ -402,25 +425,14 @@ def _whole(seconds: float) -> int:
     return whole
 
 
-def _wait_ms(timeout: Optional[float]) -> int:
-    """0 is the client's own timeout."""
-    return 0 if timeout is None else min(MAX_MS, max(1, int(timeout * 1000)))
-
-
 def request_token(options: Options) -> dict[str, Any]:
     """One token request past the cache."""
     import json
 
-    configuration = options.config()
-
-    def work() -> str:
-        try:
-            return _handle.token_request(configuration)
-        finally:
-            lib.p21_config_free(configuration)
-
     try:
-        data: dict[str, Any] = json.loads(interruptible(work))
+        data: dict[str, Any] = json.loads(
+            interruptible(lambda: options.applied(lambda made: _handle.string(lib.p21_token_request, made)))
+        )
         return data
     finally:
         _log.drain()

@@ -44,27 +44,28 @@ class _GuideClient(Client):
         generation, until, taken, reply = self._parsed
         now = monotonic()
         if generation != self._word.value or now >= until:
-            taken, reply = self._call(self._parse)
+            taken, reply = self._call("dict", self._ask_reply)
             now = taken
         data = copied(reply)
         data["ExpiresInSeconds"] = data["ExpiresIn"] = max(0, int(reply["ExpiresInSeconds"] - (now - taken)))
         return data
 
-    def _parse(self, wait_ms: int) -> tuple[float, dict[str, Any]]:
+    def _ask_reply(self, wait_ms: int, flags: int) -> tuple[tuple[float, dict[str, Any]], bool]:
         import json
 
-        generation = self._word.value
-        # "More than", after rounding down here and there: a caller that sleeps ExpiresInSeconds - 300 must never spin.
-        token = _handle.snapshot(self._live(), 0, wait_ms, self._margin() + 2)
+        generation, token = self._word.value, _handle.Pointer()
         try:
-            reply = complete(json.loads(_handle.token_json(token)))
+            # "More than", after rounding down here and there: a caller that sleeps ExpiresInSeconds - 300 must never spin.
+            least = self._margin() + 2
+            _handle.call(lib.p21_token_snapshot, self._live(), flags, wait_ms, least, _handle.byref(token))
+            reply = complete(json.loads(_handle.string(lib.p21_token_json, token)))
             taken = monotonic()
-            until = taken + lib.p21_token_reuse_ms(token) / 1000
+            reuse_ms = lib.p21_token_reuse_ms(token)
         finally:
             lib.p21_token_free(token)
-        self._parsed = (generation, until, taken, reply)
+        self._parsed = (generation, taken + reuse_ms / 1000, taken, reply)
         _clients.issued(reply["AccessToken"], self)
-        return taken, reply
+        return (taken, reply), reuse_ms > 0
 
     def _margin(self) -> int:
         text = self._options.get("refresh_margin_s")
@@ -201,7 +202,7 @@ def parse_token_response(response: Any) -> dict[str, Any]:
         if not isinstance(content, bytes):
             raise ConfigError(f"a {type(response).__name__} is not a response of httpx or requests, bytes or str", code=3)
         body = content
-    return complete(json.loads(_handle.parse_token_response(body)))
+    return complete(json.loads(_handle.string(lib.p21_parse_token_response, body, len(body))))
 
 
 def get_ui_server_url(

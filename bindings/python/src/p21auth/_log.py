@@ -12,6 +12,7 @@ import sys
 import threading
 
 from . import _handle
+from ._errors import P21Error
 from ._native import lib
 
 LOGGER = "p21auth"
@@ -20,12 +21,16 @@ _TRACE = 5
 _LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": _TRACE}
 
 _cursor = ctypes.c_uint64(0)
-_reading = threading.Lock()
+# A handler that fetches a token, or a signal handler, may come back here while this thread reads.
+_reading = threading.RLock()
+#: Threads that are handing events to handlers.
+_telling: set[int] = set()
 
 
 def _renew_lock() -> None:
     global _reading
-    _reading = threading.Lock()
+    _reading = threading.RLock()
+    _telling.clear()
 
 
 if hasattr(os, "register_at_fork"):
@@ -33,7 +38,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def drain() -> None:
-    """Hands what is new to the logger. Never raises for what the library says, and never waits for another reader."""
+    """Hands what is new to the logger. Never raises for what the library says."""
     logging = sys.modules.get("logging")
     if logging is None:
         return
@@ -45,23 +50,28 @@ def drain() -> None:
     if logging.root.manager.disable >= threshold:
         threshold = logging.root.manager.disable + 1
     wanted = sum(level >= threshold for level in _LEVELS.values())
-    # A handler that fetches a token comes back here: whoever reads already will read that too.
-    lock = _reading
-    if not wanted or not lock.acquire(blocking=False):
+    thread = threading.get_ident()
+    # A handler that fetches a token would hear of it while it still hears of the last one.
+    if not wanted or thread in _telling:
         return
     try:
-        out = _handle.Pointer()
-        if lib.p21_log_read(ctypes.byref(_cursor), wanted, ctypes.byref(out), None) or not out.value:
-            return
-        import json
+        with _reading:
+            lines = _handle.string(lib.p21_log_read, ctypes.byref(_cursor), wanted)
+    except P21Error:
+        return
+    if not lines:
+        return
+    import json
 
-        for line in _handle.take_string(out).splitlines():
+    try:
+        _telling.add(thread)
+        for line in lines.splitlines():
             event = json.loads(line)
             level = _LEVELS.get(event["level"], 10)
             if level >= threshold:
                 logger.log(level, "%s: %s", event["event"], event["message"], extra={"p21_event": event["event"]})
     finally:
-        lock.release()
+        _telling.discard(thread)
 
 
 def warn(message: str, *args: object) -> None:

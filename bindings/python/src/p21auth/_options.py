@@ -15,7 +15,9 @@ from ._native import lib
 
 TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
-    from typing import Any, Optional
+    from typing import Any, Callable, Optional, TypeVar
+
+    T = TypeVar("T")
 
 
 def table() -> list[dict[str, Any]]:
@@ -49,9 +51,18 @@ class Options:
                 values[name] = value
         return Options(values, self.file, self.prefix)
 
-    def config(self) -> _handle.Pointer:
-        """A configuration handle, to be freed."""
-        return _handle.config(self.values, self.file)
+    def applied(self, work: Callable[[_handle.Pointer], T]) -> T:
+        """What ``work`` makes of a configuration handle with these options."""
+        configuration = _handle.Pointer()
+        try:
+            _handle.fill(configuration, self.values, self.file)
+            return work(configuration)
+        finally:
+            lib.p21_config_free(configuration)
+
+    def name_files(self) -> bool:
+        """Whether the library reads files for them."""
+        return self.file is not None or any(name.endswith("_file") for name in self.values)
 
     def in_their_words(self, error: P21Error) -> P21Error:
         """An error of these options whose hint names the variables that were read."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from time import monotonic, time
 
+from . import _handle
+from ._native import lib
+
 TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
-    from typing import Any, NoReturn, Optional
+    from typing import Any, NoReturn
 
     from ._hosts import Hosts
 
@@ -61,12 +64,15 @@ class Snapshot(NotPicklable):
     __slots__ = ("_at", "_data", "_expires_at", "_generation", "_hosts", "_life")
     _instead = "it holds a secret. Send the token itself, if you must, or open a Client in the other process."
 
-    def __init__(self, data: dict[str, Any], expires_at: int, generation: int, hosts: Optional[Hosts]) -> None:
+    def __init__(self, token: _handle.Pointer, hosts: Hosts) -> None:
+        import json
+
+        data: dict[str, Any] = json.loads(_handle.string(lib.p21_token_json, token))
         self._data = data
         self._at = monotonic()
         self._life = data["ExpiresInSeconds"]
-        self._expires_at = expires_at
-        self._generation = generation
+        self._expires_at: int = lib.p21_token_expires_at(token)
+        self._generation: int = lib.p21_token_generation(token)
         self._hosts = hosts
 
     @property
@@ -81,6 +87,10 @@ class Snapshot(NotPicklable):
     def get_headers(self) -> dict[str, str]:
         """The headers of an API call with this token."""
         return headers(self.access_token)
+
+    def may_send_to(self, url: str) -> bool:
+        """Whether the token may go there, as :meth:`Client.may_send_to` has it."""
+        return self._hosts.may_send_to(url)
 
     @property
     def expires_at(self) -> int:
