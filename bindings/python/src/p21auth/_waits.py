@@ -333,11 +333,9 @@ def _original(name: str) -> Any:
 
 
 def _start(work: Callable[[], None]) -> None:
-    """A thread of the system: threads as gevent and eventlet have them would keep all others waiting."""
-    if green_sleep() is None:
-        threading.Thread(target=work, name="p21auth-wait", daemon=True).start()
-    else:
-        _original("start_new_thread")(work, ())
+    """A thread of the system, since those of gevent and eventlet would keep all others waiting. Not one of ``threading``
+    either: an exception out of a signal handler while that starts one can leave it without its thread."""
+    _original("start_new_thread")(work, ())
 
 
 _pool = _Pool()
