@@ -33,7 +33,7 @@ def test_a_token_is_fetched_once_and_then_hit(emulator: Emulator, p21_client: Cl
 def test_a_hit_does_not_cross_into_the_library(p21_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     # The first call sees the word change under it, as it must; the second one learns its new value.
     token = p21_client.get_token() and p21_client.get_token()
-    monkeypatch.setattr(p21_client, "_fetch", lambda *_: pytest.fail("crossed"))
+    monkeypatch.setattr(p21_client, "_ask_token", lambda *_: pytest.fail("crossed"))
     assert p21_client.get_token() == token
 
 

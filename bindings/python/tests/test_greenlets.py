@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -49,7 +50,8 @@ class Program:
     """A script under gevent or eventlet, told apart from its answers line by line."""
 
     def __init__(self, kind: str, script: str, emulator: Emulator, prelude: str | None = None) -> None:
-        pytest.importorskip(kind)
+        if importlib.util.find_spec(kind) is None:
+            pytest.skip(f"{kind} is not installed")
         source = textwrap.dedent(PRELUDE[kind] if prelude is None else prelude) + textwrap.dedent(COMMON)
         self.process = subprocess.Popen(
             [sys.executable, "-c", source + textwrap.dedent(script), emulator.base_url, PASSWORD],

@@ -52,6 +52,12 @@ from ._guide import (
 from ._native import LibraryError, lib
 from ._snapshot import Snapshot
 
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ._option_types import P21Options
+
 __version__: str = lib.p21_version().decode()
 
 __all__ = [
@@ -68,6 +74,7 @@ __all__ = [
     "NoCachedTokenError",
     "NotFoundError",
     "P21Error",
+    "P21Options",
     "P21TimeoutError",
     "ParseError",
     "PendingError",
@@ -90,3 +97,12 @@ __all__ = [
     "parse_token_response",
     "report",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What is seldom needed is loaded when it is."""
+    if name == "P21Options":
+        from ._option_types import P21Options
+
+        return P21Options
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

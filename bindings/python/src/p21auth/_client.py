@@ -13,7 +13,7 @@ from ._errors import ClosedError, ConfigError, P21Error
 from ._hosts import Hosts
 from ._native import lib
 from ._options import Options, from_environment, from_keywords
-from ._snapshot import NotPicklable, Snapshot, headers
+from ._snapshot import Shared, Snapshot, headers
 from ._waits import awaited, blocking, interruptible
 
 TYPE_CHECKING = False  # typing would be a tenth of the start
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     import ssl
     from typing import Any, Callable, Optional, TypeVar, Union
 
+    from typing_extensions import Unpack
+
+    from ._option_types import P21Options
     from ._waits import Call
 
     C = TypeVar("C", bound="Client")
@@ -50,7 +53,7 @@ class Verdict(IntEnum):
         return str(lib.p21_verdict_hint(int(self)).decode())
 
 
-class Client(NotPicklable):
+class Client(Shared):
     """Access to one P21 server under one identity.
 
     Options are those of the library (``base_url``, ``username``, ``password``, ``consumer_key``, …; the README lists them
@@ -73,7 +76,7 @@ class Client(NotPicklable):
         "store='file' lets the processes of a machine share a token."
     )
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **options: Unpack[P21Options]) -> None:
         self._open(from_keywords(options))
 
     def _open(self, options: Options) -> None:
@@ -104,7 +107,7 @@ class Client(NotPicklable):
             raise
 
     @classmethod
-    def from_env(cls: type[C], prefix: str = "P21_", **options: Any) -> C:
+    def from_env(cls: type[C], prefix: str = "P21_", **options: Unpack[P21Options]) -> C:
         """A client from environment variables such as ``P21_BASE_URL``, ``P21_USERNAME``, ``P21_PASSWORD``.
 
         With another prefix, such as ``P21_PLAY_``, a play server's settings live beside production's. Options given here
@@ -115,7 +118,7 @@ class Client(NotPicklable):
         return client
 
     @classmethod
-    def from_file(cls: type[C], path: Union[str, os.PathLike[str]], **options: Any) -> C:
+    def from_file(cls: type[C], path: Union[str, os.PathLike[str]], **options: Unpack[P21Options]) -> C:
         """A client from a ``.env`` file with lines such as ``P21_BASE_URL=https://…``; options given here come first."""
         client = cls.__new__(cls)
         client._open(Options({}, _handle.text("the path", os.fspath(path))).with_changes(options))
@@ -259,7 +262,7 @@ class Client(NotPicklable):
         """Whether the token may go there: to the base URL, the UI server and, over https, ``allowed_hosts``."""
         return self._hosts().may_send_to(url)
 
-    def update(self, **options: Any) -> None:
+    def update(self, **options: Unpack[P21Options]) -> None:
         """Gives the client other credentials or settings on top of those it has; None puts an option back to its default.
 
         If they are refused, the client stays as it was. Whoever waits for the old credentials waits for the new.

@@ -25,6 +25,10 @@ TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
     from typing import Any, Optional, Union
 
+    from typing_extensions import Unpack
+
+    from ._option_types import P21Common, P21Settings
+
 #: Callers heal a 401 by calling again and never report it, so a token is not used for longer than this.
 MAX_TOKEN_AGE_S = 900
 #: Clients that are kept for later calls; the least recently used one goes first.
@@ -141,7 +145,9 @@ def _token(options: dict[str, Any], fresh: bool) -> dict[str, Any]:
     return data
 
 
-def get_token_v2(base_url: str, username: str, password: str, *, fresh: bool = False, **options: Any) -> dict[str, Any]:
+def get_token_v2(
+    base_url: str, username: str, password: str, *, fresh: bool = False, **options: Unpack[P21Settings]
+) -> dict[str, Any]:
     """A token for a P21 user, as the guide's dict: ``AccessToken``, ``ExpiresInSeconds``, ``TokenType``, …
 
     >>> token_data = get_token_v2(emulator.base_url, "demo", "demo-password")
@@ -155,14 +161,16 @@ def get_token_v2(base_url: str, username: str, password: str, *, fresh: bool = F
     return _token({"base_url": base_url, "username": username, "password": password, **options}, fresh)
 
 
-def get_token_v1(base_url: str, username: str, password: str, *, fresh: bool = False, **options: Any) -> dict[str, Any]:
+def get_token_v1(
+    base_url: str, username: str, password: str, *, fresh: bool = False, **options: Unpack[P21Settings]
+) -> dict[str, Any]:
     """As :func:`get_token_v2` through the legacy V1 endpoint, whose headers end up in proxy logs: for old servers only."""
     mode = {"auth_mode": "v1_password"}
     return _token({"base_url": base_url, "username": username, "password": password, **mode, **options}, fresh)
 
 
 def get_consumer_token(
-    base_url: str, consumer_key: str, username: str = "", *, fresh: bool = False, **options: Any
+    base_url: str, consumer_key: str, username: str = "", *, fresh: bool = False, **options: Unpack[P21Settings]
 ) -> dict[str, Any]:
     """A token for a consumer key from SOA Admin; ``username`` attaches a P21 user (needed by the Interactive API).
 
@@ -206,7 +214,7 @@ def parse_token_response(response: Any) -> dict[str, Any]:
 
 
 def get_ui_server_url(
-    base_url: str, token: Union[str, dict[str, Any]], verify_ssl: Optional[bool] = None, **options: Any
+    base_url: str, token: Union[str, dict[str, Any]], verify_ssl: Optional[bool] = None, **options: Unpack[P21Common]
 ) -> str:
     """URL of the UI server (Interactive and Transaction APIs), asked for once per token.
 
@@ -218,11 +226,10 @@ def get_ui_server_url(
     text = _text_of(token)
     client = _clients.issuer(text)
     try:
-        if verify_ssl is not None:
-            options = {"verify_ssl": verify_ssl, **options}
-        if client is None or options or client.base_url != _normalised(base_url):
+        given: dict[str, Any] = {**options} if verify_ssl is None else {"verify_ssl": verify_ssl, **options}
+        if client is None or given or client.base_url != _normalised(base_url):
             own = {"base_url": base_url, "auth_mode": "token", "access_token": text}
-            client = _clients.client({**own, **options})
+            client = _clients.client({**own, **given})
         return client.ui_url()
     except P21Error as error:
         raise _httpx_errors.mixed(error, client) from None
@@ -267,7 +274,7 @@ class TokenManager(Client):
     >>> manager.token_data = None           # as in the guide: the next call asks the server
     """
 
-    def __init__(self, base_url: str, username: str, password: str, **options: Any) -> None:
+    def __init__(self, base_url: str, username: str, password: str, **options: Unpack[P21Settings]) -> None:
         super().__init__(base_url=base_url, username=username, password=password, **options)
 
     def _translated(self, error: P21Error) -> P21Error:

@@ -15,11 +15,16 @@ from . import _handle
 from ._errors import P21Error
 from ._native import lib
 
+TYPE_CHECKING = False  # typing would be a tenth of the start
+if TYPE_CHECKING:
+    from typing import Any
+
 LOGGER = "p21auth"
 _TRACE = 5
 #: Levels of the library, most serious first, as levels of ``logging``.
 _LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": _TRACE}
 
+_logger: Any = None
 _cursor = ctypes.c_uint64(0)
 # A handler that fetches a token, or a signal handler, may come back here while this thread reads.
 _reading = threading.RLock()
@@ -39,13 +44,18 @@ if hasattr(os, "register_at_fork"):
 
 def drain() -> None:
     """Hands what is new to the logger. Never raises for what the library says."""
+    global _logger
     logging = sys.modules.get("logging")
     if logging is None:
         return
-    logger = logging.getLogger(LOGGER)
-    if not logger.handlers:
-        # As libraries should: silent until the program sets up logging.
-        logger.addHandler(logging.NullHandler())
+    logger = _logger
+    if logger is None:
+        # Once: it takes a lock of logging's that an exception out of a signal handler would leave locked.
+        logger = logging.getLogger(LOGGER)
+        if not logger.handlers:
+            # As libraries should: silent until the program sets up logging.
+            logger.addHandler(logging.NullHandler())
+        _logger = logger
     threshold = logger.getEffectiveLevel()
     if logging.root.manager.disable >= threshold:
         threshold = logging.root.manager.disable + 1

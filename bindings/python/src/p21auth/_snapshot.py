@@ -9,7 +9,10 @@ from ._native import lib
 
 TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
-    from typing import Any, NoReturn
+    from collections.abc import ItemsView, Iterator, KeysView, ValuesView
+    from typing import Any, NoReturn, TypeVar
+
+    S = TypeVar("S", bound="Shared")
 
     from ._hosts import Hosts
 
@@ -45,17 +48,23 @@ def copied(reply: dict[str, Any]) -> dict[str, Any]:
     return copy
 
 
-class NotPicklable:
-    """Base of what must not be copied into another process or a file."""
+class Shared:
+    """Base of what is shared instead of copied, and must not get into another process or a file."""
 
     __slots__ = ()
     _instead = ""
+
+    def __copy__(self: S) -> S:
+        return self
+
+    def __deepcopy__(self: S, memo: Any) -> S:
+        return self
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TypeError(f"a p21auth {type(self).__name__} cannot be pickled: {self._instead}")
 
 
-class Snapshot(NotPicklable):
+class Snapshot(Shared):
     """One token and all that the server said about it. Immutable: a refresh makes a new snapshot, never changes this one.
 
     An Interactive API session belongs to the token that opened it, so keep the snapshot for as long as the session.
@@ -122,12 +131,35 @@ class Snapshot(NotPicklable):
         data["ExpiresInSeconds"] = data["ExpiresIn"] = self.expires_in
         return data
 
+    # A mapping in all but its base class: what serializes or logs whatever is a Mapping must not find the token.
+
     def __getitem__(self, name: str) -> Any:
         return self.as_dict()[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._data)
+
+    def __len__(self) -> int:
+        return len(self._data)
 
     def get(self, name: str, default: Any = None) -> Any:
         """A field by the guide's name, such as ``Scope`` or ``SessionId``."""
         return self.as_dict().get(name, default)
+
+    def keys(self) -> KeysView[str]:
+        """Names of the fields, as in the guide."""
+        return self.as_dict().keys()
+
+    def values(self) -> ValuesView[Any]:
+        """What :meth:`as_dict` holds."""
+        return self.as_dict().values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """What :meth:`as_dict` holds."""
+        return self.as_dict().items()
 
     def __repr__(self) -> str:
         return f"<p21auth.Snapshot of {self.expires_in} s>"

@@ -30,10 +30,15 @@ import tempfile
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from ._cli import path
 from ._client import Client
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._option_types import P21Options
 
 #: Users and keys that the emulator knows from the start.
 USERNAME, PASSWORD = "demo", "demo-password"
@@ -77,11 +82,11 @@ class Emulator:
             handlers.append(urllib.request.HTTPSHandler(context=ssl._create_unverified_context()))
         self._opener = urllib.request.build_opener(*handlers)
 
-    def client(self, **options: Any) -> Client:
+    def client(self, **options: Unpack[P21Options]) -> Client:
         """A client of this emulator for the user ``demo``, or as ``options`` say."""
         return Client(**self.options(**options))
 
-    def options(self, **options: Any) -> dict[str, Any]:
+    def options(self, **options: Unpack[P21Options]) -> dict[str, Any]:
         """Options of a client of this emulator: address, trust and, unless others are given, the user ``demo``."""
         own: dict[str, Any] = {"base_url": self.base_url}
         if self.ca_file and not {"ca_file", "verify", "verify_ssl", "tls_pin_sha256", "tls_verify"} & set(options):
