@@ -12,6 +12,7 @@ import pytest
 
 from p21auth.testing import Emulator
 
+pytest_plugins = ["pytester"]
 ROOT = Path(__file__).resolve().parents[3]
 
 # Loopback only, whatever the machine's proxy settings are.

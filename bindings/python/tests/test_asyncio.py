@@ -130,7 +130,7 @@ def test_different_calls_are_shared_too(emulator: Emulator, p21_client: Client) 
             for _ in range(10)
         ]
         await held(emulator)
-        assert waiting_threads() == 3
+        assert waiting_threads() <= 3
         emulator.release()
         await asyncio.gather(*tasks)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -105,8 +104,6 @@ def test_a_body_that_streams_is_not(send: Any, emulator: Emulator, p21_client: C
         yield b"{}"
 
     body: Any = achunks() if send in (by_httpx_async, by_aiohttp) else chunks()
-    if send is by_requests:
-        body = io.BytesIO(b"{}")
     url = emulator.base_url + "/api/ui/interactive/sessions/"
     assert send(p21_client, "POST", url, body=body).status == 401
     assert emulator.count("interactive.requests") == 1
@@ -139,7 +136,7 @@ def test_a_snapshot_is_pinned(send: Any, emulator: Emulator, p21_client: Client)
     emulator.revoke(snapshot.access_token)
     assert send(snapshot, "GET", emulator.base_url + TABLE).status == 401
     assert emulator.count("token.requests") == 2
-    with pytest.raises(p21auth.ConfigError, match="a Client or a Snapshot"):
+    with pytest.raises(p21auth.ConfigError, match="a Client, a Snapshot or another TokenSource"):
         send("token", "GET", emulator.base_url + TABLE)
 
 

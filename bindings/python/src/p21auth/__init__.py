@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from ._option_types import P21Options
+    from ._source import TokenSource
 
 __version__: str = lib.p21_version().decode()
 
@@ -86,6 +87,7 @@ __all__ = [
     "StoreError",
     "TokenExpiredError",
     "TokenManager",
+    "TokenSource",
     "Verdict",
     "__version__",
     "default_client",
@@ -105,4 +107,8 @@ def __getattr__(name: str) -> Any:
         from ._option_types import P21Options
 
         return P21Options
+    if name == "TokenSource":
+        from ._source import TokenSource
+
+        return TokenSource
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

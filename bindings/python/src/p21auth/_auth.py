@@ -2,58 +2,73 @@
 
 from __future__ import annotations
 
-from typing import Union
+from typing import TYPE_CHECKING, Any, Union
 from urllib.parse import urlsplit
 
 from . import _log
-from ._client import Client, Verdict
+from ._client import Verdict
 from ._errors import ConfigError
 from ._hosts import refuse
-from ._snapshot import Snapshot
 
-#: What may stand behind an auth class: a client, or one token pinned.
-Source = Union[Client, Snapshot]
+if TYPE_CHECKING:
+    from ._snapshot import Snapshot
+    from ._source import TokenSource
+
+#: What may stand behind an auth class: a client or a stand-in for one, or one token pinned.
+Source = Union["TokenSource", "Snapshot"]
 #: Answers that may be about the token.
 REJECTIONS = (401, 403)
 
 
 class Bearer:
-    """The ``Authorization`` header for the requests of one client, or of one snapshot."""
+    """The ``Authorization`` header for the requests of one source.
 
-    __slots__ = ("_client", "_pinned")
+    A source without ``report`` is pinned: it has one token, and nothing can bring another.
+    """
+
+    __slots__ = ("_source",)
 
     def __init__(self, source: Source) -> None:
-        self._client = source if isinstance(source, Client) else None
-        self._pinned = source if isinstance(source, Snapshot) else None
-        if self._client is None and self._pinned is None:
-            raise ConfigError(f"P21Auth takes a Client or a Snapshot, not a {type(source).__name__}", code=3)
-
-    def _check(self, url: str) -> None:
-        source = self._client or self._pinned
-        assert source is not None
-        if not source.may_send_to(url):
-            raise refuse(url)
+        missing = [name for name in ("get_token", "may_send_to") if not callable(getattr(source, name, None))]
+        if missing:
+            raise ConfigError(
+                f"P21Auth takes a Client, a Snapshot or another TokenSource; a {type(source).__name__} lacks "
+                + " and ".join(missing),
+                code=3,
+            )
+        self._source: Any = source
 
     def header(self, url: str) -> str:
         """The header's value; :class:`HostNotAllowedError` for a host that the token must not reach."""
         self._check(url)
-        if self._pinned is not None:
-            return "Bearer " + self._pinned.access_token
-        assert self._client is not None
-        return "Bearer " + self._client.get_token()
+        return self._of("get_token", self._source.get_token())
 
     async def aheader(self, url: str) -> str:
         """As :meth:`header`, without blocking the event loop."""
-        if self._client is None:
-            return self.header(url)
         self._check(url)
-        return "Bearer " + await self._client.aget_token()
+        if not hasattr(self._source, "aget_token"):
+            return self._of("get_token", self._source.get_token())
+        return self._of("aget_token", await self._source.aget_token())
+
+    def _check(self, url: str) -> None:
+        if not self._source.may_send_to(url):
+            raise refuse(url)
+
+    def _of(self, method: str, token: object) -> str:
+        if isinstance(token, str):
+            return "Bearer " + token
+        source, got = type(self._source).__name__, type(token).__name__
+        raise ConfigError(
+            f"{method}() of the {source} returned a {got} instead of a token",
+            code=3,
+            hint=f"Where it is a mock, set {method}.return_value.",
+        )
 
     def rejected(self, sent: str, url: str, status: int, body: bytes) -> bool:
-        """Sorts a rejection; True if the call may be sent once more with a new token. A pinned token stays."""
-        if self._client is None:
+        """Sorts a rejection; True if the call may be sent once more with a new token."""
+        if not hasattr(self._source, "report"):
             return False
-        verdict = self._client._report(sent, status, body)
+        verdict = self._source.report(status, body, token=sent)
         if verdict is not Verdict.RETRY:
             _log.warn("%s answered %d: %s", _without_query(url), status, verdict.hint)
         return verdict is Verdict.RETRY

@@ -22,3 +22,11 @@ def default_client() -> Client:
         # Two threads may both open one; they share the token all the same.
         client = _default = Client.from_env()
     return client
+
+
+def reset() -> None:
+    """Closes the default client, if there is one; the next call opens another from the environment as it is then."""
+    global _default
+    client, _default = _default, None
+    if client is not None:
+        client.close()

@@ -15,9 +15,12 @@ def origin(url: str) -> tuple[str, str, int]:
     """Scheme, host and port."""
     from urllib.parse import urlsplit
 
-    parts = urlsplit(url)
-    scheme = parts.scheme.lower()
-    return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme, 0)
+    try:
+        parts = urlsplit(url)
+        scheme = parts.scheme.lower()
+        return scheme, (parts.hostname or "").lower(), parts.port or _PORTS.get(scheme, 0)
+    except ValueError:
+        return "", "", 0
 
 
 def _beginning(url: str) -> str:

@@ -17,6 +17,7 @@ def context(options: dict[str, Any]) -> ssl.SSLContext:
         made.check_hostname = False
         made.verify_mode = ssl.CERT_NONE
     if pins:
+        made.p21auth_pins = pins  # type: ignore[attr-defined]
         made.sslsocket_class = _pinned_socket(pins)
         made.sslobject_class = _pinned_object(pins)
     return made

@@ -13,7 +13,8 @@ then in a test::
         p21_emulator.fault(path="/token", action={"answer": {"status": 503}})
         ...
 
-Each test gets an emulator of its own. Without pytest::
+Each test gets an emulator of its own. Code that uses ``p21auth.default_client()`` or ``from_env`` is tested with
+``p21_environment``, which sets ``P21_BASE_URL`` and so on. Without pytest::
 
     with Emulator() as emulator:
         client = emulator.client()
@@ -34,6 +35,9 @@ from typing import TYPE_CHECKING, Any, Optional
 
 from ._cli import path
 from ._client import Client
+from ._default import reset as reset_default_client
+
+__all__ = ["CONSUMER_KEY", "PASSWORD", "USERNAME", "Emulator", "reset_default_client"]
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -178,3 +182,15 @@ else:
         """A client of the emulator, for the user ``demo``."""
         with p21_emulator.client() as client:
             yield client
+
+    @pytest.fixture
+    def p21_environment(p21_emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+        """``P21_BASE_URL`` and so on lead to the emulator, and ``default_client()`` is this test's own."""
+        for name in [name for name in os.environ if name.startswith("P21_")]:
+            monkeypatch.delenv(name)
+        variables = {f"P21_{name.upper()}": str(value) for name, value in p21_emulator.options().items()}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        reset_default_client()
+        yield variables
+        reset_default_client()
