@@ -55,13 +55,20 @@ def version() -> str:
     return found.group(1)
 
 
+NO_CARGO = """\
+p21auth: install a wheel instead. This is the source, and cargo, which builds it, is not here.
+  - With a wheel for this platform (p21auth-….whl, from a release or from `make dist` on another machine):
+        pip install p21auth-….whl
+  - To build here, install Rust (https://rustup.rs, or the system's packages cargo and rustc) and try again.
+  - With a library and a tool that were built before, name them in P21AUTH_BUILD_LIBRARY and P21AUTH_BUILD_CLI.
+"""
+
+
 def cargo(*arguments: str) -> Path:
-    """Runs cargo on the crate and answers the folder of the release build."""
+    """Runs cargo on the crate and returns the folder of the release build."""
     if shutil.which("cargo") is None:
-        raise RuntimeError(
-            "cargo is needed to build p21auth from source (https://rustup.rs), or name a built library and tool in "
-            "P21AUTH_BUILD_LIBRARY and P21AUTH_BUILD_CLI"
-        )
+        # Not an error with a traceback: pip shows nothing but this.
+        raise SystemExit(NO_CARGO)
     subprocess.run(["cargo", *arguments], cwd=CRATE, check=True)
     return Path(os.environ.get("CARGO_TARGET_DIR", CRATE / "target")) / "release"
 

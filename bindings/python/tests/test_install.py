@@ -146,19 +146,21 @@ def build_editable(source: Path, out: Path, env: dict[str, str]) -> Path:
     return made
 
 
-def test_without_cargo_the_build_says_what_it_needs(tmp_path: Path) -> None:
+def test_without_cargo_pip_says_what_to_do_and_nothing_else(tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("P21AUTH_BUILD")}
-    script = f"from hatchling.build import build_wheel; build_wheel({str(tmp_path)!r})"
     done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=PROJECT,
+        [sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--target", tmp_path / "t", PROJECT],
         env={**env, "PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert "cargo is needed to build p21auth from source" in done.stderr
-    assert "P21AUTH_BUILD_LIBRARY" in done.stderr
+    assert done.returncode == 1
+    said = done.stdout + done.stderr
+    assert "Traceback" not in said
+    (first, *_) = [line.strip() for line in said.splitlines() if "p21auth: " in line]
+    assert first.startswith("p21auth: install a wheel instead.")
+    assert "P21AUTH_BUILD_LIBRARY" in said and "https://rustup.rs" in said
 
 
 @pytest.mark.skipif("P21AUTH_TEST_CARGO" not in os.environ, reason="P21AUTH_TEST_CARGO=1 builds with cargo: some minutes")
@@ -170,6 +172,13 @@ def test_pip_install_builds_everything_with_cargo(tmp_path: Path, empty_python: 
         env=env,
     )
     assert run_in(empty_python, SCRIPT).startswith("True 1 ")
+
+
+def test_the_tool_is_a_command() -> None:
+    command = Path(sys.executable).with_name("p21auth.exe" if sys.platform == "win32" else "p21auth")
+    done = subprocess.run([command, "--version"], capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("p21auth 0.")
+    assert subprocess.run([command, "nonsense"], capture_output=True, check=False).returncode == 2
 
 
 def test_the_tool_runs_as_a_module() -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,30 @@ def test_a_library_of_another_version_is_refused(python: Run, tmp_path: Path) ->
         subprocess.run(["cc", "-shared", "-fPIC", "-o", str(file), str(code)], check=True)
         done = python("import p21auth", env={"P21AUTH_LIBRARY": str(file)})
         assert says in done.stderr and "another version" in done.stderr
+
+
+def test_a_package_in_an_archive_is_told_what_to_do(tmp_path: Path) -> None:
+    archive = tmp_path / "program.pyz"
+    with zipfile.ZipFile(archive, "w") as pyz:
+        pyz.writestr("__main__.py", "import p21auth")
+        for file in Path(p21auth.__file__).parent.rglob("*.py"):
+            pyz.write(file, "p21auth/" + file.relative_to(Path(p21auth.__file__).parent).as_posix())
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # In an interpreter that doesn't have the package otherwise.
+    command = [sys.executable, "-S", str(archive)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert "lies in an archive (zipapp, shiv, pex, py2exe)" in done.stderr
+    library = os.path.join(_native.BUNDLED, _native.library_name())
+    done = subprocess.run(
+        command, env={**environment, "P21AUTH_LIBRARY": library}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_frozen_program_is_told_what_to_do(python: Run) -> None:
+    done = python("import sys; sys.frozen = True; import p21auth", env={"P21AUTH_LIBRARY": "/no/such/file"})
+    for told in ("This program is frozen.", "cx_Freeze: include_files", "Nuitka: --include-data-files", "P21AUTH_LIBRARY"):
+        assert told in done.stderr, told
 
 
 def test_the_error_is_an_import_error() -> None:

@@ -39,6 +39,27 @@ def _libc() -> str:
     return "musl or unknown" if sys.platform.startswith("linux") else "the system's own"
 
 
+def _advice() -> str:
+    variable = f"set {LIBRARY_VARIABLE} to the full path of {library_name()}"
+    if not os.path.isfile(os.path.abspath(__file__)) and not _frozen():
+        return (
+            "The package lies in an archive (zipapp, shiv, pex, py2exe), from which no system loads a library. Have it "
+            f"unpacked, or put the library beside the archive and {variable} before p21auth is imported."
+        )
+    if _frozen():
+        return (
+            "This program is frozen. PyInstaller takes the library along by the package's own hook. Tell another tool to "
+            f"copy the file p21auth/_bundled/{library_name()} to the same place in the program (cx_Freeze: include_files; "
+            f"Nuitka: --include-data-files; py2exe: data_files), or {variable} before p21auth is imported."
+        )
+    return f"Reinstall the package for this platform, or {variable}."
+
+
+def _frozen() -> bool:
+    """Whether a tool has made a program of it: PyInstaller, cx_Freeze and py2exe set the one, Nuitka the other."""
+    return bool(getattr(sys, "frozen", False)) or "__compiled__" in globals()
+
+
 def _failure(what: str, tried: list[tuple[str, str]]) -> LibraryError:
     import platform
 
@@ -48,9 +69,7 @@ def _failure(what: str, tried: list[tuple[str, str]]) -> LibraryError:
         f"  this is {platform.python_implementation()} {platform.python_version()} on {sys.platform} "
         f"{platform.machine()}, {8 * ctypes.sizeof(ctypes.c_void_p)} bit, libc: {_libc()}"
     )
-    lines.append(
-        f"  Reinstall the package for this platform, or set {LIBRARY_VARIABLE} to the full path of {library_name()}."
-    )
+    lines.append("  " + _advice())
     return LibraryError("\n".join(lines))
 
 
