@@ -35,6 +35,7 @@ def run(name: str, *arguments: str, **options: str | None) -> list[str]:
 
 
 def test_odata_paging(tls_emulator: Emulator) -> None:
+    tls_emulator.config(odata_page=10)
     assert run("odata_paging.py", "customer", **tls_emulator.options()) == ["25 rows"]
     assert tls_emulator.count("odata.requests") == 3
     assert tls_emulator.count("token.requests") == 1

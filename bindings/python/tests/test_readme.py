@@ -55,7 +55,7 @@ def test_the_examples_run(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, c
     for number, block in enumerate(blocks("python"), 1):
         exec(compile(block, f"README example {number}", "exec"), names)
     assert number >= 10
-    assert len(names["customers"]) == 10
+    assert len(names["customers"]) == 25
     out = capsys.readouterr().out
     assert f"{emulator.base_url} {emulator.base_url}/uiserver0\n401\n" == out
     names["client"].close()
