@@ -12,7 +12,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable
-from time import monotonic
+from time import monotonic, time
 
 from . import _handle, _httpx_errors
 from ._client import Client, Verdict, request_token
@@ -46,11 +46,19 @@ class _GuideClient(Client):
     def token_dict(self) -> dict[str, Any]:
         """The reply as a new dict, with the seconds left now."""
         generation, until, taken, reply = self._parsed
-        now = monotonic()
-        if generation != self._word.value or now >= until:
+        if generation != self._word.value or monotonic() >= until:
             taken, reply = self._call("dict", self._ask_reply)
-            now = taken
-        data = copied(reply)
+        return self._now(taken, reply)
+
+    async def atoken_dict(self) -> dict[str, Any]:
+        """As :meth:`token_dict`, without blocking the event loop."""
+        generation, until, taken, reply = self._parsed
+        if generation != self._word.value or monotonic() >= until:
+            taken, reply = await self._acall("dict", self._ask_reply)
+        return self._now(taken, reply)
+
+    def _now(self, taken: float, reply: dict[str, Any]) -> dict[str, Any]:
+        data, now = copied(reply), monotonic()
         data["ExpiresInSeconds"] = data["ExpiresIn"] = max(0, int(reply["ExpiresInSeconds"] - (now - taken)))
         return data
 
@@ -132,10 +140,23 @@ def complete(data: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
+def _client(options: dict[str, Any]) -> _GuideClient:
+    return _clients.client({"max_token_age_s": MAX_TOKEN_AGE_S, **options})
+
+
+async def _atoken(options: dict[str, Any]) -> dict[str, Any]:
+    client = None
+    try:
+        client = _client(options)
+        return await client.atoken_dict()
+    except P21Error as error:
+        raise _httpx_errors.mixed(error, client) from None
+
+
 def _token(options: dict[str, Any], fresh: bool) -> dict[str, Any]:
     client = None
     try:
-        client = _clients.client({"max_token_age_s": MAX_TOKEN_AGE_S, **options})
+        client = _client(options)
         if not fresh:
             return client.token_dict()
         data = complete(request_token(client._options))
@@ -178,10 +199,14 @@ def get_consumer_token(
     >>> get_consumer_token(emulator.base_url, key, username="demo")["UserName"]
     'demo'
     """
-    wanted: dict[str, Any] = {"base_url": base_url, "consumer_key": consumer_key}
+    return _token(_consumer(base_url, consumer_key, username, options), fresh)
+
+
+def _consumer(base_url: str, consumer_key: str, username: str, options: Any) -> dict[str, Any]:
+    wanted = {"base_url": base_url, "consumer_key": consumer_key}
     if username:
         wanted["username"] = username
-    return _token({**wanted, **options}, fresh)
+    return {**wanted, **options}
 
 
 def get_auth_headers(token: Union[str, dict[str, Any]]) -> dict[str, str]:
@@ -226,7 +251,9 @@ def get_ui_server_url(
     text = _text_of(token)
     client = _clients.issuer(text)
     try:
-        given: dict[str, Any] = {**options} if verify_ssl is None else {"verify_ssl": verify_ssl, **options}
+        given: dict[str, Any] = {**options}
+        if verify_ssl is not None and (client is None or verify_ssl != (client._options.get("tls_verify") != "0")):
+            given["verify_ssl"] = verify_ssl
         if client is None or given or client.base_url != _normalised(base_url):
             own = {"base_url": base_url, "auth_mode": "token", "access_token": text}
             client = _clients.client({**own, **given})
@@ -274,6 +301,9 @@ class TokenManager(Client):
     >>> manager.token_data = None           # as in the guide: the next call asks the server
     """
 
+    #: Generation of the token whose time is known, and that time.
+    _fetched: tuple[int, float] = (0, 0)
+
     def __init__(self, base_url: str, username: str, password: str, **options: Unpack[P21Settings]) -> None:
         super().__init__(base_url=base_url, username=username, password=password, **options)
 
@@ -284,6 +314,32 @@ class TokenManager(Client):
     def username(self) -> str:
         """The P21 user."""
         return self._options.get("username") or ""
+
+    @property
+    def password(self) -> str:
+        """What was given, as in the guide."""
+        return self._options.get("password") or ""
+
+    @property
+    def token_time(self) -> float:
+        """When the current token was fetched, in Unix seconds; 0 while there is none.
+
+        Setting it does what it does in the guide: a token that is too old by then, as all are after 0, is dropped.
+        """
+        token = self.stats()["token"]
+        if token is None:
+            return 0
+        generation, fetched = self._fetched
+        if generation != token["generation"]:
+            fetched = time() - token["age_s"]
+            self._fetched = (token["generation"], fetched)
+        return fetched
+
+    @token_time.setter
+    def token_time(self, value: float) -> None:
+        token = self.stats()["token"]
+        if token is not None and time() - value > token["age_s"] + token["expires_in_s"] - 300:
+            self.invalidate()
 
     @property
     def token_data(self) -> Optional[dict[str, Any]]:
