@@ -171,7 +171,7 @@ class Client:
     def _resolve_ui_server(self) -> str:
         self._ensure_token()
         reply = self._get_client().get(f"{self.config.base_url}/api/ui/router/v1/?urlType=external")
-        return str(reply.json()["Url"])
+        return str(reply.json()["Url"]).rstrip("/")
 
     def connect(self) -> Any:
         self.authenticate()
@@ -219,7 +219,7 @@ class AsyncClient:
     async def _resolve_ui_server(self) -> str:
         await self._ensure_token()
         reply = await self._get_client().get(f"{self.config.base_url}/api/ui/router/v1/?urlType=external")
-        return str(reply.json()["Url"])
+        return str(reply.json()["Url"]).rstrip("/")
 
     async def __aenter__(self) -> Any:
         await self.authenticate()
