@@ -1,25 +1,39 @@
 #!/bin/bash
 # The tests of the .NET package: on .NET 8, and on Mono in the place of .NET Framework. Installs what is missing.
 # Usage: bindings/csharp/test.sh [pattern of test names]
+# P21AUTH_PREBUILT=DIR: tests libp21auth.so and p21auth from there (or from its lib and bin) instead of building them; cargo is not needed.
 # The first run takes up to three minutes more, for the toolchain (kept in target/dotnet) and the library.
 set -euo pipefail
 . "$(dirname "$0")/tools/compile.sh"
 cd "$root"
 prepare || exit 0
-echo "   building the library and the emulator"
-cargo build --quiet --workspace
+if [ -n "${P21AUTH_PREBUILT:-}" ]; then
+    native=$(realpath "$P21AUTH_PREBUILT")
+    library=$native/libp21auth.so tool=$native/p21auth
+    [ -f "$library" ] || library=$native/lib/libp21auth.so tool=$native/bin/p21auth
+    for file in "$library" "$tool"; do
+        [ -f "$file" ] || { echo "P21AUTH_PREBUILT: there is no $file" >&2; exit 1; }
+    done
+    echo "   testing $library and $tool as they are"
+else
+    echo "   building the library and the emulator"
+    cargo build --quiet --workspace
+    library=$root/target/debug/libp21auth.so tool=$root/target/debug/p21auth
+fi
 echo "   compiling (half a minute)"
 compile_package
 
 tests=$out/tests
 rm -rf "$tests"
 mkdir -p "$tests/net" "$tests/mono" "$tests/readme"
-cp "$out"/net8.0/* "$tools"/packages/* "$tools/nunit/nunit.framework.dll" "$tests/net"
+sdk=("$tools"/sdk/*.dll)
+cp "$out"/net8.0/* "$tools"/packages/* "${sdk[@]}" "$tools/nunit/nunit.framework.dll" "$tests/net"
 cp "$out"/net462/* "$newtonsoft_mono" "$tools/nunit/nunit.framework.dll" "$tools/nunit/runner-mono.exe" "$tests/mono"
 mkdir "$tests/net/netstandard2.0"
 cp "$out"/netstandard2.0/LibP21Auth.dll "$tests/net/netstandard2.0"
 together
-csc "${net[@]}" -warnaserror -target:library "-r:$tools/nunit/nunit.framework.dll" "-out:$tests/net/LibP21Auth.Tests.dll" "$csharp"/tests/LibP21Auth.Tests/*.cs
+csc "${net[@]}" -warnaserror -target:library "-r:$tools/nunit/nunit.framework.dll" "${sdk[@]/#/-r:}" "-out:$tests/net/LibP21Auth.Tests.dll" \
+    "$csharp"/tests/LibP21Auth.Tests/*.cs "$csharp"/tests/Projects/*.cs
 csc "${mono[@]}" -warnaserror -target:library "-r:$tools/nunit/nunit.framework.dll" "-out:$tests/mono/LibP21Auth.Tests.dll" "$csharp"/tests/LibP21Auth.Tests/*.cs
 net_program probe "$tests/net" "$csharp/tests/Probe/Probe.cs"
 mono_program probe "$tests/mono" "$csharp/tests/Probe/Probe.cs"
@@ -39,7 +53,7 @@ done
 net_program testing-your-code "$tests/net" "$tests/readme/docs-testing-your-code-1.cs"
 compile_all
 
-export P21AUTH_ROOT=$root P21AUTH_CLI=$root/target/debug/p21auth P21AUTH_LIBRARY=$root/target/debug/libp21auth.so
+export P21AUTH_ROOT=$root P21AUTH_CLI=$tool P21AUTH_LIBRARY=$library
 dotnet=$tools/dotnet/dotnet
 failed=0
 # Runs a program of tests and shows its last line; all of it, if it fails.

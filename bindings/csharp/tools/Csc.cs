@@ -70,7 +70,9 @@ public static class Csc
         }
 
         var options = command.CompilationOptions.WithStrongNameProvider(
-            new DesktopStrongNameProvider(ImmutableArray.Create(Environment.CurrentDirectory)));
+            new DesktopStrongNameProvider(ImmutableArray.Create(Environment.CurrentDirectory)))
+            // For -pathmap.
+            .WithSourceReferenceResolver(new SourceFileResolver(ImmutableArray<string>.Empty, Environment.CurrentDirectory, command.PathMap));
         var compilation = CSharpCompilation.Create(
             command.CompilationName ?? Path.GetFileNameWithoutExtension(command.OutputFileName!), trees, references, options);
         string output = Path.Combine(command.OutputDirectory, command.OutputFileName!);

@@ -52,15 +52,31 @@ framework() {
     for name in "$@"; do echo "-r:/usr/lib/mono/$version-api/$name.dll"; done
 }
 
+# What an SDK writes into each assembly: its names and versions, from the one place where they stand.
+assembly_info() { # NAME
+    local version
+    version=$(sed -n 's:.*<Version>\(.*\)</Version>.*:\1:p' "$csharp/Directory.Build.props")
+    cat <<END
+using System.Reflection;
+[assembly: AssemblyTitle("$1")]
+[assembly: AssemblyProduct("libp21auth")]
+[assembly: AssemblyVersion("${version%.*}.0.0")]
+[assembly: AssemblyFileVersion("$version.0")]
+[assembly: AssemblyInformationalVersion("$version")]
+END
+}
+
 # The assemblies of the package, in one process, with documentation and every warning an error.
 compile_package() {
-    local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror -define:TRACE "-keyfile:$csharp/LibP21Auth.snk")
+    local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror -define:TRACE "-pathmap:$root=/_" "-keyfile:$csharp/LibP21Auth.snk")
     local core=NETCOREAPP,NET5_0_OR_GREATER,NET6_0_OR_GREATER,NET7_0_OR_GREATER,NET8_0,NET8_0_OR_GREATER
     local base=(-nostdlib $(framework 4.6.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest Facades/System.Runtime))
     local name reference=() reference_mono=()
     together
     for name in LibP21Auth LibP21Auth.Newtonsoft; do
         mapfile -t sources < <(find "$csharp/src/$name" -name '*.cs' -not -path '*/obj/*')
+        assembly_info "$name" >"$out/$name.AssemblyInfo.cs"
+        sources+=("$out/$name.AssemblyInfo.cs")
         csc "${library[@]}" -define:$core "${reference[@]}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
         csc "${library[@]}" -define:NETFRAMEWORK,NET462 "${base[@]}" "${reference_mono[@]}" "-doc:$out/net462/$name.xml" "-out:$out/net462/$name.dll" "${sources[@]}"
         reference=("-r:$out/net8.0/LibP21Auth.dll" "-r:$newtonsoft")
@@ -68,11 +84,12 @@ compile_package() {
     done
     # The reference assemblies of netstandard2.0 are not to be had here; its own code is compiled against newer ones.
     mapfile -t sources < <(find "$csharp/src/LibP21Auth" -name '*.cs' -not -path '*/obj/*')
+    sources+=("$out/LibP21Auth.AssemblyInfo.cs")
     mkdir -p "$out/netstandard2.0"
     csc "${library[@]}" -define:NETSTANDARD2_0 -nostdlib $(framework 4.7.2 mscorlib System System.Core System.Net.Http Facades/System.Runtime Facades/netstandard Facades/System.Runtime.InteropServices.RuntimeInformation) \
         "-doc:$out/netstandard2.0/LibP21Auth.xml" "-out:$out/netstandard2.0/LibP21Auth.dll" "${sources[@]}"
     compile_all
-    net=(-langversion:latest -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft"
+    net=(-langversion:12 -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft"
         "-r:$tools/packages/Microsoft.Extensions.DependencyInjection.Abstractions.dll" "-r:$tools/packages/Microsoft.Extensions.Logging.Abstractions.dll")
     mono=(-langversion:7.3 -define:NETFRAMEWORK -nostdlib
         $(framework 4.7.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest System.ServiceProcess Facades/System.Runtime Facades/netstandard)

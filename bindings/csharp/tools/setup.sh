@@ -4,6 +4,7 @@
 #   DIR/roslyn/csc.dll          the C# 12 compiler, behind Csc.cs
 #   DIR/nunit/                  NUnit 3.13.2, and runner.dll (.NET) and runner-mono.exe behind Runner.cs
 #   DIR/packages/               what users of .NET 8 have beside this package: Newtonsoft.Json 13, Microsoft.Extensions' abstractions 8
+#   DIR/sdk/                    what reads projects and packages in an SDK: MSBuild 17.9, NuGet 6.14
 # Every download has a pinned hash. Nothing of it is shipped. Takes about 20 seconds, once.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -11,8 +12,8 @@ mkdir -p "$1"
 cd "$1"
 stamp=$(cat "$here"/setup.sh "$here"/Csc.cs "$here"/Runner.cs "$here"/bootstrap.py | sha256sum | cut -c1-64)
 [ "$(cat stamp 2>/dev/null || true)" = "$stamp" ] && exit 0
-rm -rf dotnet roslyn nunit packages fetch stamp
-mkdir fetch roslyn nunit packages
+rm -rf dotnet roslyn nunit packages sdk fetch stamp
+mkdir fetch roslyn nunit packages sdk
 
 python3 -m venv fetch/venv
 # npm comes the same way: Debian's brings four hundred packages.
@@ -30,6 +31,10 @@ chmod +x dotnet/dotnet
 tar xzf fetch/azure-typespec-*.tgz -C roslyn --strip-components=3 \
     package/dist/generator/Microsoft.CodeAnalysis.dll package/dist/generator/Microsoft.CodeAnalysis.CSharp.dll
 tar xzf fetch/azure-typespec-*.tgz -C packages --strip-components=3 package/dist/generator/Newtonsoft.Json.dll
+tar xzf fetch/azure-typespec-*.tgz -C sdk --strip-components=3 \
+    package/dist/generator/{Microsoft.Build,Microsoft.Build.Framework,Microsoft.NET.StringTools}.dll \
+    package/dist/generator/{System.Configuration.ConfigurationManager,System.Reflection.MetadataLoadContext}.dll \
+    package/dist/generator/NuGet.{Common,Configuration,Frameworks,Packaging,Versioning}.dll
 tar xzf fetch/autorest-*.tgz -C nunit --strip-components=1 package/nunit.framework.dll
 tar xzf fetch/autorest-*.tgz -C packages --strip-components=1 \
     package/Microsoft.Extensions.DependencyInjection.Abstractions.dll package/Microsoft.Extensions.Logging.Abstractions.dll

@@ -40,6 +40,32 @@ elif . bindings/csharp/tools/compile.sh && prepare; then
     check ".NET Framework, on Mono: it reads customers" says " customers" \
         clean env -u P21_CA_FILE P21_TLS_PIN_SHA256="$(hello tls_pin_sha256)" mono net462/ODataQuery.exe
 
+    # Code that declares JObject, by the second package alone.
+    mkdir "$work/jobject" "$work/packages/newtonsoft"
+    python3 -m zipfile -e "dist/LibP21Auth.Newtonsoft.$version.nupkg" "$work/packages/newtonsoft"
+    cp "$package/lib/net8.0/LibP21Auth.dll" "$work/packages/newtonsoft/lib/net8.0/LibP21Auth.Newtonsoft.dll" "$newtonsoft" "$work/jobject/"
+    mkdir -p "$work/jobject/${native%/*}"
+    cp "$package/$native" "$work/jobject/${native%/*}/"
+    cat >"$work/source/JObjects.cs" <<END
+using LibP21Auth.Newtonsoft;
+using Newtonsoft.Json.Linq;
+public static class Program
+{
+    public static void Main()
+    {
+        JObject data = P21Auth.RequestTokenAsync(P21Options.FromEnvironment()).Result;
+        System.Console.WriteLine("a token of " + ((string)data["AccessToken"]).Length + " characters");
+    }
+}
+END
+    jobjects() {
+        csc -langversion:latest -target:exe "-r:$work/jobject/LibP21Auth.dll" "-r:$work/jobject/LibP21Auth.Newtonsoft.dll" \
+            "-r:$work/jobject/Newtonsoft.Json.dll" "-out:$work/jobject/JObjects.dll" "$work/source/JObjects.cs"
+        cp "$tools/nunit/runner.runtimeconfig.json" "$work/jobject/JObjects.runtimeconfig.json"
+    }
+    check ".NET 8: code with JObject compiles against LibP21Auth.Newtonsoft" jobjects
+    check ".NET 8: it gets a token" says "a token of " dotnet jobject/JObjects.dll
+
     # A program under development: .NET finds the package in NuGet's cache, by what is written beside the program.
     mkdir "$work/develop"
     cp "$work"/net8/ODataQuery.{dll,runtimeconfig.json} "$work/develop/"

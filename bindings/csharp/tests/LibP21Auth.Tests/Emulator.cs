@@ -139,17 +139,45 @@ namespace LibP21Auth.Tests
         }
     }
 
-    /// <summary>Where the test run finds what it needs.</summary>
+    /// <summary>Where the test run finds what it needs: test.sh says so; <c>dotnet test</c> finds it in the repository.</summary>
     internal static class Files
     {
-        internal static readonly string Root = Need("P21AUTH_ROOT");
-        internal static readonly string Cli = Need("P21AUTH_CLI");
-        internal static readonly string Library = Need("P21AUTH_LIBRARY");
+        internal static readonly string Root = Environment.GetEnvironmentVariable("P21AUTH_ROOT") ?? Above("Cargo.lock");
+        internal static readonly string Cli = Built("P21AUTH_CLI", "p21auth");
+        internal static readonly string Library = Built("P21AUTH_LIBRARY", "libp21auth.so");
 
-        private static string Need(string variable)
+#if NET
+        /// <summary>What runs a program: this process' own host, unless that is a test runner's.</summary>
+        internal static string Dotnet
         {
-            return Environment.GetEnvironmentVariable(variable)
-                ?? throw new InvalidOperationException("run the tests by bindings/csharp/test.sh: " + variable + " is not set");
+            get
+            {
+                return Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath
+                    : Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
+            }
+        }
+#endif
+
+        static Files()
+        {
+            // The tests' own process loads it too.
+            Environment.SetEnvironmentVariable("P21AUTH_LIBRARY", Library);
+        }
+
+        private static string Built(string variable, string name)
+        {
+            string built = Environment.GetEnvironmentVariable(variable) ?? Path.Combine(Root, "target", "debug", name);
+            return File.Exists(built) ? built : throw new InvalidOperationException("there is no " + built + ": run cargo build --workspace, or set " + variable);
+        }
+
+        private static string Above(string name)
+        {
+            string folder = Path.GetDirectoryName(typeof(Files).Assembly.Location);
+            while (!File.Exists(Path.Combine(folder, name)))
+            {
+                folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("the tests are outside of the repository: set P21AUTH_ROOT");
+            }
+            return folder;
         }
     }
 }

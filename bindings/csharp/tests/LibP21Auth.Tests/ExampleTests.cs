@@ -135,7 +135,7 @@ namespace LibP21Auth.Tests
         private static string Run(Emulator p21, string example, Dictionary<string, string> variables)
         {
 #if NET
-            var start = new ProcessStartInfo(Environment.ProcessPath, Path.Combine(Folder, example + ".dll"));
+            var start = new ProcessStartInfo(Files.Dotnet, Path.Combine(Folder, example + ".dll"));
 #else
             var start = new ProcessStartInfo("mono", Path.Combine(Folder, example + ".exe"));
 #endif

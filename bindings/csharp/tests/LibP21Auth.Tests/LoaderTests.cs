@@ -271,8 +271,15 @@ namespace LibP21Auth.Tests
         [Test]
         public void TheAssemblyForNetStandardLoadsItToo()
         {
-            string own = Path.GetDirectoryName(typeof(LoaderTests).Assembly.Location);
-            File.Copy(Path.Combine(own, "netstandard2.0", "LibP21Auth.dll"), Path.Combine(folder, "LibP21Auth.dll"), true);
+            // Where test.sh puts it, or where an SDK builds it.
+            string built = new[]
+            {
+                Path.Combine(Path.GetDirectoryName(typeof(LoaderTests).Assembly.Location), "netstandard2.0", "LibP21Auth.dll"),
+                Path.Combine(Files.Root, "bindings/csharp/src/LibP21Auth/bin/Debug/netstandard2.0/LibP21Auth.dll"),
+                Path.Combine(Files.Root, "bindings/csharp/src/LibP21Auth/bin/Release/netstandard2.0/LibP21Auth.dll"),
+            }.FirstOrDefault(File.Exists);
+            Assert.That(built, Is.Not.Null, "build LibP21Auth.sln first");
+            File.Copy(built, Path.Combine(folder, "LibP21Auth.dll"), true);
             Assert.That(Run(Files.Library, "load"), Is.EqualTo("loaded " + P21Auth.NativeVersion));
         }
 #else
@@ -306,7 +313,7 @@ namespace LibP21Auth.Tests
         private Process Start(string library, string arguments)
         {
 #if NET
-            var start = new ProcessStartInfo(Environment.ProcessPath, Path.Combine(folder, "probe.dll") + " " + arguments);
+            var start = new ProcessStartInfo(Files.Dotnet, Path.Combine(folder, "probe.dll") + " " + arguments);
 #else
             var start = new ProcessStartInfo("mono", Path.Combine(folder, "probe.exe") + " " + arguments);
 #endif
