@@ -92,7 +92,7 @@ namespace LibP21Auth
         public string GetToken()
         {
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Token : Take(TokenFlags.None, 0, 0, false).Token;
+            return issued != null && issued.IsGood ? issued.Token : GetGood(null).Token;
         }
 
         /// <summary>A token, as the flags say.</summary>
@@ -133,7 +133,7 @@ namespace LibP21Auth
         public Task<string> GetTokenAsync()
         {
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Task : TokenOf(AskAsync(TokenFlags.None, default, false, default));
+            return issued != null && issued.IsGood ? issued.Task : MissAsync(default);
         }
 
         /// <summary>A token that is good now.</summary>
@@ -152,7 +152,7 @@ namespace LibP21Auth
                 return Background.Cancelled<string>(cancellationToken);
             }
             var issued = current;
-            return issued != null && issued.IsGood ? issued.Task : TokenOf(AskAsync(TokenFlags.None, default, false, cancellationToken));
+            return issued != null && issued.IsGood ? issued.Task : MissAsync(cancellationToken);
         }
 
         /// <summary>A token, as the flags say.</summary>
@@ -301,6 +301,9 @@ namespace LibP21Auth
             () => (string)Stats()["base_url"]!,
             () => !IsDisposed && Stats()["ui_url"] is IDictionary<string, object?> ui ? ui["url"] as string : null,
             options);
+
+        // Apart, so that a hit's own code is short.
+        private Task<string> MissAsync(CancellationToken cancel) => TokenOf(AskAsync(TokenFlags.None, default, false, cancel));
 
         /// <summary>The same task as a hit's, if it is complete.</summary>
         private static Task<string> TokenOf(Task<Issued> asked) =>

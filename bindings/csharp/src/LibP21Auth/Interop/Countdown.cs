@@ -19,19 +19,18 @@ namespace LibP21Auth.Interop
         internal static long Now() => Stopwatch.GetTimestamp();
 #endif
 
-        private readonly long taken;
         private readonly long seconds;
 
         internal Countdown(long seconds)
         {
-            taken = Now();
+            Taken = Now();
             this.seconds = seconds;
         }
 
-        /// <summary>Milliseconds since it was read, in ticks of <see cref="TicksPerMillisecond"/>.</summary>
-        internal long Age => Now() - taken;
+        /// <summary>When it was read.</summary>
+        internal long Taken { get; }
 
         /// <summary>Not less than 0.</summary>
-        internal long SecondsLeft => Math.Max(0, seconds - (Age / TicksPerMillisecond + 999) / 1000);
+        internal long SecondsLeft => Math.Max(0, seconds - ((Now() - Taken) / TicksPerMillisecond + 999) / 1000);
     }
 }

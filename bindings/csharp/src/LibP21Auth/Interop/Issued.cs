@@ -11,7 +11,7 @@ namespace LibP21Auth.Interop
     {
         private readonly long* word;
         private readonly long generation;
-        private readonly long reuse;
+        private readonly long until;
         private readonly Countdown life;
         private readonly ulong tokenGeneration;
 
@@ -20,7 +20,9 @@ namespace LibP21Auth.Interop
             this.word = word;
             this.generation = generation;
             life = new Countdown(NativeMethods.p21_token_expires_in(token));
-            reuse = NativeMethods.p21_token_reuse_ms(token) * Countdown.TicksPerMillisecond;
+            long reuse = NativeMethods.p21_token_reuse_ms(token) * Countdown.TicksPerMillisecond;
+            IsReusable = reuse > 0;
+            until = life.Taken + reuse;
             tokenGeneration = NativeMethods.p21_token_generation(token);
             Token = Utf8.Read(NativeMethods.p21_token_value(token))!;
             Access = new P21AccessToken(Token, FromUnix(NativeMethods.p21_token_expires_at(token)));
@@ -45,10 +47,10 @@ namespace LibP21Auth.Interop
 
         internal TokenResponse? Response { get; }
 
-        internal bool IsReusable => reuse > 0;
+        internal bool IsReusable { get; }
 
         /// <summary>Whether it may be returned now without asking.</summary>
-        internal bool IsGood => Volatile.Read(ref *word) == generation && life.Age < reuse;
+        internal bool IsGood => Volatile.Read(ref *word) == generation && Countdown.Now() < until;
 
         /// <summary>Seconds left by the library's clocks, not less than 0.</summary>
         internal long SecondsLeft => life.SecondsLeft;
