@@ -3,6 +3,8 @@
 
 mod drive;
 mod link;
+#[cfg(all(test, not(shuttle)))]
+mod search;
 mod step;
 
 use std::sync::Arc;
