@@ -444,3 +444,19 @@ def test_threads_that_wait_see_an_update(emulator: Emulator) -> None:
     emulator.release()
     waiting.join(timeout=20)
     assert got == [client.get_token()]
+
+
+def test_the_examination_uses_the_token_of_this_process(emulator: Emulator, p21_client: Client) -> None:
+    token = p21_client.get_token()
+    options = {"base_url": emulator.base_url, "username": "demo", "password": PASSWORD}
+    report = p21auth.doctor(use_token=True, **options)
+    assert report["ok"] and report["token_requests"] == 0 and token not in str(report)
+    assert {"configuration", "token", "odata"} <= {step["id"] for step in report["steps"]}
+    assert emulator.count("token.requests") == 1 and p21_client.get_token() == token
+
+
+def test_what_does_not_work_is_a_step_of_the_examination() -> None:
+    steps = p21auth.doctor(base_url="http://127.0.0.1:9", username="u", password="p", wait=20)["steps"]
+    assert [step["code"] for step in steps if step["outcome"] == "fail"][0] == "P21_E_CONNECT"
+    steps = p21auth.doctor(base_url="http://127.0.0.1:9", pasword="p")["steps"]  # type: ignore[call-arg]
+    assert steps[0]["outcome"] == "fail" and "password" in str(steps[0]["do"])

@@ -11,7 +11,7 @@ import pytest
 import p21auth
 from p21auth.testing import PASSWORD, Emulator
 
-MODULES = ("p21auth", "p21auth._client", "p21auth._guide", "p21auth.httpx", "p21auth.requests")
+MODULES = ("p21auth", "p21auth._client", "p21auth._doctor", "p21auth._guide", "p21auth.httpx", "p21auth.requests")
 
 
 @pytest.mark.parametrize("name", MODULES)

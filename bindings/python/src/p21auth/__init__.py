@@ -56,6 +56,7 @@ TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
     from typing import Any
 
+    from ._doctor import doctor
     from ._option_types import P21Options
     from ._source import TokenSource
 
@@ -91,6 +92,7 @@ __all__ = [
     "Verdict",
     "__version__",
     "default_client",
+    "doctor",
     "get_auth_headers",
     "get_consumer_token",
     "get_token_v1",
@@ -107,6 +109,10 @@ def __getattr__(name: str) -> Any:
         from ._option_types import P21Options
 
         return P21Options
+    if name == "doctor":
+        from ._doctor import doctor
+
+        return doctor
     if name == "TokenSource":
         from ._source import TokenSource
 
