@@ -457,6 +457,6 @@ def test_the_examination_uses_the_token_of_this_process(emulator: Emulator, p21_
 
 def test_what_does_not_work_is_a_step_of_the_examination() -> None:
     steps = p21auth.doctor(base_url="http://127.0.0.1:9", username="u", password="p", wait=20)["steps"]
-    assert [step["code"] for step in steps if step["outcome"] == "fail"][0] == "P21_E_CONNECT"
+    assert next(step["code"] for step in steps if step["outcome"] == "fail") == "P21_E_CONNECT"
     steps = p21auth.doctor(base_url="http://127.0.0.1:9", pasword="p")["steps"]  # type: ignore[call-arg]
     assert steps[0]["outcome"] == "fail" and "password" in str(steps[0]["do"])
