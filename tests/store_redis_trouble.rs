@@ -347,12 +347,10 @@ fn what_is_not_ours_is_replaced_in_every_key() {
         redis.query::<()>(cmd("SET").arg(key("salt")).arg(&salt));
         redis.query::<()>(cmd("DEL").arg(key(kind)));
         redis.query::<redis::Value>(&command);
-        let started = Instant::now();
         let first = value(&client_on(&emulator, &redis.url(), &[]));
         let second = value(&client_on(&emulator, &redis.url(), &[]));
         assert_eq!(first, second, "shared: {shown}");
         assert_eq!(requests(&emulator), base + 1, "{shown}");
-        assert!(started.elapsed() < Duration::from_secs(5), "{shown}");
     }
 }
 
