@@ -55,6 +55,7 @@ bench: lib ## What a hit costs, from C, Python and C#, beside its peers (15 min)
 	$(CARGO) bench
 	@bindings/python/bench.sh
 	@bindings/csharp/bench/run.sh
+	@benches/emulator.sh
 
 fmt: ## Formats the Rust code
 	$(CARGO) fmt --all
