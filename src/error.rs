@@ -212,7 +212,9 @@ impl Error {
     pub(crate) fn of_thread(what: &str, error: &std::io::Error) -> Error {
         match error.kind() {
             std::io::ErrorKind::TimedOut => {
-                Error::new(Code::Timeout, format!("{what} did not end in time"))
+                Error::new(Code::Timeout, format!("{what} did not end in time")).with_hint(
+                    "It may go on in the background; ask again, or allow more time (timeout_ms).",
+                )
             }
             std::io::ErrorKind::Other => {
                 Error::new(Code::Panic, format!("{what} failed inside the library")).with_hint(

@@ -1,3 +1,4 @@
+using System;
 using System.Collections.Generic;
 using System.Net.Http;
 using System.Threading;
@@ -81,6 +82,10 @@ namespace LibP21Auth.Newtonsoft
 
         /// <inheritdoc cref="LibP21Auth.P21Auth.ParseTokenResponse(byte[])"/>
         public static JObject ParseTokenResponse(byte[] body) => ToJObject(LibP21Auth.P21Auth.ParseTokenResponse(body));
+
+        /// <inheritdoc cref="LibP21Auth.P21Auth.Doctor"/>
+        public static string Doctor(LibP21Auth.P21Options? options = null, bool useToken = false, TimeSpan? wait = null) =>
+            LibP21Auth.P21Auth.Doctor(options, useToken, wait);
 
         /// <summary>A reply as a JSON object, in which everything is shown.</summary>
         /// <param name="response">The reply.</param>

@@ -1,5 +1,6 @@
 using System;
 using System.Diagnostics;
+using System.Text.Json.Serialization;
 using LibP21Auth.Interop;
 
 namespace LibP21Auth
@@ -11,11 +12,7 @@ namespace LibP21Auth
     {
         /// <summary>The token, for the header <c>Authorization: Bearer …</c>.</summary>
         // A field, since serializers and structured loggers read properties.
-        [NonSerialized]
-#if NET5_0_OR_GREATER
-        [System.Text.Json.Serialization.JsonIgnore]
-#endif
-        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        [NonSerialized, JsonIgnore, DebuggerBrowsable(DebuggerBrowsableState.Never)]
         public readonly string Value;
 
         internal P21AccessToken(string value, DateTimeOffset expiresAt)

@@ -250,8 +250,8 @@ namespace LibP21Auth
         [MethodImpl(MethodImplOptions.NoInlining)]
         private static string Examine(ConfigHandle config, bool useToken, TimeSpan? wait)
         {
-            uint waitMs = wait is { } most ? (uint)Math.Min(Math.Max(most.TotalMilliseconds, 1), uint.MaxValue) : 0;
-            int status = NativeMethods.p21_doctor(config, useToken ? NativeMethods.DoctorToken : 0, waitMs, out var json, out var error);
+            uint flags = useToken ? NativeMethods.DoctorToken : 0;
+            int status = NativeMethods.p21_doctor(config, flags, TokenManager.Milliseconds(wait), out var json, out var error);
             using (json)
             {
                 P21Failure.Check(status, error);

@@ -386,7 +386,7 @@ namespace LibP21Auth
             IsRetryable = true,
         });
 
-        private static uint Milliseconds(TimeSpan? wait) =>
+        internal static uint Milliseconds(TimeSpan? wait) =>
             wait is not { } time ? 0
             : time == Timeout.InfiniteTimeSpan ? uint.MaxValue
             : (uint)Math.Max(1, Math.Ceiling(NotNegative(time, "wait").TotalMilliseconds));

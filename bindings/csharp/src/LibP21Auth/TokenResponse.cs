@@ -2,6 +2,7 @@ using System;
 using System.Collections.Generic;
 using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
+using System.Text.Json.Serialization;
 using LibP21Auth.Interop;
 
 namespace LibP21Auth
@@ -22,27 +23,15 @@ namespace LibP21Auth
         };
 
         /// <summary>The access token, for the header <c>Authorization: Bearer …</c>.</summary>
-        [NonSerialized]
-#if NET5_0_OR_GREATER
-        [System.Text.Json.Serialization.JsonIgnore]
-#endif
-        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        [NonSerialized, JsonIgnore, DebuggerBrowsable(DebuggerBrowsableState.Never)]
         public readonly string AccessToken;
 
         /// <summary>The refresh token; consumer keys get an empty one. No P21 endpoint is known that takes it.</summary>
-        [NonSerialized]
-#if NET5_0_OR_GREATER
-        [System.Text.Json.Serialization.JsonIgnore]
-#endif
-        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        [NonSerialized, JsonIgnore, DebuggerBrowsable(DebuggerBrowsableState.Never)]
         public readonly string? RefreshToken;
 
         /// <summary>Application key, null on all servers seen.</summary>
-        [NonSerialized]
-#if NET5_0_OR_GREATER
-        [System.Text.Json.Serialization.JsonIgnore]
-#endif
-        [DebuggerBrowsable(DebuggerBrowsableState.Never)]
+        [NonSerialized, JsonIgnore, DebuggerBrowsable(DebuggerBrowsableState.Never)]
         public readonly string? AppKey;
 
         [DebuggerBrowsable(DebuggerBrowsableState.Never)]

@@ -32,6 +32,16 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
+        public void ItsWaitIsThatOfEveryOtherCall()
+        {
+            using (var p21 = new Emulator())
+            {
+                Assert.Throws<P21ConfigException>(() => P21Auth.Doctor(p21.Options(), wait: TimeSpan.FromMinutes(-1)));
+                Assert.That(P21Auth.Doctor(p21.Options(), true, System.Threading.Timeout.InfiniteTimeSpan), Does.Contain("\"ok\":true"));
+            }
+        }
+
+        [Test]
         public void WhatDoesNotWorkIsAStepOfTheReport()
         {
             string report = P21Auth.Doctor(new P21Options { BaseUrl = "http://127.0.0.1:9", Username = "u", Password = "p" }, wait: TimeSpan.FromSeconds(20));

@@ -130,14 +130,14 @@ namespace LibP21Auth.Interop
                     polling = true;
                 }
             }
-            catch (OutOfMemoryException) when (threads > 0 || polling)
-            {
-                // One of those that there are will take it.
-            }
             catch (OutOfMemoryException)
             {
-                Queue.Remove(node);
-                throw;
+                // One of the threads that there are will take it.
+                if (threads == 0 && !polling)
+                {
+                    Queue.Remove(node);
+                    throw;
+                }
             }
         }
 
