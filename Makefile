@@ -45,8 +45,10 @@ dist: ## The release: tarball, Python wheels and NuGet package in dist/ (15 min 
 	@tools/dist/package.sh
 
 PREFIX ?= /usr/local
-install: ## Installs what `make dist` built into PREFIX (/usr/local), below DESTDIR if that is set
-	@tools/dist/install.sh '$(PREFIX)' '$(DESTDIR)'
+LIBDIR ?= lib
+INCLUDEDIR ?= include
+install: ## Installs what `make dist` built into PREFIX (/usr/local), LIBDIR, INCLUDEDIR, below DESTDIR if that is set
+	@tools/dist/install.sh '$(PREFIX)' '$(LIBDIR)' '$(INCLUDEDIR)' '$(DESTDIR)'
 
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
 	$(CARGO) run --quiet --release --example soak -- $(or $(MINUTES),2)

@@ -19,6 +19,8 @@ need redis-server redis-server
 need nginx nginx-light
 need squid squid
 need openssl openssl
+need pkg-config pkg-config
+need cmake cmake
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 # For C#: what stands in for .NET Framework, and a library that .NET loads.

@@ -42,6 +42,10 @@ if "$cargo" nextest --version >/dev/null 2>&1; then
 else
     "$cargo" test --quiet --workspace --lib --bins --tests -- ${without:+--skip "$without"}
 fi
+if [ "$(uname -s)" = Linux ]; then
+    step "installed in any layout, found by pkg-config and CMake (1 minute)"
+    tests/layouts.sh
+fi
 step "examples in the documentation (1 minute)"
 "$cargo" test --quiet --workspace --doc
 step "the documentation itself (1 minute the first time)"

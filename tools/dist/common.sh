@@ -33,6 +33,32 @@ fill() { # TEMPLATE FILE
     sed "s/@VERSION@/$version/g" "$1" >"$2"
 }
 
+# Lets the files for linking find the headers, and everything else, from where they lie.
+point() { # DESTDIR PREFIX LIBDIR INCLUDEDIR
+    from() { realpath --canonicalize-missing --no-symlinks --relative-to="$1" "$2"; }
+    # As pkg-config wants a path written, and then as sed wants what it puts in.
+    quoted() { sed 's,[^A-Za-z0-9._/-],\\&,g'; }
+    plain() { sed 's/[|&\\]/\\&/g'; }
+    sed -i -e "s|^prefix=.*|prefix=\${pcfiledir}/$(from "$3/pkgconfig" "$2" | quoted | plain)|" \
+        -e "s|^includedir=.*|includedir=\${pcfiledir}/$(from "$3/pkgconfig" "$4" | quoted | plain)|" "$1$3"/pkgconfig/p21auth*.pc
+    sed -i "s|^set(_p21auth_include .*|set(_p21auth_include \"$(from "$3/cmake/p21auth" "$4" | plain)\")|" \
+        "$1$3/cmake/p21auth/p21auth-config.cmake"
+}
+
+# The libraries and the tool as they are installed.
+binaries() { # PREFIX SHARED STATIC TOOL
+    local real=libp21auth.so.$abi.$version
+    mkdir -p "$1/lib/pkgconfig" "$1/bin"
+    install -m 755 "$2" "$1/lib/$real"
+    ln -s "$real" "$1/lib/libp21auth.so.$abi"
+    ln -s "libp21auth.so.$abi" "$1/lib/libp21auth.so"
+    install -m 644 "$3" "$1/lib/libp21auth.a"
+    # The standard library's debug information is a third of it.
+    strip --strip-debug "$1/lib/libp21auth.a"
+    install -m 755 "$4" "$1/bin/"
+    fill packaging/p21auth-static.pc.in "$1/lib/pkgconfig/p21auth-static.pc"
+}
+
 # What every package for C and C++ has: headers, how to link, and what is to be read.
 common_files() { # PREFIX
     local doc=$1/share/doc/libp21auth
@@ -41,6 +67,7 @@ common_files() { # PREFIX
     fill packaging/p21auth.pc.in "$1/lib/pkgconfig/p21auth.pc"
     install -m 644 packaging/p21auth-config.cmake "$1/lib/cmake/p21auth/"
     fill packaging/p21auth-config-version.cmake.in "$1/lib/cmake/p21auth/p21auth-config-version.cmake"
+    point "" "$1" "$1/lib" "$1/include"
     install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$doc/"
     cp -R docs "$doc/"
 }

@@ -1,16 +1,30 @@
 #!/usr/bin/env bash
-# Installs what tools/dist/stage.sh staged, and stages first if nothing is there: install.sh PREFIX [DESTDIR].
+# Installs what tools/dist/stage.sh staged, and stages first if nothing is there: install.sh PREFIX [LIBDIR [INCLUDEDIR [DESTDIR]]].
+# A folder that does not begin with a slash is below PREFIX. P21AUTH_STAGE is another tree to install.
 set -euo pipefail
-prefix=${1:?where to, such as /usr/local}
 cd "$(dirname "$0")/../.."
 # shellcheck source=tools/dist/common.sh
 . tools/dist/common.sh
+prefix=${1:?where to, such as /usr/local}
+below() { case $1 in /*) echo "$1" ;; *) echo "$prefix/$1" ;; esac; }
+libdir=$(below "${2:-lib}")
+includedir=$(below "${3:-include}")
+destdir=${4:-}
+
 staged() { find "$dist/stage" -mindepth 1 -maxdepth 1 -name "libp21auth-$version-*" 2>/dev/null; }
-[ -n "$(staged)" ] || tools/dist/stage.sh
-to=${2:-}$prefix
-mkdir -p "$to"
-for part in bin include lib share; do
+stage=${P21AUTH_STAGE:-$(staged)}
+if [ -z "$stage" ]; then
+    tools/dist/stage.sh
+    stage=$(staged)
+fi
+put() { # PART FOLDER
+    mkdir -p "$destdir$2"
     # A library that a program is using must be replaced, not written into.
-    cp -R --no-dereference --remove-destination --preserve=mode,links,timestamps "$(staged)/$part" "$to/"
-done
-step "installed in $to; ldconfig makes the loader see it, or LD_LIBRARY_PATH=$to/lib"
+    cp -R --no-dereference --remove-destination --preserve=mode,links,timestamps "$stage/$1/." "$destdir$2/"
+}
+put bin "$prefix/bin"
+put include "$includedir"
+put lib "$libdir"
+put share "$prefix/share"
+point "$destdir" "$prefix" "$libdir" "$includedir"
+step "installed in $destdir$prefix; ldconfig makes the loader see it, or LD_LIBRARY_PATH=$destdir$libdir"

@@ -61,17 +61,8 @@ name=libp21auth-$version-$target
 rm -rf "$dist/stage"
 stage=$dist/stage/$name
 doc=$stage/share/doc/libp21auth
+binaries "$stage" "$shared" "$static" "$tool"
 common_files "$stage"
-mkdir "$stage/bin"
-real=libp21auth.so.$abi.$version
-install -m 755 "$shared" "$stage/lib/$real"
-ln -s "$real" "$stage/lib/libp21auth.so.$abi"
-ln -s "libp21auth.so.$abi" "$stage/lib/libp21auth.so"
-install -m 644 "$static" "$stage/lib/"
-# The standard library's debug information is a third of it.
-strip --strip-debug "$stage/lib/libp21auth.a"
-install -m 755 "$tool" "$stage/bin/"
-fill packaging/p21auth-static.pc.in "$stage/lib/pkgconfig/p21auth-static.pc"
 step "the licences of what is in it (up to 3 minutes)"
 notices "$doc" "$host"
 # Its start-up and unwinding code is in what it links.
