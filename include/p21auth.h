@@ -387,7 +387,8 @@ p21_status p21_client_new(const p21_config *config, p21_client **out, p21_error 
 
 /**
  * Frees a client, also while other threads are inside it: those that wait return at once with P21_E_CLOSED. NULL and
- * handles already freed are ignored.
+ * handles already freed are ignored. Waits until a shared store knows of the tokens that were reported or invalidated, for
+ * at most store_timeout_ms, so that a program may report and end.
  */
 void p21_client_free(p21_client *client);
 
@@ -462,7 +463,7 @@ p21_status p21_token_snapshot(const p21_client *client,
 /**
  * Sorts an API's answer to a token that it was sent: *out_verdict is one of P21_VERDICT_..., and a token that is to blame
  * is dropped. Call it for every 401 and 403; after P21_VERDICT_RETRY get a token and send the call once more. body is the
- * answer's, len bytes of any encoding; NULL when there is none.
+ * answer's, len bytes of any encoding; NULL when there is none. Never waits: a shared store is told in the background.
  */
 p21_status p21_token_report(const p21_client *client,
                             const char *token,
@@ -474,7 +475,7 @@ p21_status p21_token_report(const p21_client *client,
 
 /**
  * Drops a token if it is still the current one, so that the next call fetches another. NULL drops whatever is cached and
- * lifts a cool-down: "the account is unlocked, try now".
+ * lifts a cool-down: "the account is unlocked, try now". Never waits: a shared store is told in the background.
  */
 p21_status p21_token_invalidate(const p21_client *client,
                                 const char *token_or_null,

@@ -143,6 +143,56 @@ mod lock {
     }
 }
 
+/// A value that is read without a lock and replaced whole.
+#[cfg(not(all(test, shuttle)))]
+pub(crate) type Published<T> = arc_swap::ArcSwapOption<T>;
+
+#[cfg(all(test, shuttle))]
+pub(crate) use published::Published;
+
+#[cfg(all(test, shuttle))]
+mod published {
+    use std::sync::Arc;
+
+    use super::Lock;
+
+    /// As arc-swap's guard.
+    pub(crate) struct Loaded<T>(Option<Arc<T>>);
+
+    impl<T> std::ops::Deref for Loaded<T> {
+        type Target = Option<Arc<T>>;
+
+        fn deref(&self) -> &Option<Arc<T>> {
+            &self.0
+        }
+    }
+
+    /// As arc-swap's, with a switch at each reading and replacing.
+    pub(crate) struct Published<T>(Lock<Option<Arc<T>>>);
+
+    impl<T> Published<T> {
+        pub(crate) const fn empty() -> Published<T> {
+            Published(Lock::new(None))
+        }
+
+        pub(crate) fn load(&self) -> Loaded<T> {
+            Loaded(self.load_full())
+        }
+
+        pub(crate) fn load_full(&self) -> Option<Arc<T>> {
+            self.0.with(|value| value.clone())
+        }
+
+        pub(crate) fn store(&self, value: Option<Arc<T>>) {
+            self.swap(value);
+        }
+
+        pub(crate) fn swap(&self, value: Option<Arc<T>>) -> Option<Arc<T>> {
+            self.0.with(|held| std::mem::replace(held, value))
+        }
+    }
+}
+
 #[cfg(all(test, not(shuttle)))]
 mod tests {
     use super::*;

@@ -228,6 +228,48 @@ pub fn fresh_for_ms(times: &TokenTimes, windows: &Windows, min_valid_ms: i64, no
     by_window.min(by_life)
 }
 
+/// A flight that has not ended when it should have: hits ask again after so long.
+const OVERDUE_MS: i64 = 1_000;
+
+/// Milliseconds for which each plain call with these windows is served the current token and nothing else is to be done,
+/// as long as the slot does not change; 0 or less: a call must be decided. This is what a hit knows of the decision.
+#[must_use]
+pub fn serve_for_ms(
+    entry: &Entry,
+    flight: Option<&Flight>,
+    windows: &Windows,
+    rules: Rules,
+    now: Now,
+) -> i64 {
+    let Some(token) = entry.live(now) else {
+        return 0;
+    };
+    let times = TokenTimes::of(token);
+    let dies = times.life.left_ms(now);
+    if rules.own {
+        return dies;
+    }
+    let counted = counted_ms(&times.life, windows);
+    let left = counted.saturating_sub(times.life.age_ms(now));
+    let mandatory = left.saturating_sub(mandatory_ms(counted));
+    let advisory = left.saturating_sub(advisory_ms(counted, windows, times.jitter_permille));
+    if advisory.min(mandatory) > 0 {
+        return advisory.min(mandatory).min(dies);
+    }
+    // In a window: for as long as anything keeps a flight from starting.
+    let held_back = entry.held_back(now).map_or(0, |(_, left_ms)| left_ms);
+    let floor = entry.last_success.map_or(0, |last| {
+        clock_floor_ms(counted).saturating_sub(now.since(last).max(0))
+    });
+    let under_way = flight.map_or(0, |flight| {
+        let left = flight.limit.mono.saturating_sub(now.mono);
+        let left = left.min(flight.limit.wall.saturating_sub(now.wall));
+        let left = if left > 0 { left } else { OVERDUE_MS };
+        left.min(mandatory)
+    });
+    held_back.max(floor).max(under_way).min(dies)
+}
+
 /// How soon after the last refresh the clock may ask for another.
 fn clock_floor_ms(counted_ms: i64) -> i64 {
     FLOOR_MS.min(counted_ms / 2)

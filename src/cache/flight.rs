@@ -10,6 +10,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use crate::clock::Now;
 use crate::error::{Code, Error, Result};
 pub use crate::sync::Pulse;
 
@@ -26,16 +27,21 @@ pub enum Ending {
 }
 
 /// One request under way.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Flight {
     ending: OnceLock<Ending>,
+    /// When it is to have ended.
+    pub limit: Now,
 }
 
 impl Flight {
     /// A flight that has just begun.
     #[must_use]
-    pub fn new() -> Arc<Flight> {
-        Arc::default()
+    pub fn new(limit: Now) -> Arc<Flight> {
+        Arc::new(Flight {
+            ending: OnceLock::new(),
+            limit,
+        })
     }
 
     /// How it ended, once it has: every waiter gets the same.
@@ -86,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_first_ending_counts_for_everybody() {
-        let flight = Flight::new();
+        let flight = Flight::new(Now::default());
         assert!(flight.ending().is_none());
         flight.end(Ending::Landed);
         flight.end(Ending::Moved);

@@ -4,15 +4,17 @@ mod answers;
 pub mod commit;
 pub mod decide;
 mod flight;
+mod hold;
 mod issued;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 mod registry;
 mod shared;
 mod slot;
 
 pub(crate) use answers::{dead_on_arrival, own_expired};
 pub use flight::{Flight, Pulse, Spawn, ThreadSpawner};
+pub use hold::{Hit, Hold};
 pub use issued::Issued;
 pub use registry::{Registry, SlotKey};
 pub use shared::{FoundToken, Health, SharedTokens};

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
+use super::hold::Hold;
 use super::slot::Slot;
 use crate::fork::Guarded;
 
@@ -42,8 +41,7 @@ impl Registry {
     pub fn open(
         &self,
         key: SlotKey,
-        word: &'static AtomicU64,
-        timeout: Duration,
+        hold: &Arc<Hold>,
         make: impl FnOnce() -> Arc<Slot>,
     ) -> Arc<Slot> {
         self.slots.with(|slots| {
@@ -53,15 +51,15 @@ impl Registry {
                 ticket: 0,
             });
             slots.idle.remove(&std::mem::take(&mut entry.ticket));
-            entry.slot.attach(word, timeout);
+            entry.slot.attach(hold);
             Arc::clone(&entry.slot)
         })
     }
 
     /// One client less. The last one leaves the slot idle while there is something in it worth keeping.
-    pub fn close(&self, key: &SlotKey, slot: &Slot, word: &'static AtomicU64) {
+    pub fn close(&self, key: &SlotKey, slot: &Slot, hold: &Arc<Hold>) {
         self.slots.with(|slots| {
-            if slot.detach(word) > 0 {
+            if slot.detach(hold) > 0 {
                 return;
             }
             let Some(entry) = slots.by_key.get_mut(key) else {

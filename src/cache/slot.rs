@@ -7,6 +7,7 @@ mod acquire;
 mod completion;
 mod flights;
 mod remote;
+mod tellings;
 mod types;
 mod ui;
 mod uncached;
@@ -16,11 +17,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-
 use super::commit::{Event, Pace, commit};
-use super::decide::{Entry, Rules};
+use super::decide::{Entry, Rules, Windows, serve_for_ms};
 use super::flight::{Flight, Pulse, Spawn};
+use super::hold::{Hit, Hold};
 use super::issued::Issued;
 use super::shared::SharedTokens;
 use crate::clock::{Clock, Now};
@@ -31,34 +31,31 @@ use crate::options::AuthMode;
 use crate::token::Token;
 use completion::Job;
 use remote::Tombstones;
+use tellings::Tellings;
 pub use types::*;
 use ui::Ui;
-
-/// A client that is open on the slot.
-struct Open {
-    word: &'static AtomicU64,
-    timeout: Duration,
-}
 
 struct Gate {
     entry: Entry,
     flight: Option<Arc<Flight>>,
     ui: Ui,
     pulse: Arc<Pulse>,
-    open: Vec<Open>,
+    /// The clients that are open on the slot.
+    open: Vec<Arc<Hold>>,
     failures: HashMap<&'static str, u64>,
     last_error: Option<(Error, Now)>,
     tombstones: Tombstones,
+    tellings: Tellings,
     /// Grows with every change of the token, so that news from a store can tell whether it is old by now.
     revision: u64,
     /// The shared store is being polled; the pulse beats when that is done.
     polling: bool,
+    /// Monotonic milliseconds at which a call polls the shared store; never, without one.
+    next_poll: i64,
 }
 
 /// One identity in the process.
 pub struct Slot {
-    /// What hits read: the gate's token, set by [`Slot::publish`] alone.
-    published: ArcSwapOption<Token>,
     gate: Guarded<Gate>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
@@ -72,8 +69,6 @@ pub struct Slot {
     skew_s: AtomicI64,
     shared: Option<SharedTokens>,
     issued: Arc<Issued>,
-    /// Monotonic milliseconds at which a hit polls the shared store; never, without one.
-    next_poll: AtomicI64,
 }
 
 /// Generations and the values of generation words: one counter for the process, so none ever repeats.
@@ -97,7 +92,6 @@ impl Slot {
         random: fn(u64) -> u64,
     ) -> Arc<Slot> {
         Arc::new(Slot {
-            published: ArcSwapOption::empty(),
             gate: Guarded::new(Gate {
                 entry: Entry::default(),
                 flight: None,
@@ -107,8 +101,10 @@ impl Slot {
                 failures: HashMap::new(),
                 last_error: None,
                 tombstones: Tombstones::default(),
+                tellings: Tellings::default(),
                 revision: 0,
                 polling: false,
+                next_poll: i64::MAX,
             }),
             clock,
             spawn,
@@ -117,7 +113,6 @@ impl Slot {
             info,
             counters: Counters::default(),
             skew_s: AtomicI64::new(0),
-            next_poll: AtomicI64::new(i64::MAX),
             shared,
             issued: Arc::default(),
         })
@@ -134,10 +129,10 @@ impl Slot {
         });
     }
 
-    /// The current token, expired or not, without a lock or a write to shared memory.
-    #[inline]
-    pub fn current(&self) -> arc_swap::Guard<Option<Arc<Token>>> {
-        self.published.load()
+    /// The current token, expired or not.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Token>> {
+        self.gate(|gate| gate.entry.token.clone())
     }
 
     /// The identity's tokens in the stores; `None` where tokens stay in the process.
@@ -162,11 +157,37 @@ impl Slot {
         self.gate.with(work)
     }
 
-    /// Lets hits see the gate's token, and tells every client that it may have changed. After each change of it.
+    /// Tells every client that its token may have changed, its hits first. After each change of the token.
     fn publish(&self, gate: &mut Gate) {
         gate.revision += 1;
-        self.published.store(gate.entry.token.clone());
-        gate.announce();
+        self.publish_hits(gate);
+        gate.open.iter().for_each(|hold| hold.tell());
+    }
+
+    /// Lets hits know what the gate holds. After each change of token, failure or flight.
+    fn publish_hits(&self, gate: &Gate) {
+        let now = self.clock.now();
+        // Clients with the same windows share one.
+        let mut last: Option<(Windows, Option<Arc<Hit>>)> = None;
+        for hold in &gate.open {
+            let hit = match last {
+                Some((windows, hit)) if windows == hold.windows => hit,
+                _ => self.hit_for(gate, &hold.windows, now),
+            };
+            hold.publish(hit.clone());
+            last = Some((hold.windows, hit));
+        }
+    }
+
+    /// What a client with these windows may hand out without asking.
+    fn hit_for(&self, gate: &Gate, windows: &Windows, now: Now) -> Option<Arc<Hit>> {
+        let token = gate.entry.live(now)?;
+        let flight = gate.flight.as_deref();
+        let for_ms = serve_for_ms(&gate.entry, flight, windows, self.rules(), now);
+        let mut until = now.plus(for_ms);
+        // Each second a call goes by the gate and polls the shared store.
+        until.mono = until.mono.min(gate.next_poll);
+        (now.mono < until.mono).then(|| Arc::new(Hit::new(Arc::clone(token), until)))
     }
 
     fn rules(&self) -> Rules {
@@ -190,9 +211,9 @@ impl Slot {
     }
 
     /// Drops the token if it is still the current one: compare first, so that late reports do no harm. A shared store is
-    /// told, so that no other process goes on with it.
-    pub fn reject(&self, token: &str) -> Rejected {
-        let (rejected, dropped) = self.gate(|gate| {
+    /// told in the background, so that no other process goes on with it.
+    pub fn reject(self: &Arc<Slot>, token: &str) -> Rejected {
+        let (rejected, job) = self.gate(|gate| {
             let now = self.clock.now();
             let current = gate.entry.token.as_ref();
             let is_current = current.is_some_and(|current| same_secret(current.value(), token));
@@ -205,17 +226,17 @@ impl Slot {
                 dropped: is_current,
                 given_up,
             };
-            (rejected, dropped)
+            (rejected, self.tell_store(gate, dropped, false))
         });
-        if let (Some(shared), Some(_)) = (&self.shared, dropped) {
-            shared.tell_dropped(dropped, false, &*self.clock);
+        if let Some(job) = job {
+            self.launch(job);
         }
         rejected
     }
 
     /// Drops whatever is cached, here and in a shared store, and lifts cool-down, backoff and floor once.
-    pub fn invalidate(&self) {
-        let dropped = self.gate(|gate| {
+    pub fn invalidate(self: &Arc<Slot>) {
+        let job = self.gate(|gate| {
             let now = self.clock.now();
             let dropped = self.bury_current(gate);
             let (pace, random) = (self.pace(), &self.random);
@@ -228,32 +249,30 @@ impl Slot {
             gate.tombstones.lifted = true;
             self.publish(gate);
             gate.pulse.beat();
-            dropped
+            self.tell_store(gate, dropped, true)
         });
-        if let Some(shared) = &self.shared {
-            shared.tell_dropped(dropped, true, &*self.clock);
+        if let Some(job) = job {
+            self.launch(job);
         }
     }
 
-    /// A client opens: its generation word is told of changes, and its timeout counts for flights.
-    pub fn attach(&self, word: &'static AtomicU64, timeout: Duration) {
+    /// A client opens: it is told of changes from now on.
+    pub fn attach(&self, hold: &Arc<Hold>) {
         self.gate(|gate| {
-            gate.open.push(Open { word, timeout });
-            word.store(next_number(), Ordering::Release);
+            gate.open.push(Arc::clone(hold));
+            hold.publish(self.hit_for(gate, &hold.windows, self.clock.now()));
+            hold.tell();
         });
     }
 
     /// A client closes or moves. Wakes waiters, so that those of a closed client see it. Answers how many remain.
-    pub fn detach(&self, word: &'static AtomicU64) -> usize {
+    pub fn detach(&self, hold: &Arc<Hold>) -> usize {
         self.gate(|gate| {
-            if let Some(at) = gate
-                .open
-                .iter()
-                .position(|open| std::ptr::eq(open.word, word))
-            {
+            if let Some(at) = gate.open.iter().position(|open| open.is_of(hold)) {
                 gate.open.swap_remove(at);
             }
-            word.store(next_number(), Ordering::Release);
+            hold.publish(None);
+            hold.tell();
             gate.pulse.beat();
             gate.open.len()
         })
@@ -280,7 +299,9 @@ impl Slot {
             std::mem::forget(gate.ui.flight.take());
             std::mem::forget(std::mem::take(&mut gate.pulse));
             gate.polling = false;
-            gate.announce();
+            // The parent tells.
+            gate.tellings = Tellings::default();
+            self.publish(gate);
         });
     }
 
@@ -305,6 +326,7 @@ impl Slot {
             skew_s: self.skew_s.load(Ordering::Relaxed),
             open_clients: gate.open.len(),
             refreshing: gate.flight.is_some(),
+            tellings: gate.tellings.pending(),
             store: self.shared.as_ref().map(SharedTokens::health),
             adoptions: self
                 .shared
@@ -315,13 +337,6 @@ impl Slot {
 }
 
 impl Gate {
-    /// The token that a caller would get may have changed: every word of the slot's clients changes.
-    fn announce(&self) {
-        for open in &self.open {
-            open.word.store(next_number(), Ordering::Release);
-        }
-    }
-
     /// What a flight that starts now may take: the longest `timeout_ms` of the open clients, less a little, so that those who
     /// wait as long learn what went wrong and not only that time ran out.
     fn flight_limit(&self, own: Duration) -> Duration {

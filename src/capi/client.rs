@@ -72,7 +72,8 @@ pub unsafe extern "C" fn p21_client_new(
 }
 
 /// Frees a client, also while other threads are inside it: those that wait return at once with P21_E_CLOSED. NULL and
-/// handles already freed are ignored.
+/// handles already freed are ignored. Waits until a shared store knows of the tokens that were reported or invalidated, for
+/// at most store_timeout_ms, so that a program may report and end.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_client_free(client: *mut p21_client) {
     guard::value("p21_client_free", (), || {

@@ -120,7 +120,7 @@ pub unsafe extern "C" fn p21_token_snapshot(
 
 /// Sorts an API's answer to a token that it was sent: *out_verdict is one of P21_VERDICT_..., and a token that is to blame
 /// is dropped. Call it for every 401 and 403; after P21_VERDICT_RETRY get a token and send the call once more. body is the
-/// answer's, len bytes of any encoding; NULL when there is none.
+/// answer's, len bytes of any encoding; NULL when there is none. Never waits: a shared store is told in the background.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_report(
     client: *const p21_client,
@@ -146,7 +146,7 @@ pub unsafe extern "C" fn p21_token_report(
 }
 
 /// Drops a token if it is still the current one, so that the next call fetches another. NULL drops whatever is cached and
-/// lifts a cool-down: "the account is unlocked, try now".
+/// lifts a cool-down: "the account is unlocked, try now". Never waits: a shared store is told in the background.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_invalidate(
     client: *const p21_client,

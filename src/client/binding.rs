@@ -1,13 +1,13 @@
 //! What a client is bound to: under which identity, on which slot, and by which way to the server.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::fetch::ServerFetch;
 use super::{Reuse, Runtime};
 use crate::cache::decide::Windows;
-use crate::cache::{Fetch, SharedTokens, Slot, SlotInfo, SlotKey, SlotOptions};
+use crate::cache::{Fetch, Hold, SharedTokens, Slot, SlotInfo, SlotKey, SlotOptions};
 use crate::error::Result;
 use crate::fork::Once;
 use crate::log::{self, Level};
@@ -21,11 +21,10 @@ pub struct Binding {
     pub(super) settings: Arc<Settings>,
     pub(super) key: SlotKey,
     pub(super) slot: Arc<Slot>,
-    pub(super) windows: Windows,
+    /// What hits read, and the client's windows.
+    pub(super) hold: Arc<Hold>,
     pub(super) secret: Secret,
     fetch: Once<Arc<ServerFetch>>,
-    /// The token of `access_token_file` was reported: the file is read before the next call.
-    pub(super) reload_first: AtomicBool,
 }
 
 impl Binding {
@@ -62,41 +61,49 @@ impl Binding {
             runtime.places.open(&settings)?
         };
         let identity = runtime.identity(&settings, &secret);
-        let slot = runtime.registry.open(
-            identity.key,
-            word,
-            Duration::from_millis(settings.timeout_ms),
-            || {
-                let info = SlotInfo {
-                    base_url: settings.base_url.to_string(),
-                    auth_mode: settings.auth_mode,
-                    fingerprint: identity.fingerprint,
-                };
-                Slot::new(
-                    slot_options(&settings),
-                    info,
-                    SharedTokens::new(places, settings.store.required),
-                    Arc::clone(&runtime.clock),
-                    Arc::clone(&runtime.spawn),
-                    runtime.random,
-                )
-            },
-        );
+        let windows = Windows {
+            refresh_margin_ms: settings.refresh_margin_ms,
+            max_token_age_ms: settings.max_token_age_ms,
+        };
+        let hold = Hold::new(word, windows, Duration::from_millis(settings.timeout_ms));
+        let slot = runtime.registry.open(identity.key, &hold, || {
+            let info = SlotInfo {
+                base_url: settings.base_url.to_string(),
+                auth_mode: settings.auth_mode,
+                fingerprint: identity.fingerprint,
+            };
+            Slot::new(
+                slot_options(&settings),
+                info,
+                SharedTokens::new(places, settings.store.required),
+                Arc::clone(&runtime.clock),
+                Arc::clone(&runtime.spawn),
+                runtime.random,
+            )
+        });
         if let Some(token) = token {
             slot.install_own(token);
         }
         Ok(Binding {
-            windows: Windows {
-                refresh_margin_ms: settings.refresh_margin_ms,
-                max_token_age_ms: settings.max_token_age_ms,
-            },
+            hold,
             settings: Arc::new(settings),
             key: identity.key,
             slot,
             secret,
             fetch: Once::new(),
-            reload_first: AtomicBool::new(false),
         })
+    }
+
+    /// One client less on the slot.
+    pub(super) fn leave(&self, runtime: &Runtime) {
+        runtime.registry.close(&self.key, &self.slot, &self.hold);
+    }
+
+    /// A token of one's own was reported: its file is read before the next call.
+    pub(super) fn reload_before_next(&self) {
+        if self.settings.credential.is_file() {
+            self.hold.block();
+        }
     }
 
     pub(super) fn is_own(&self) -> bool {
@@ -105,9 +112,8 @@ impl Binding {
 
     pub(super) fn has_live_token(&self) -> bool {
         let now = self.slot.clock().now();
-        let current = self.slot.current();
-        current
-            .as_ref()
+        self.slot
+            .current()
             .is_some_and(|token| token.life.left_ms(now) > 0)
     }
 
@@ -143,7 +149,7 @@ impl Binding {
         let shared = self.settings.store.choice != StoreChoice::Memory;
         Reuse {
             slot: Arc::clone(&self.slot),
-            windows: self.windows,
+            windows: self.hold.windows,
             most_ms: if shared { 1_000 } else { 60_000 },
         }
     }

@@ -3,18 +3,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-
-use arc_swap::ArcSwapOption;
+use std::time::Duration;
 
 use super::binding::Binding;
 use super::{Runtime, TokenOptions};
 use crate::cache::Presence;
-use crate::cache::decide::{TokenTimes, fresh_for_ms};
 use crate::clock::millis;
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::Settings;
 use crate::secret::Secret;
+use crate::sync::Published;
 use crate::token::Token;
 
 /// A file with a token of the caller's own is read no more often than this.
@@ -24,7 +23,7 @@ const RELOAD_MS: i64 = 1_000;
 #[repr(align(64))]
 pub(crate) struct ClientCell {
     /// What the client is open on; `None` once it is closed.
-    pub(super) state: ArcSwapOption<Binding>,
+    pub(super) state: Published<Binding>,
     /// See [`super::Client::generation`].
     pub(super) word: AtomicU64,
     /// Held while the client moves from slot to slot, so that two moves do not cross.
@@ -36,14 +35,14 @@ pub(crate) struct ClientCell {
 impl ClientCell {
     pub(super) fn new() -> ClientCell {
         ClientCell {
-            state: ArcSwapOption::empty(),
+            state: Published::empty(),
             word: AtomicU64::new(0),
             moving: Guarded::new(()),
             reloaded: AtomicI64::new(i64::MIN),
         }
     }
 
-    /// The whole way of a hit: cell → slot → token → two clocks. No lock, no allocation, no write to shared memory.
+    /// The whole way of a hit: cell → hold → token → two clocks. No lock, no allocation, no write to shared memory.
     ///
     /// Whoever has no share in the client looks through `is_taken`, once the state is safe from being dropped, whether the
     /// cell is still that client's. If it is, so is the state.
@@ -59,22 +58,15 @@ impl ClientCell {
             return None;
         }
         let binding = state.as_ref()?;
-        if options.force_refresh || binding.reload_first.load(Ordering::Relaxed) {
+        if options.force_refresh {
             return None;
         }
-        let current = binding.slot.current();
-        let token = current.as_ref()?;
+        let hit = binding.hold.hit();
+        let hit = hit.as_ref()?;
         let now = binding.slot.clock().now();
-        if now.mono >= binding.slot.next_poll_ms() {
-            binding.slot.poll_store(now);
-        }
-        (fresh_for_ms(
-            &TokenTimes::of(token),
-            &binding.windows,
-            millis(options.min_valid),
-            now,
-        ) > 0)
-            .then(|| look(token))
+        let lives_long =
+            options.min_valid.is_zero() || hit.token.life.left_ms(now) >= millis(options.min_valid);
+        (lives_long && hit.is_fresh(now)).then(|| look(&hit.token))
     }
 
     pub(super) fn presence(&self, binding: &Arc<Binding>) -> Presence {
@@ -107,31 +99,31 @@ impl ClientCell {
     ) -> Result<()> {
         self.moving.with(|()| {
             let Some(old) = self.state.load_full() else {
-                self.leave(runtime, &new);
+                new.leave(runtime);
                 return Err(closed());
             };
             if from.is_some_and(|from| !Arc::ptr_eq(from, &old)) {
-                self.leave(runtime, &new);
+                new.leave(runtime);
                 return Ok(());
             }
             self.state.store(Some(Arc::new(new)));
-            self.leave(runtime, &old);
+            old.leave(runtime);
             Ok(())
         })
     }
 
+    /// Closes the client, and waits until a shared store has been told what the client reported, for at most the time of
+    /// one command of the store.
     pub(super) fn close(&'static self, runtime: &Runtime) {
-        self.moving.with(|()| {
-            if let Some(old) = self.state.swap(None) {
-                self.leave(runtime, &old);
-            }
+        let old = self.moving.with(|()| {
+            let old = self.state.swap(None)?;
+            old.leave(runtime);
+            Some(old)
         });
-    }
-
-    fn leave(&'static self, runtime: &Runtime, binding: &Binding) {
-        runtime
-            .registry
-            .close(&binding.key, &binding.slot, &self.word);
+        if let Some(old) = old {
+            let most = Duration::from_millis(old.settings.store.timeout_ms);
+            old.slot.finish_telling(most);
+        }
     }
 
     /// Reads a secret file; a changed secret is another identity. Answers whether the client has moved.

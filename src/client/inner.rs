@@ -1,7 +1,6 @@
 //! What all clones of a client share, and how a call finds the slot that its client is on.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::binding::Binding;
@@ -54,9 +53,7 @@ impl ClientInner {
         let mut reloaded = false;
         loop {
             let binding = self.binding()?;
-            if binding.reload_first.load(Ordering::Relaxed)
-                && cell.reload_own_token(runtime, &binding)?
-            {
+            if binding.hold.is_blocked() && cell.reload_own_token(runtime, &binding)? {
                 continue;
             }
             let whole = options
@@ -66,7 +63,8 @@ impl ClientInner {
             let spent = crate::clock::duration(runtime.clock.now().mono.saturating_sub(start));
             let fetch = || Arc::new(BoundFetch::new(runtime, cell, &binding)) as Arc<dyn Fetch>;
             let caller = Caller {
-                windows: binding.windows,
+                windows: binding.hold.windows,
+                hold: Some(&binding.hold),
                 wait: whole.saturating_sub(spent),
                 no_wait: options.no_wait,
                 presence: &|| cell.presence(&binding),
@@ -100,16 +98,6 @@ impl ClientInner {
     pub(super) fn move_to(&self, settings: Settings, secret: Secret) -> Result<()> {
         let new = Binding::new(&self.runtime, settings, secret, &self.cell.word)?;
         self.cell.move_if(&self.runtime, None, new)
-    }
-
-    /// A token of one's own was reported: its file is read before the next call.
-    pub(super) fn reload_before_next(&self, binding: &Binding) {
-        if binding.settings.credential.is_file() {
-            binding.reload_first.store(true, Ordering::Relaxed);
-            self.cell
-                .word
-                .store(crate::cache::next_number(), Ordering::Release);
-        }
     }
 
     pub(super) fn close(&self) {

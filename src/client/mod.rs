@@ -6,6 +6,8 @@ mod default;
 mod examine;
 mod fetch;
 mod inner;
+#[cfg(test)]
+mod model;
 mod runtime;
 mod stats;
 mod store;
@@ -199,7 +201,7 @@ impl Client {
             })?;
         Ok(match wire::classify_rejection(status, body) {
             Rejection::TokenDead | Rejection::Unknown401 if binding.is_own() => {
-                self.0.reload_before_next(&binding);
+                binding.reload_before_next();
                 Verdict::GiveUp
             }
             Rejection::TokenDead | Rejection::Unknown401 => {
@@ -222,7 +224,7 @@ impl Client {
     pub fn invalidate(&self, token: Option<&str>) -> Result<()> {
         let binding = self.0.binding()?;
         match token {
-            _ if binding.is_own() => self.0.reload_before_next(&binding),
+            _ if binding.is_own() => binding.reload_before_next(),
             Some(token) => {
                 binding.slot.reject(without_scheme(token));
             }
@@ -264,7 +266,7 @@ impl Client {
         let (slot, now) = (&binding.slot, || self.0.runtime.clock.now());
         if binding.is_own() {
             let token = slot.current();
-            let live = token.as_ref().filter(|token| token.life.left_ms(now()) > 0);
+            let live = token.filter(|token| token.life.left_ms(now()) > 0);
             let token = live.ok_or_else(|| own_expired(&binding))?;
             return Ok(token.to_json(now()));
         }

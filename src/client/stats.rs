@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use serde_json::{Value, json};
 
 use super::binding::{Binding, slot_options};
-use crate::cache::Health;
+use crate::cache::Status;
 use crate::cache::decide::Wait;
 use crate::http;
 use crate::options::Settings;
@@ -16,7 +16,7 @@ const SCHEMA: u32 = 1;
 
 /// Every field: its path and what it says. `null` stands where there is nothing to say. The documentation's table is made
 /// of this.
-pub const FIELDS: [(&str, &str); 48] = [
+pub const FIELDS: [(&str, &str); 49] = [
     (
         "schema",
         "Version of this layout; grows if a name changes its meaning, not if one is added.",
@@ -111,6 +111,10 @@ pub const FIELDS: [(&str, &str); 48] = [
         "`ok`, or `degraded` if a lower store is in use.",
     ),
     ("store.reason", "Why it is degraded."),
+    (
+        "store.pending",
+        "How many dropped tokens the store has not been told of yet; that is done in the background.",
+    ),
     ("store.required", "The option `store_required`."),
     (
         "ui_url",
@@ -195,7 +199,7 @@ pub(super) fn json(binding: &Binding) -> String {
         "tls_verify": settings.transport.tls.verify,
         "options": options_json(settings),
         "proxy": proxy_json(&proxy),
-        "store": store_json(binding, status.store.as_ref()),
+        "store": store_json(binding, &status),
         "ui_url": ui_url,
         "options_of_first_opener": mismatches(binding),
     })
@@ -217,7 +221,8 @@ fn options_json(settings: &Settings) -> Value {
 }
 
 /// The store that was asked for, the one in use, and why they differ.
-fn store_json(binding: &Binding, health: Option<&Health>) -> Value {
+fn store_json(binding: &Binding, status: &Status) -> Value {
+    let health = status.store.as_ref();
     let active = health.map_or("memory", |health| health.active);
     let reason = health.and_then(|health| health.reason.as_deref());
     json!({
@@ -226,6 +231,7 @@ fn store_json(binding: &Binding, health: Option<&Health>) -> Value {
         "place": health.map_or("memory", |health| &health.shown),
         "health": if reason.is_some() { "degraded" } else { "ok" },
         "reason": reason,
+        "pending": status.tellings,
         "required": binding.settings.store.required,
     })
 }

@@ -277,16 +277,18 @@ pub fn serve() {
                 cached_only: true,
                 ..TokenOptions::default()
             })),
-            "report" => format!(
-                "{:?}",
-                client
+            "report" => {
+                let verdict = client
                     .report(rest, 401, b"<TokenError>dead</TokenError>")
-                    .expect("a verdict")
-            ),
+                    .expect("a verdict");
+                wait_until_told(&client);
+                format!("{verdict:?}")
+            }
             "invalidate" => {
                 client
                     .invalidate((!rest.is_empty()).then_some(rest))
                     .expect("open");
+                wait_until_told(&client);
                 "done".to_owned()
             }
             // Hits until the token is another one, or until there is none.
@@ -308,6 +310,18 @@ pub fn serve() {
             other => panic!("no command {other}"),
         };
         println!("{MARK}{answer}");
+    }
+}
+
+/// The store is told in the background; what others do next is to find it told.
+fn wait_until_told(client: &Client) {
+    let pending = || {
+        let stats: serde_json::Value =
+            serde_json::from_str(&client.stats().expect("open")).expect("JSON");
+        stats["store"]["pending"] != 0
+    };
+    while pending() {
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

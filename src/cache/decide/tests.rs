@@ -47,7 +47,7 @@ fn failure(wait: Wait, wait_ms: i64) -> LastFailure {
 }
 
 fn flight(ending: Option<Ending>) -> Arc<Flight> {
-    let flight = Flight::new();
+    let flight = Flight::new(at(i64::MAX));
     if let Some(ending) = ending {
         flight.end(ending);
     }
@@ -277,19 +277,40 @@ fn flights() -> impl Strategy<Value = Option<Arc<Flight>>> {
 
 proptest! {
     #[test]
-    fn the_hit_agrees_with_the_decision(
-        lifetime in prop_oneof![1_i64..5_000_000, Just(i64::MAX), any::<i64>()], mono in any::<i64>(), wall in any::<i64>(),
-        margin in 0_i64..10_000_000, age in 0_i64..1_000_000_000, jitter in 0_u16..=100, min_valid in 0_i64..5_000_000,
+    fn a_hit_serves_what_a_decision_would_serve_and_no_longer(
+        lifetime in prop_oneof![1_i64..5_000_000, Just(i64::MAX), any::<i64>()], mono in 0_i64..5_000_000, ahead in -5_000_i64..5_000,
+        margin in 0_i64..10_000_000, age in 0_i64..1_000_000_000, jitter in 0_u16..=100,
+        failure in any::<Option<(bool, u16)>>(), last in any::<Option<u16>>(), limit in any::<Option<i16>>(), own in any::<bool>(),
     ) {
-        let token = token(0, lifetime, jitter);
-        let times = TokenTimes::of(&token);
-        let entry = Entry { token: Some(token), ..Entry::default() };
+        let mut now = Now { mono, wall: mono + ahead };
+        let held = failure.map(|(cool, wait)| (if cool { Wait::CoolDown } else { Wait::Backoff }, i64::from(wait)));
+        let entry = Entry {
+            token: Some(token(0, lifetime, jitter)),
+            failure: held.map(|(wait, wait_ms)| LastFailure { at: now.plus(-wait_ms / 3), ..super::tests::failure(wait, wait_ms) }),
+            last_success: last.map(|ago| now.plus(-i64::from(ago))),
+            ..Entry::default()
+        };
         let windows = Windows { refresh_margin_ms: margin, max_token_age_ms: age };
-        let (now, wish) = (Now { mono, wall }, Wish { min_valid_ms: min_valid, ..Wish::default() });
-        if fresh_for_ms(&times, &windows, min_valid, now) > 0 {
-            let call = Call { windows, ..call(wish) };
-            prop_assert_eq!(word(decide(&entry, None, &call, RULES, now)), Word::Serve);
+        let flight = limit.map(|left| Flight::new(now.plus(left.into())));
+        let call = Call { windows, ..call(Wish::default()) };
+        let rules = Rules { own, ..RULES };
+        let decided = |now| word(decide(&entry, flight.as_ref(), &call, rules, now));
+        // Each hit that is published for as long as that is served all the while, and when none is, a call is decided.
+        for _ in 0..8 {
+            let for_ms = serve_for_ms(&entry, flight.as_deref(), &windows, rules, now);
+            if for_ms <= 0 {
+                prop_assert_ne!(decided(now), Word::Serve);
+                return Ok(());
+            }
+            prop_assert_eq!(decided(now), Word::Serve);
+            prop_assert_eq!(decided(now.plus(for_ms / 2)), Word::Serve);
+            prop_assert_eq!(decided(now.plus(for_ms - 1)), Word::Serve);
+            // One clock may stand still, or be set back.
+            prop_assert_eq!(decided(Now { wall: now.wall.saturating_sub(for_ms / 2), ..now.plus(for_ms - 1) }), Word::Serve);
+            now = now.plus(for_ms);
         }
+        // A flight that is overdue is asked after again and again.
+        prop_assert!(flight.is_some() || now.mono == i64::MAX || now.wall == i64::MAX);
     }
 
     #[test]

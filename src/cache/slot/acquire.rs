@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::remote::{HELD_BACK_POLL_MS, POLL_MS};
 use super::{Caller, Gate, Slot, Waited};
 use crate::cache::decide::{Call, Decision, Wish, decide};
 use crate::cache::flight::{Flight, Pulse};
-use crate::clock::{Clock, duration, millis};
+use crate::clock::{Clock, Now, duration, millis};
 use crate::error::Result;
 use crate::token::Token;
 
@@ -63,6 +64,15 @@ impl Slot {
         }
     }
 
+    /// A call that came because its client's hit was over lets the next ones hit again.
+    fn renew_hit(&self, gate: &Gate, caller: &Caller<'_>, now: Now) {
+        if let Some(hold) = caller.hold
+            && !hold.hit().as_ref().is_some_and(|hit| hit.is_fresh(now))
+        {
+            hold.publish(self.hit_for(gate, &hold.windows, now));
+        }
+    }
+
     /// A token by the rules of [`decide`]; waits within the caller's time.
     ///
     /// # Errors
@@ -80,26 +90,41 @@ impl Slot {
         loop {
             // Client and time are looked at under the gate too: what a call gets is valid when it leaves the gate, and a
             // client that goes later beats the pulse later.
-            let (decision, started, ticket) = self.gate(|gate| {
+            let (decision, started, job, is_polled, ticket) = self.gate(|gate| {
+                let presence = (caller.presence)();
                 let now = clock.now();
                 let call = Call {
                     wish,
                     windows: caller.windows,
                     no_wait: caller.no_wait,
-                    presence: (caller.presence)(),
+                    presence,
                     left_ms: deadline.left_ms(clock),
                     awaited: awaited.as_ref(),
                 };
                 let flight = gate.flight.as_ref();
                 let decision = decide(&gate.entry, flight, &call, self.rules(), now);
-                let started = matches!(decision, Decision::Start | Decision::ServeAndStart(_))
-                    .then(|| self.start_flight(gate, wish, caller));
-                (decision, started, gate.ticket())
+                let mut started = None;
+                let mut job = None;
+                match &decision {
+                    Decision::Start | Decision::ServeAndStart(_) => {
+                        let (flight, flies) = self.start_flight(gate, wish, caller);
+                        (started, job) = (Some(flight), Some(flies));
+                    }
+                    Decision::Serve(_) => {
+                        job = self.poll_store(gate, POLL_MS, now);
+                        self.renew_hit(gate, caller, now);
+                    }
+                    Decision::HeldBack(_) if !has_polled => {
+                        job = self.poll_store(gate, HELD_BACK_POLL_MS, now);
+                    }
+                    _ => {}
+                }
+                let is_polled = gate.polling && !has_polled;
+                (decision, started, job, is_polled, gate.ticket())
             });
-            let started = started.map(|(flight, job)| {
+            if let Some(job) = job {
                 self.launch(job);
-                flight
-            });
+            }
             match decision {
                 Decision::Serve(token) => return Ok(Waited::Got(token)),
                 Decision::ServeAndStart(token) => {
@@ -120,7 +145,6 @@ impl Slot {
                 Decision::Moved => return Ok(Waited::Moved),
                 // The store may have a token by now; whoever must not wait learns of it from the next call.
                 Decision::HeldBack(error) => {
-                    let is_polled = !has_polled && self.poll_held_back(clock.now());
                     if caller.no_wait || !is_polled {
                         return Err(error);
                     }

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use super::completion::{CompletionGuard, Job, unpanicked};
 use super::remote::Wanted;
+use super::tellings::Dropped;
 use super::{Caller, Fetch, Gate, Reloaded, Slot, next_number};
 use crate::cache::answers::dead_on_arrival;
 use crate::cache::commit::{Event, commit};
 use crate::cache::decide::Wish;
 use crate::cache::flight::{Ending, Flight};
 use crate::cache::shared::{FlightContext, FlightResult, Outcome};
-use crate::clock::Now;
+use crate::clock::{Now, millis};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Level};
 use crate::store::record::token_hash;
@@ -36,8 +37,8 @@ impl Slot {
         wish: Wish,
         caller: &Caller<'_>,
     ) -> (Arc<Flight>, Job) {
-        let flight = Flight::new();
         let limit = gate.flight_limit(caller.wait);
+        let flight = Flight::new(self.clock.now().plus(millis(limit)));
         let wanted = Wanted {
             windows: caller.windows,
             min_valid_ms: wish.min_valid_ms,
@@ -47,6 +48,7 @@ impl Slot {
             lifted: std::mem::take(&mut gate.tombstones.lifted),
         };
         gate.flight = Some(Arc::clone(&flight));
+        self.publish_hits(gate);
         let job = self.token_job(Arc::clone(&flight), (caller.fetch)(), limit, wanted);
         (flight, job)
     }
@@ -114,6 +116,7 @@ impl Slot {
             {
                 gate.flight = None;
             }
+            self.publish_hits(gate);
             flight.end(ending);
             gate.pulse.beat();
         });
@@ -150,7 +153,7 @@ impl Slot {
             }) => Err(Event::Refused(error, left_ms, denials)),
             Err(error) => Err(Event::Failed(error)),
         };
-        self.polled(now);
+        self.polled(gate, now);
         let Err(event) = event else {
             return Ending::Landed;
         };
@@ -185,7 +188,7 @@ impl Slot {
     }
 
     /// The current token is about to be that no more, and must never come back from a store. Answers what it is.
-    pub(super) fn bury_current(&self, gate: &mut Gate) -> Option<([u8; 32], Life)> {
+    pub(super) fn bury_current(&self, gate: &mut Gate) -> Option<Dropped> {
         let current = gate.entry.token.as_ref()?;
         self.shared.as_ref()?;
         let hash = token_hash(current.value());
@@ -206,7 +209,7 @@ impl Slot {
     }
 
     /// The current token was rejected.
-    pub(super) fn drop_current(&self, gate: &mut Gate, now: Now) -> Option<([u8; 32], Life)> {
+    pub(super) fn drop_current(&self, gate: &mut Gate, now: Now) -> Option<Dropped> {
         let dropped = self.bury_current(gate);
         let (pace, random) = (self.pace(), &self.random);
         commit(&mut gate.entry, Event::Rejected, pace, now, random);

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::completion::{CompletionGuard, unpanicked};
+use super::completion::{CompletionGuard, Job, unpanicked};
 use super::{Gate, Slot};
 use crate::cache::decide::{Windows, worth_adopting};
 use crate::cache::shared::{FoundToken, StoreView};
@@ -12,11 +12,11 @@ use crate::clock::Now;
 use crate::error::Result;
 use crate::store::record::token_hash;
 
-/// A hit polls the shared store in the background when the last poll is older than this.
-const POLL_MS: i64 = 1_000;
+/// A call polls the shared store in the background when the last poll is older than this.
+pub(super) const POLL_MS: i64 = 1_000;
 
 /// A call that a failure holds back waits for a poll, unless the store was read less than this before.
-const HELD_BACK_POLL_MS: i64 = 250;
+pub(super) const HELD_BACK_POLL_MS: i64 = 250;
 
 /// Older ones will hardly turn up again.
 const MAX_GONE: usize = 64;
@@ -82,47 +82,31 @@ impl Slot {
             && self.gate(|gate| gate.is_new(found, now))
     }
 
-    /// When a hit is to poll the shared store, in monotonic milliseconds.
-    #[inline]
-    pub fn next_poll_ms(&self) -> i64 {
-        self.next_poll.load(Ordering::Relaxed)
-    }
-
     /// The shared store has just been read.
-    pub(super) fn polled(&self, now: Now) {
+    pub(super) fn polled(&self, gate: &mut Gate, now: Now) {
         if self.shared.is_some() {
-            let next = now.mono.saturating_add(POLL_MS);
-            self.next_poll.store(next, Ordering::Relaxed);
+            gate.next_poll = now.mono.saturating_add(POLL_MS);
         }
     }
 
-    /// Reads the shared store in the background, if that is due: what another process has fetched or dropped arrives within
-    /// two seconds of use.
-    #[cold]
-    pub fn poll_store(self: &Arc<Slot>, now: Now) {
-        self.poll_if_older(POLL_MS, now);
-    }
-
-    /// As [`Slot::poll_store`], for a call that a failure holds back: another process may have fared better meanwhile.
-    /// Answers whether a poll is under way; the slot's pulse beats when it is done.
-    pub(super) fn poll_held_back(self: &Arc<Slot>, now: Now) -> bool {
-        self.poll_if_older(HELD_BACK_POLL_MS, now);
-        self.gate(|gate| gate.polling)
-    }
-
-    /// Polls if the last reading of the store is as old as that.
-    fn poll_if_older(self: &Arc<Slot>, ms: i64, now: Now) {
-        let due = self.next_poll.load(Ordering::Relaxed);
-        let next = now.mono.saturating_add(POLL_MS);
-        let is_due = now.mono >= due.saturating_sub(POLL_MS - ms);
-        let exchange = || {
-            self.next_poll
-                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
-        };
-        if self.shared.is_none() || !is_due || exchange().is_err() {
-            return;
+    /// What reads the shared store in the background, if the last reading is as old as that: what another process has
+    /// fetched or dropped arrives within two seconds of use. The slot's pulse beats when it is done.
+    pub(super) fn poll_store(
+        self: &Arc<Slot>,
+        gate: &mut Gate,
+        older_than_ms: i64,
+        now: Now,
+    ) -> Option<Job> {
+        let due = gate.next_poll.saturating_sub(POLL_MS - older_than_ms);
+        if now.mono < due {
+            return None;
         }
-        self.gate(|gate| gate.polling = true);
+        // Also while a slow store is being read, or every call would come by here.
+        self.polled(gate, now);
+        if std::mem::replace(&mut gate.polling, true) {
+            return None;
+        }
+        let before = gate.revision;
         let slot = Arc::clone(self);
         let guard = CompletionGuard::new(move |_: Result<()>| {
             slot.gate(|gate| {
@@ -131,16 +115,15 @@ impl Slot {
             });
         });
         let slot = Arc::clone(self);
-        self.launch(Box::new(move || {
+        Some(Box::new(move || {
             guard.complete(unpanicked(|| {
-                let before = slot.gate(|gate| gate.revision);
                 let shared = slot.shared.as_ref();
                 if let Some(view) = shared.and_then(|shared| shared.poll(&*slot.clock)) {
                     slot.apply_remote(view, before);
                 }
                 Ok(())
             }));
-        }));
+        }))
     }
 
     /// What another process did to the identity is done here too. `before`: the slot's revision when the store was read.

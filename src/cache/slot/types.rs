@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use crate::cache::decide::{LastFailure, Windows};
+use crate::cache::hold::Hold;
 use crate::cache::shared::Health;
 use crate::clock::Now;
 use crate::error::{Error, Result};
@@ -110,6 +111,8 @@ pub struct Counters {
 pub struct Caller<'a> {
     /// Its client's windows.
     pub windows: Windows,
+    /// Its client's hold on the slot; `None`: no client's call, but a flight's.
+    pub hold: Option<&'a Arc<Hold>>,
     /// How long it may wait.
     pub wait: Duration,
     /// Whether it wants `Pending` instead of waiting.
@@ -186,6 +189,8 @@ pub struct Status {
     pub open_clients: usize,
     /// Whether a flight is under way.
     pub refreshing: bool,
+    /// Dropped tokens that the shared store has not been told of yet.
+    pub tellings: usize,
     /// How the shared store fares; `None` without one.
     pub store: Option<Health>,
     /// Tokens taken over from other processes.

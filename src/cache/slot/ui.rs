@@ -11,7 +11,7 @@ use crate::cache::answers::{closed, not_cached, pending, replay, timed_out};
 use crate::cache::commit::{Event, Pace, commit};
 use crate::cache::decide::{Entry, Windows, Wish};
 use crate::cache::flight::{Ending, Flight};
-use crate::clock::Now;
+use crate::clock::{Now, millis};
 use crate::error::{Error, Result};
 
 #[derive(Default)]
@@ -165,8 +165,8 @@ impl Slot {
         caller: &Caller<'_>,
         wait: Duration,
     ) -> (Arc<Flight>, Job) {
-        let flight = Flight::new();
         let limit = gate.flight_limit(wait);
+        let flight = Flight::new(self.clock.now().plus(millis(limit)));
         gate.ui.flight = Some(Arc::clone(&flight));
         let ended = Arc::clone(&flight);
         let slot = Arc::clone(self);
@@ -196,6 +196,7 @@ impl Slot {
         loop {
             let caller = Caller {
                 windows,
+                hold: None,
                 wait: deadline.left(clock),
                 no_wait: false,
                 presence: &|| Presence::Here,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::remote::POLL_MS;
 use super::{Fetch, Slot};
 use crate::cache::answers::replay;
 use crate::cache::commit::{Event, commit};
@@ -12,16 +13,21 @@ impl Slot {
     /// The failure in force, here or in a shared store, as callers get it; `None` when a request may be made.
     #[must_use]
     pub fn held_back(self: &Arc<Slot>, fetch: &dyn Fetch) -> Option<Error> {
-        let now = self.clock.now();
-        let (own, lifted, before) = self.gate(|gate| {
+        let (own, poll, lifted, before) = self.gate(|gate| {
+            let now = self.clock.now();
             let own = gate.entry.held_back(now);
             let own = own.map(|(failure, left_ms)| replay(failure, left_ms, now));
-            let lifted = own.is_none() && std::mem::take(&mut gate.tombstones.lifted);
-            (own, lifted, gate.revision)
-        });
-        if own.is_some() {
             // Another process may have fared better meanwhile.
-            self.poll_store(now);
+            let poll = own
+                .as_ref()
+                .and_then(|_| self.poll_store(gate, POLL_MS, now));
+            let lifted = own.is_none() && std::mem::take(&mut gate.tombstones.lifted);
+            (own, poll, lifted, gate.revision)
+        });
+        if let Some(job) = poll {
+            self.launch(job);
+        }
+        if own.is_some() {
             return own;
         }
         let (error, left_ms, denials) = self.shared.as_ref()?.refused(fetch, &*self.clock)?;
@@ -34,6 +40,7 @@ impl Slot {
             }
             let event = Event::Refused(error, left_ms, denials);
             commit(&mut gate.entry, event, self.pace(), now, &self.random);
+            self.publish_hits(gate);
             let failure = gate.entry.failure.as_ref()?;
             Some(replay(failure, left_ms, now))
         })
@@ -57,6 +64,7 @@ impl Slot {
             gate.note_failure(&error, now);
             let event = Event::Failed(error.clone());
             commit(&mut gate.entry, event, self.pace(), now, &self.random);
+            self.publish_hits(gate);
             let failure = gate.entry.failure.as_ref();
             (failure.map(|failure| failure.error.clone()), before)
         });

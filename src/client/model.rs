@@ -1,0 +1,72 @@
+//! Model checks of a client that moves, as those of `cache/model.rs`.
+
+use std::sync::Arc;
+
+use super::{Client, Runtime};
+use crate::cache::model::order::{explore, thread};
+use crate::cache::model::{Still, Threads, together};
+use crate::error::Result;
+use crate::http::{Limits, Transport};
+use crate::options::Config;
+use crate::wire::{Request, Response};
+
+/// Issues a token that is called after the server.
+struct ByHost;
+
+impl Transport for ByHost {
+    fn send(&self, request: &Request, _: &Limits) -> Result<Response> {
+        thread::yield_now();
+        let host = request.url.host_str().expect("a host");
+        let body = format!(r#"{{"AccessToken":"{host}","ExpiresInSeconds":3600}}"#);
+        Ok(Response {
+            status: 200,
+            headers: Vec::new(),
+            body: body.into_bytes().into(),
+        })
+    }
+}
+
+#[test]
+fn a_client_that_was_updated_never_gets_a_token_of_the_identity_that_it_left() {
+    let config = |host: &str| {
+        let url = format!("https://{host}");
+        let mut config = Config::new();
+        for (name, value) in [
+            ("base_url", &*url),
+            ("username", "user"),
+            ("password", "secret"),
+            ("min_refresh_interval_s", "0"),
+        ] {
+            config.set(name, Some(value)).expect("valid");
+        }
+        config
+    };
+    explore(move || {
+        let runtime = Runtime::new(
+            Arc::<Still>::default(),
+            Arc::new(Threads),
+            |below| below - 1,
+            Box::new(|_| Ok(Arc::new(ByHost) as Arc<dyn Transport>)),
+        );
+        let client = Client::open_in(&runtime, &config("a.example.com")).expect("valid");
+        // Keeps the old slot busy: it publishes while the client moves.
+        let stays = Client::open_in(&runtime, &config("a.example.com")).expect("valid");
+        assert_eq!(client.token().expect("a token").value(), "a.example.com");
+        let client = Arc::new(client);
+        together(3, move |number| match number {
+            0 => {
+                client.update(&config("b.example.com")).expect("valid");
+                for _ in 0..2 {
+                    assert_eq!(client.token().expect("a token").value(), "b.example.com");
+                }
+            }
+            1 => {
+                stays.invalidate(None).expect("open");
+                assert_eq!(stays.token().expect("a token").value(), "a.example.com");
+            }
+            _ => {
+                client.token().expect("a token");
+            }
+        });
+    });
+}
