@@ -20,7 +20,7 @@ mod token;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 
 use args::{Cli, Command};
 
@@ -61,6 +61,12 @@ pub fn accepts(args: impl IntoIterator<Item = OsString>) -> Result<(), String> {
         Err(error) if error.use_stderr() => Err(error.to_string()),
         _ => Ok(()),
     }
+}
+
+/// The tool's arguments, for its man pages and completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// The table of exit statuses, as `--help` and docs/errors.md show it: number, first and last code, meaning.

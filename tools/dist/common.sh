@@ -59,7 +59,7 @@ binaries() { # PREFIX SHARED STATIC TOOL
     fill packaging/p21auth-static.pc.in "$1/lib/pkgconfig/p21auth-static.pc"
 }
 
-# What every package for C and C++ has: headers, how to link, and what is to be read.
+# What every package for C and C++ has: headers, how to link, what is to be read, and what shells complete.
 common_files() { # PREFIX
     local doc=$1/share/doc/libp21auth
     mkdir -p "$1/include" "$1/lib/pkgconfig" "$1/lib/cmake/p21auth" "$doc"
@@ -70,6 +70,8 @@ common_files() { # PREFIX
     point "" "$1" "$1/lib" "$1/include"
     install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$doc/"
     cp -R docs "$doc/"
+    # A date for the packages would make cargo build anew.
+    env -u SOURCE_DATE_EPOCH "${CARGO:-cargo}" run --quiet --locked --package p21auth-cli --example pages -- "$1/share"
 }
 
 # The licences of what a build for a target links, as they ask for.
