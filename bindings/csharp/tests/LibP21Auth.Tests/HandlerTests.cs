@@ -218,7 +218,7 @@ namespace LibP21Auth.Tests
             using (var ui = new Emulator())
             {
                 p21.Configure("{\"ui_url\":\"" + ui.BaseUrl + "/uiserver0/\"}");
-                var options = new P21Options(p21.Options()) { AllowedHosts = new[] { new Uri(other.BaseUrl).Authority } };
+                var options = new P21Options(p21.Options()) { AllowedHosts = new[] { new Uri(other.BaseUrl).Authority }, MinRefreshInterval = TimeSpan.Zero };
                 using (var manager = new TokenManager(options))
                 using (var client = P21Auth.CreateAuthorizedClient(manager))
                 {
