@@ -21,7 +21,7 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use p21_emulator::{Emulator, Options};
-use p21auth::capi::{p21_client, p21_config, p21_error, p21_status, p21_token};
+use p21auth::internal::capi::{p21_client, p21_config, p21_error, p21_status, p21_token};
 
 const ROUNDS: usize = 61;
 const CALLS: u32 = 20_000;

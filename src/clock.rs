@@ -112,7 +112,7 @@ impl Clock for ManualClock {
 
 /// A duration in whole milliseconds, rounded up, saturating.
 #[must_use]
-pub fn millis(duration: Duration) -> i64 {
+pub(crate) fn millis(duration: Duration) -> i64 {
     // Every hit comes by here: no 128-bit division.
     let whole = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let rest = duration.subsec_nanos().div_ceil(1_000_000);
@@ -121,7 +121,7 @@ pub fn millis(duration: Duration) -> i64 {
 
 /// Milliseconds as a duration; nothing below zero.
 #[must_use]
-pub fn duration(ms: i64) -> Duration {
+pub(crate) fn duration(ms: i64) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 

@@ -183,7 +183,8 @@ impl Code {
     }
 }
 
-/// What went wrong and what to do about it. See the [module](self) for what it carries.
+/// What went wrong and what to do about it: a code, a message of one line, a hint, and when a later try may help. No text of
+/// it holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     code: Code,
@@ -197,6 +198,7 @@ pub struct Error {
 impl Error {
     /// An error with a message. Line breaks become spaces; the message must not hold a secret.
     #[must_use]
+    #[doc(hidden)]
     pub fn new(code: Code, message: impl Into<String>) -> Error {
         Error {
             code,
@@ -228,6 +230,7 @@ impl Error {
 
     /// Adds the next thing to do, in P21's terms.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_hint(mut self, hint: impl Into<String>) -> Error {
         self.hint = one_line(hint.into());
         self
@@ -235,6 +238,7 @@ impl Error {
 
     /// Adds the HTTP status of the reply.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_http_status(mut self, status: u16) -> Error {
         self.http_status = status;
         self
@@ -242,6 +246,7 @@ impl Error {
 
     /// Says when another try may be made.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_retry_after(mut self, wait: Duration) -> Error {
         self.retry_after = Some(wait);
         self
@@ -249,6 +254,7 @@ impl Error {
 
     /// Overrides whether a later try of the same call can succeed without anybody changing anything.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_retryable(mut self, retryable: bool) -> Error {
         self.retryable = retryable;
         self
@@ -256,6 +262,7 @@ impl Error {
 
     /// Passes message and hint through `change`.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_text(mut self, change: impl Fn(&str) -> String) -> Error {
         self.message = one_line(change(&self.message));
         self.hint = one_line(change(&self.hint));
@@ -264,6 +271,7 @@ impl Error {
 
     /// Puts `text` in front of the message: what was being done when it failed.
     #[must_use]
+    #[doc(hidden)]
     pub fn while_doing(mut self, text: &str) -> Error {
         self.message = one_line(format!("{text}: {}", self.message));
         self
@@ -271,6 +279,7 @@ impl Error {
 
     /// Appends a sentence to the message, such as the time of the next try.
     #[must_use]
+    #[doc(hidden)]
     pub fn with_note(mut self, note: &str) -> Error {
         self.message = one_line(format!("{} ({note})", self.message));
         self

@@ -7,7 +7,7 @@
 //!
 //! ```no_run
 //! // P21_BASE_URL and P21_USERNAME, P21_PASSWORD (or P21_CONSUMER_KEY) are set in the environment.
-//! let client = p21auth::Client::from_env("P21_")?;
+//! let client = p21auth::default_client()?;
 //! let token = client.token()?;
 //! let header = token.with_scheme(); // "Bearer …", for the Authorization header
 //! # let _ = header;
@@ -17,7 +17,7 @@
 //! When an API rejects the token, tell the client: it knows whether another token can help.
 //!
 //! ```no_run
-//! # let client = p21auth::Client::from_env("P21_")?;
+//! # let client = p21auth::default_client()?;
 //! # let (status, body) = (401, b"");
 //! use p21auth::Verdict;
 //!
@@ -30,16 +30,7 @@
 //! # Ok::<(), p21auth::Error>(())
 //! ```
 //!
-//! # Where things are
-//!
-//! | Module | What it does |
-//! |---|---|
-//! | [`options`] | the option table, textual [`Config`], typed settings |
-//! | [`wire`] | the protocol as pure functions: settings to request, bytes to token, rejection to verdict |
-//! | [`http`], [`retry`] | how bytes reach the server, and how often that is tried |
-//! | [`cache`] | slots and flights; [`cache::decide`] has the whole decision, a pure function |
-//! | [`client`] | ties them together |
-//! | [`token`], [`secret`], [`clock`], [`error`], [`log`] | what they all speak of |
+//! Why something does not work is told by an examination: [`doctor`].
 //!
 //! The C interface (`include/p21auth.h`) is these same functions behind checked handles. The command line tool and the emulator
 //! of a P21 server are crates of their own, `cli` and `emulator`.
@@ -52,27 +43,32 @@
 //!
 //! This project is not affiliated with Epicor Software Corporation.
 
+#![warn(unreachable_pub)]
 #![cfg_attr(not(test), deny(clippy::disallowed_types))]
 
-pub mod cache;
-pub mod capi;
-pub mod client;
-pub mod clock;
+mod cache;
+mod capi;
+mod client;
+mod clock;
 pub mod doctor;
-pub mod error;
+mod error;
 mod fork;
-pub mod http;
+mod http;
 pub mod log;
-pub mod options;
-pub mod retry;
-pub mod secret;
-pub mod store;
+mod options;
+mod retry;
+mod secret;
+#[cfg_attr(
+    not(all(feature = "store-file", feature = "store-redis")),
+    allow(dead_code, reason = "each store uses its part")
+)]
+mod store;
 mod sync;
 mod sys;
-pub mod token;
-pub mod wire;
+mod token;
+mod wire;
 
-pub use client::{Client, Runtime, TokenOptions};
+pub use client::{Client, TokenOptions, default_client};
 pub use error::{Code, Error, Result};
 pub use options::Config;
 pub use token::Token;
@@ -82,24 +78,44 @@ pub use wire::Verdict;
 /// any release.
 #[doc(hidden)]
 pub mod internal {
-    use crate::doctor::{Outcome, Report, Step};
+    pub use crate::doctor::{report_of, span, step_of};
 
-    /// `23 h 59 min`: the two largest units.
-    #[must_use]
-    pub fn span(seconds: i64) -> String {
-        crate::doctor::span(seconds)
+    pub mod cache {
+        pub use crate::cache::{Spawn, ThreadSpawner};
     }
-
-    /// A step as an examination makes it.
-    #[must_use]
-    pub fn step_of(id: &'static str, outcome: Outcome, saw: &str) -> Step {
-        Step::new(id, outcome, saw)
+    pub mod capi {
+        pub use crate::capi::*;
     }
-
-    /// A report as an examination makes it.
-    #[must_use]
-    pub fn report_of(steps: Vec<Step>, token_requests: u32) -> Report {
-        Report::new(steps, token_requests)
+    pub mod client {
+        pub use crate::client::{ApiCall, Asked, FIELDS, OwnEntry, Runtime, StoreEntry};
+    }
+    pub mod clock {
+        pub use crate::clock::{Clock, ManualClock, Now, SystemClock};
+    }
+    pub mod http {
+        pub use crate::http::{HttpTransport, Limits, Transport, proxy_origin, transport_for};
+    }
+    pub mod options {
+        pub use crate::options::{
+            AuthMode, BaseUrl, Kind, OPTIONS, OptionRow, Pin, ProxyChoice, Resolve, TlsTrust,
+            TransportSettings, parse_dotenv,
+        };
+    }
+    pub mod secret {
+        pub use crate::secret::{Scrubber, Secret, fingerprint, hex};
+    }
+    pub mod store {
+        pub use crate::store::{EntryKind, seal, understand};
+    }
+    pub mod token {
+        pub use crate::token::{Claims, Life, is_header_token, is_jwt, jwt_claims, without_scheme};
+    }
+    pub mod wire {
+        pub use crate::wire::{
+            Method, Rejection, Request, Response, classify_rejection, is_transient,
+            parse_response_json, parse_token_body, redirect, token_reply, token_request,
+            ui_url_reply,
+        };
     }
 }
 

@@ -13,6 +13,7 @@ use crate::fork::Guarded;
 /// How serious an event is, and how much a reader wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(i32)]
+#[non_exhaustive]
 pub enum Level {
     /// A call failed, or soon will.
     Error = 1,

@@ -16,21 +16,21 @@ use crate::http::{Limits, Transport};
 use crate::wire::{Request, Response, is_transient, redirect, retry_after};
 
 /// Ceiling of the first pause.
-pub const BASE: Duration = Duration::from_millis(250);
+pub(crate) const BASE: Duration = Duration::from_millis(250);
 
 /// Ceiling of the longest pause.
-pub const CAP: Duration = Duration::from_secs(5);
+pub(crate) const CAP: Duration = Duration::from_secs(5);
 
 /// A further try is made only if this much time is left for it. With less it would most likely end as a timeout, and
 /// that would hide the answer that the try before it got.
-pub const LEAST_TRY: Duration = Duration::from_millis(500);
+pub(crate) const LEAST_TRY: Duration = Duration::from_millis(500);
 
 /// A try that ends with less than this left was ended by the limit.
 const NO_TIME: Duration = Duration::from_millis(10);
 
 /// How often to try, and how much to read.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Further tries after a transient failure.
     pub max_retries: u32,
     /// Largest body, in bytes.
@@ -39,7 +39,7 @@ pub struct Policy {
 
 /// A response, and when its request was sent.
 #[derive(Debug)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// The last response; its status may be any.
     pub response: Response,
     /// When the request that it answers was sent: that of the last try, after its redirects.
@@ -47,6 +47,10 @@ pub struct Exchange {
     /// When the response was complete.
     pub received: Now,
     /// Tries that were made, at least 1.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "only the tests of retries count")
+    )]
     pub tries: u32,
 }
 
@@ -57,7 +61,7 @@ pub struct Exchange {
 /// # Errors
 ///
 /// The transport's, and `Redirect` for a redirect that must not be followed.
-pub fn exchange(
+pub(crate) fn exchange(
     transport: &dyn Transport,
     clock: &dyn Clock,
     request: &Request,

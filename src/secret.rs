@@ -8,7 +8,7 @@ use std::fmt::{self, Write as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-pub use scrub::{MAX_SERVER_TEXT, Scrubber};
+pub use scrub::Scrubber;
 
 /// A password, consumer key, access token or refresh token. Zeroised when dropped; `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Default)]

@@ -20,7 +20,7 @@ pub(crate) use lock::Lock;
 /// Something on which any number of threads wait until it beats. Its lock is taken outside of sections, so a forked child
 /// throws it away and makes a new one.
 #[derive(Default)]
-pub struct Pulse {
+pub(crate) struct Pulse {
     beats: Mutex<u64>,
     changed: Condvar,
 }
@@ -32,18 +32,18 @@ impl Pulse {
 
     /// The count to hand to [`Pulse::wait`]. Read it before you look at what you wait for, or a beat may be missed.
     #[must_use]
-    pub fn seen(&self) -> u64 {
+    pub(crate) fn seen(&self) -> u64 {
         *self.lock()
     }
 
     /// Wakes everybody.
-    pub fn beat(&self) {
+    pub(crate) fn beat(&self) {
         *self.lock() += 1;
         self.changed.notify_all();
     }
 
     /// Waits until the count is no longer `seen`, or for `most`. `jump` may take the place of a wait: a hand-set clock's.
-    pub fn wait(&self, seen: u64, most: Duration, jump: impl FnOnce(Duration) -> bool) {
+    pub(crate) fn wait(&self, seen: u64, most: Duration, jump: impl FnOnce(Duration) -> bool) {
         let guard = self.lock();
         if *guard != seen {
             return;

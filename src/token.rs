@@ -6,16 +6,18 @@ mod life;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use crate::clock::Now;
+use crate::clock::{Clock as _, Now, SystemClock};
 use crate::error::{Code, Error, Result};
 use crate::secret::{Secret, fingerprint};
 
 pub use claims::{Claims, is_jwt, jwt_claims};
 pub(crate) use fields::{into_text, push_quoted, quoted_len, reply_json};
-pub use life::{Life, MAX_LIFETIME_S, effective_life, skew_s, stated_lifetime_s};
+pub use life::Life;
+pub(crate) use life::{effective_life, skew_s, stated_lifetime_s};
 
 /// What stands before the token in an `Authorization` header.
 const SCHEME: &str = "Bearer ";
@@ -50,18 +52,20 @@ pub struct Token {
     /// The rest of the reply; its access token is in `buffer` alone.
     rest: Reply,
     /// When it was asked for and how long it lives.
+    #[doc(hidden)]
     pub life: Life,
     /// Which one it is; larger is newer.
     pub generation: u64,
     /// How much its refresh windows shrink, in thousandths: 0 to 100.
-    pub jitter_permille: u16,
+    pub(crate) jitter_permille: u16,
     /// Its claims, when it is a JWT.
-    pub claims: Option<Claims>,
+    pub(crate) claims: Option<Claims>,
 }
 
 impl Token {
     /// A token made of a server's reply. `jitter_permille` above 100 counts as 100.
     #[must_use]
+    #[doc(hidden)]
     pub fn new(mut reply: Reply, life: Life, generation: u64, jitter_permille: u16) -> Token {
         let access = std::mem::take(&mut reply.access_token);
         let access = access.expose();
@@ -85,6 +89,7 @@ impl Token {
     /// # Errors
     ///
     /// `Config` when nothing is left, or when what is left cannot stand in a header. An expired token is no error here.
+    #[doc(hidden)]
     pub fn own(access: &Secret, now: Now) -> Result<Token> {
         let token = without_scheme(access.expose());
         if token.is_empty() {
@@ -132,6 +137,7 @@ impl Token {
     /// The same bytes, with the scheme or without, ended by a NUL that is part of the slice.
     #[inline]
     #[must_use]
+    #[doc(hidden)]
     pub fn value_with_nul(&self, with_scheme: bool) -> &[u8] {
         let start = if with_scheme { 0 } else { SCHEME.len() };
         &self.buffer.as_bytes()[start..]
@@ -145,6 +151,7 @@ impl Token {
 
     /// The reply it was made of, complete, for a store.
     #[must_use]
+    #[doc(hidden)]
     pub fn to_reply(&self) -> Reply {
         Reply {
             access_token: Secret::new(self.value()),
@@ -152,9 +159,16 @@ impl Token {
         }
     }
 
+    /// Time left now; zero when expired.
+    #[must_use]
+    pub fn expires_in(&self) -> Duration {
+        crate::clock::duration(self.life.left_ms(SystemClock.now()))
+    }
+
     /// Whole seconds left; 0 when expired, and at most 2³¹−1 (68 years), because code written after the guide reads it
     /// into a 32-bit integer.
     #[must_use]
+    #[doc(hidden)]
     pub fn expires_in_s(&self, now: Now) -> i64 {
         (self.life.left_ms(now) / 1000).clamp(0, i64::from(i32::MAX))
     }
@@ -174,6 +188,7 @@ impl Token {
 
     /// The token in the guide's names, every name always present.
     #[must_use]
+    #[doc(hidden)]
     pub fn to_json(&self, now: Now) -> Zeroizing<String> {
         reply_json(
             self.value(),

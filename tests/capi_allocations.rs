@@ -14,7 +14,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr;
 
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 use support::Client;
 
 thread_local! {

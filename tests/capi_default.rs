@@ -14,7 +14,7 @@ mod support;
 use std::ptr;
 
 use common::emulator;
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 use support::*;
 
 /// NULL, which is the default client; never freed.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, client, client_with, config, emulator, together};
 use p21_emulator::{Action, Fault};
-use p21auth::wire::Verdict;
+use p21auth::Verdict;
 use p21auth::{Client, Code, TokenOptions};
 
 #[test]

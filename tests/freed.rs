@@ -25,7 +25,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use p21_emulator::{Action, Emulator, Fault};
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 
 use common::emulator;
 use support::{Client, Config, c, p21_free_text, take};

@@ -24,7 +24,7 @@ fn the_committed_header_is_the_generated_one() {
 fn the_declarations_are_those_of_the_baseline() {
     let baseline = include_str!("abi/1.txt");
     assert_eq!(
-        p21auth::capi::p21_abi_version(),
+        p21auth::internal::capi::p21_abi_version(),
         1,
         "abi/1.txt is its baseline"
     );

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use p21auth::cache::Spawn;
-use p21auth::clock::{Clock, ManualClock, Now};
-use p21auth::http::{Limits, Transport};
-use p21auth::wire::{Request, Response};
-use p21auth::{Client, Code, Config, Error, Result, Runtime, TokenOptions};
+use p21auth::internal::cache::Spawn;
+use p21auth::internal::client::Runtime;
+use p21auth::internal::clock::{Clock, ManualClock, Now};
+use p21auth::internal::http::{Limits, Transport};
+use p21auth::internal::wire::{Request, Response};
+use p21auth::{Client, Code, Config, Error, Result, TokenOptions};
 use serde_json::Value;
 
 /// The scripted server: one answer for each token request.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::{PATIENCE, client_with, emulator, together};
 use p21_emulator::Emulator;
-use p21auth::wire::Verdict;
+use p21auth::Verdict;
 use p21auth::{Client, Code, TokenOptions};
 use server::RedisServer;
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use p21auth::capi::p21_abi_version;
+use p21auth::internal::capi::p21_abi_version;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 

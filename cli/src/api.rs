@@ -6,10 +6,12 @@ use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use serde_json::value::RawValue;
 use url::Url;
 
-use p21auth::client::{ApiCall, Client};
-use p21auth::error::{Code, Error};
-use p21auth::secret::Secret;
-use p21auth::wire::{Method, Response, Verdict};
+use p21auth::Client;
+use p21auth::Verdict;
+use p21auth::internal::client::ApiCall;
+use p21auth::internal::secret::Secret;
+use p21auth::internal::wire::{Method, Response};
+use p21auth::{Code, Error};
 
 use super::args::ApiArgs;
 use super::failure::Failure;

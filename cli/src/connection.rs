@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
-use p21auth::client::Client;
-use p21auth::error::Error;
-use p21auth::options::{Config, Kind, OPTIONS, OptionRow};
+use p21auth::Client;
+use p21auth::Config;
+use p21auth::Error;
+use p21auth::internal::options::{Kind, OPTIONS, OptionRow};
 
 use super::failure::Failure;
 

@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 
 use p21auth::doctor::{Event, Examination, Outcome, Refusal, Report, Step};
-use p21auth::error::{Code, Error};
+use p21auth::{Code, Error};
 
 use super::args::{Api, DoctorArgs};
 use super::connection::Gathered;

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use p21auth::error::{Code, Error};
+use p21auth::{Code, Error};
 
 use super::output;
 

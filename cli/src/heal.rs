@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use p21auth::client::{Client, OwnEntry};
-use p21auth::secret::fingerprint;
-use p21auth::token::without_scheme;
-use p21auth::wire::Verdict;
+use p21auth::Client;
+use p21auth::Verdict;
+use p21auth::internal::client::OwnEntry;
+use p21auth::internal::secret::fingerprint;
+use p21auth::internal::token::without_scheme;
 
 use super::args::ReportArgs;
 use super::failure::{Failure, GIVE_UP, HEADER_LOST, PERMISSION};

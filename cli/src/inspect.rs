@@ -6,11 +6,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use p21auth::clock::{Clock as _, SystemClock};
-use p21auth::error::{Code, Error, Result};
-use p21auth::secret::{Scrubber, fingerprint};
-use p21auth::token::{Claims, jwt_claims};
-use p21auth::wire::parse_token_body;
+use p21auth::internal::clock::{Clock as _, SystemClock};
+use p21auth::internal::secret::{Scrubber, fingerprint};
+use p21auth::internal::token::{Claims, jwt_claims};
+use p21auth::internal::wire::parse_token_body;
+use p21auth::{Code, Error, Result};
 
 use super::args::InspectArgs;
 use super::failure::Failure;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use p21auth::client::{OwnEntry, StoreEntry};
+use p21auth::internal::client::{OwnEntry, StoreEntry};
 
 use super::args::{StoreArgs, StoreCommand};
 use super::failure::Failure;

@@ -3,7 +3,7 @@
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use p21auth::clock::{Clock as _, SystemClock};
+use p21auth::internal::clock::{Clock as _, SystemClock};
 
 use super::args::{TokenArgs, UiUrlArgs};
 use super::failure::Failure;

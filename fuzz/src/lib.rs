@@ -6,11 +6,12 @@
 use std::sync::LazyLock;
 
 use p21auth::Error;
-use p21auth::options::{AuthMode, BaseUrl, parse_dotenv};
-use p21auth::secret::{Scrubber, Secret};
-use p21auth::store::{self, seal};
-use p21auth::token::{is_header_token, is_jwt, jwt_claims};
-use p21auth::wire::{self, Method, Request, Response, Verdict};
+use p21auth::Verdict;
+use p21auth::internal::options::{AuthMode, BaseUrl, parse_dotenv};
+use p21auth::internal::secret::{Scrubber, Secret};
+use p21auth::internal::store::{self, seal};
+use p21auth::internal::token::{is_header_token, is_jwt, jwt_claims};
+use p21auth::internal::wire::{self, Method, Request, Response};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -278,7 +279,7 @@ pub fn unseal(data: &[u8]) {
         let identity = "https://p21.example.com\nv2_password\nuser\nclient_secret";
         seal::Keys::derive(&salt, identity, &key, &Secret::default()).expect("keys")
     });
-    for which in p21auth::store::EntryKind::ALL {
+    for which in p21auth::internal::store::EntryKind::ALL {
         store::understand(&KEYS, which, data);
         let sealed = KEYS.seal(which, 0, data).expect("sealed");
         assert_eq!(&**KEYS.unseal(which, &sealed).expect("opens"), data);

@@ -20,7 +20,7 @@ const GIVE_UP_AFTER: u32 = 3;
 
 /// Something that happened to a slot.
 #[derive(Clone, Debug)]
-pub enum Event {
+pub(crate) enum Event {
     /// A new token.
     Token(Arc<Token>),
     /// A flight failed; the server refused the credentials if the code is `Unauthorized`.
@@ -36,13 +36,19 @@ pub enum Event {
 
 /// What the slot's options say about waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub(crate) struct Pace {
     /// `bad_credentials_cooldown_s`; 0: off.
-    pub cooldown_ms: i64,
+    pub(crate) cooldown_ms: i64,
 }
 
 /// Applies an event. `random(n)` is uniform in `0..n`.
-pub fn commit(entry: &mut Entry, event: Event, pace: Pace, now: Now, random: &dyn Fn(u64) -> u64) {
+pub(crate) fn commit(
+    entry: &mut Entry,
+    event: Event,
+    pace: Pace,
+    now: Now,
+    random: &dyn Fn(u64) -> u64,
+) {
     match event {
         Event::Token(token) => {
             if entry
@@ -82,7 +88,7 @@ pub fn commit(entry: &mut Entry, event: Event, pace: Pace, now: Now, random: &dy
 
 /// How long refused credentials are left alone after so many refusals in a row before this one.
 #[must_use]
-pub fn cool_down_ms(denials: u32, pace: Pace) -> i64 {
+pub(crate) fn cool_down_ms(denials: u32, pace: Pace) -> i64 {
     let step = usize::try_from(denials).unwrap_or(usize::MAX);
     let step = COOL_DOWN_STEPS[step.min(COOL_DOWN_STEPS.len() - 1)];
     pace.cooldown_ms.saturating_mul(step)
@@ -114,7 +120,7 @@ fn failed(
 
 /// How long nothing is sent after an error, the last of so many failures in a row.
 #[must_use]
-pub fn wait_ms(error: &Error, failures: u32, random: &dyn Fn(u64) -> u64) -> i64 {
+pub(crate) fn wait_ms(error: &Error, failures: u32, random: &dyn Fn(u64) -> u64) -> i64 {
     match error.retry_after() {
         // Jitter only shrinks, and never what the server asked for.
         Some(after) if !after.is_zero() => clock::millis(after).min(MAX_RETRY_AFTER_MS),

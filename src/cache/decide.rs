@@ -17,18 +17,18 @@ use crate::token::{Life, Token};
 
 /// When a token was asked for, how long it lives, and by how much its refresh windows shrink.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TokenTimes {
+pub(crate) struct TokenTimes {
     /// When it was asked for and how long it lives.
-    pub life: Life,
+    pub(crate) life: Life,
     /// Thousandths by which the refresh margin is shrunk, so that hosts do not refresh in step; 0 … 100.
-    pub jitter_permille: u16,
+    pub(crate) jitter_permille: u16,
 }
 
 impl TokenTimes {
     /// Those of a token.
     #[inline]
     #[must_use]
-    pub fn of(token: &Token) -> TokenTimes {
+    pub(crate) fn of(token: &Token) -> TokenTimes {
         TokenTimes {
             life: token.life,
             jitter_permille: token.jitter_permille,
@@ -38,7 +38,7 @@ impl TokenTimes {
 
 /// Why nothing may be sent for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
+pub(crate) enum Wait {
     /// The server refused the credentials.
     CoolDown,
     /// Something else failed, or new tokens were rejected as fast as they came.
@@ -47,21 +47,21 @@ pub enum Wait {
 
 /// The last failure, and how long it holds requests back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastFailure {
+pub(crate) struct LastFailure {
     /// What callers get meanwhile.
-    pub error: Error,
+    pub(crate) error: Error,
     /// What kind of wait follows.
-    pub wait: Wait,
+    pub(crate) wait: Wait,
     /// When it happened.
-    pub at: Now,
+    pub(crate) at: Now,
     /// Milliseconds from then on without a request.
-    pub wait_ms: i64,
+    pub(crate) wait_ms: i64,
 }
 
 impl LastFailure {
     /// Milliseconds until a request may be made again; 0: now.
     #[must_use]
-    pub fn left_ms(&self, now: Now) -> i64 {
+    pub(crate) fn left_ms(&self, now: Now) -> i64 {
         self.wait_ms
             .saturating_sub(now.since(self.at).max(0))
             .max(0)
@@ -70,27 +70,27 @@ impl LastFailure {
 
 /// What a slot knows about one identity.
 #[derive(Clone, Debug, Default)]
-pub struct Entry {
+pub(crate) struct Entry {
     /// The current token, expired or not.
-    pub token: Option<Arc<Token>>,
+    pub(crate) token: Option<Arc<Token>>,
     /// The last failure since the last success.
-    pub failure: Option<LastFailure>,
+    pub(crate) failure: Option<LastFailure>,
     /// When the last successful token request was sent.
-    pub last_success: Option<Now>,
+    pub(crate) last_success: Option<Now>,
     /// The token was dropped because it was rejected, not because it expired.
-    pub emptied: bool,
+    pub(crate) emptied: bool,
     /// Failures in a row that were not refused credentials.
-    pub failures: u32,
+    pub(crate) failures: u32,
     /// Refusals of the credentials in a row.
-    pub denials: u32,
+    pub(crate) denials: u32,
     /// Tokens in a row that were rejected while younger than [`YOUNG_MS`].
-    pub young_rejections: u32,
+    pub(crate) young_rejections: u32,
 }
 
 impl Entry {
     /// The current token, if it has not expired.
     #[must_use]
-    pub fn live(&self, now: Now) -> Option<&Arc<Token>> {
+    pub(crate) fn live(&self, now: Now) -> Option<&Arc<Token>> {
         self.token
             .as_ref()
             .filter(|token| token.life.left_ms(now) > 0)
@@ -98,7 +98,7 @@ impl Entry {
 
     /// The failure that holds requests back, and for how many milliseconds more.
     #[must_use]
-    pub fn held_back(&self, now: Now) -> Option<(&LastFailure, i64)> {
+    pub(crate) fn held_back(&self, now: Now) -> Option<(&LastFailure, i64)> {
         self.failure
             .as_ref()
             .map(|failure| (failure, failure.left_ms(now)))
@@ -108,53 +108,53 @@ impl Entry {
 
 /// What the options of one client say about its windows. Milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Windows {
+pub(crate) struct Windows {
     /// `refresh_margin_s`.
-    pub refresh_margin_ms: i64,
+    pub(crate) refresh_margin_ms: i64,
     /// `max_token_age_s`; 0: by the lifetime alone.
-    pub max_token_age_ms: i64,
+    pub(crate) max_token_age_ms: i64,
 }
 
 /// What the slot's options say about requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rules {
+pub(crate) struct Rules {
     /// `min_refresh_interval_s`, in milliseconds.
-    pub min_refresh_interval_ms: i64,
+    pub(crate) min_refresh_interval_ms: i64,
     /// The token is the caller's own (`auth_mode=token`): no other is ever asked for.
-    pub own: bool,
+    pub(crate) own: bool,
 }
 
 /// What one call asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Wish {
+pub(crate) struct Wish {
     /// A new token, although the current one is still valid.
-    pub force: bool,
+    pub(crate) force: bool,
     /// Nothing but what is cached.
-    pub cached_only: bool,
+    pub(crate) cached_only: bool,
     /// Milliseconds that the token must still live.
-    pub min_valid_ms: i64,
+    pub(crate) min_valid_ms: i64,
 }
 
 /// One call at the moment of a decision.
 #[derive(Clone, Copy)]
-pub struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// What it asks for.
-    pub wish: Wish,
+    pub(crate) wish: Wish,
     /// Its client's windows.
-    pub windows: Windows,
+    pub(crate) windows: Windows,
     /// Whether it wants `Pending` instead of waiting.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// Where its client is.
-    pub presence: Presence,
+    pub(crate) presence: Presence,
     /// Milliseconds that it may still wait.
-    pub left_ms: i64,
+    pub(crate) left_ms: i64,
     /// The flight that it started or joined.
-    pub awaited: Option<&'a Arc<Flight>>,
+    pub(crate) awaited: Option<&'a Arc<Flight>>,
 }
 
 /// All there is to do for a call.
 #[derive(Clone, Debug)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// It gets this token.
     Serve(Arc<Token>),
     /// It gets this token, and a flight starts in the background.
@@ -174,7 +174,7 @@ pub enum Decision {
 }
 
 /// A token that is rejected before this age counts towards giving up.
-pub const YOUNG_MS: i64 = 60_000;
+pub(crate) const YOUNG_MS: i64 = 60_000;
 /// Upper bound of the floor between two refreshes that the clock asks for.
 const FLOOR_MS: i64 = 60_000;
 /// Upper bound of the mandatory window.
@@ -215,7 +215,12 @@ fn mandatory_ms(counted_ms: i64) -> i64 {
 /// This is the whole decision of a hit.
 #[inline]
 #[must_use]
-pub fn fresh_for_ms(times: &TokenTimes, windows: &Windows, min_valid_ms: i64, now: Now) -> i64 {
+pub(crate) fn fresh_for_ms(
+    times: &TokenTimes,
+    windows: &Windows,
+    min_valid_ms: i64,
+    now: Now,
+) -> i64 {
     let counted = counted_ms(&times.life, windows);
     let age = times.life.age_ms(now);
     let margin = advisory_ms(counted, windows, times.jitter_permille).max(mandatory_ms(counted));
@@ -234,7 +239,7 @@ const OVERDUE_MS: i64 = 1_000;
 /// Milliseconds for which each plain call with these windows is served the current token and nothing else is to be done,
 /// as long as the slot does not change; 0 or less: a call must be decided. This is what a hit knows of the decision.
 #[must_use]
-pub fn serve_for_ms(
+pub(crate) fn serve_for_ms(
     entry: &Entry,
     flight: Option<&Flight>,
     windows: &Windows,
@@ -277,7 +282,7 @@ fn clock_floor_ms(counted_ms: i64) -> i64 {
 
 /// Decides. See the module's text for the order.
 #[must_use]
-pub fn decide(
+pub(crate) fn decide(
     entry: &Entry,
     flight: Option<&Arc<Flight>>,
     call: &Call<'_>,
@@ -405,7 +410,7 @@ fn due(times: &TokenTimes, wish: &Wish, windows: &Windows, now: Now) -> Due {
 
 /// Whether a token that another process fetched is not so near its end that it would be replaced at once.
 #[must_use]
-pub fn worth_adopting(life: Life, windows: &Windows, now: Now) -> bool {
+pub(crate) fn worth_adopting(life: Life, windows: &Windows, now: Now) -> bool {
     let times = TokenTimes {
         life,
         jitter_permille: 0,

@@ -12,11 +12,11 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::Now;
 use crate::error::{Code, Error, Result};
-pub use crate::sync::Pulse;
+pub(crate) use crate::sync::Pulse;
 
 /// How a flight ended. What it brought is in the slot: a call that comes late finds there what is valid by then.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// It brought what it was started for.
     Landed,
     /// It failed.
@@ -28,16 +28,16 @@ pub enum Ending {
 
 /// One request under way.
 #[derive(Debug)]
-pub struct Flight {
+pub(crate) struct Flight {
     ending: OnceLock<Ending>,
     /// When it is to have ended.
-    pub limit: Now,
+    pub(crate) limit: Now,
 }
 
 impl Flight {
     /// A flight that has just begun.
     #[must_use]
-    pub fn new(limit: Now) -> Arc<Flight> {
+    pub(crate) fn new(limit: Now) -> Arc<Flight> {
         Arc::new(Flight {
             ending: OnceLock::new(),
             limit,
@@ -46,12 +46,12 @@ impl Flight {
 
     /// How it ended, once it has: every waiter gets the same.
     #[must_use]
-    pub fn ending(&self) -> Option<&Ending> {
+    pub(crate) fn ending(&self) -> Option<&Ending> {
         self.ending.get()
     }
 
     /// Sets the ending; only the first counts.
-    pub fn end(&self, ending: Ending) {
+    pub(crate) fn end(&self, ending: Ending) {
         let _ = self.ending.set(ending);
     }
 }

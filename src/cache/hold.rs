@@ -17,9 +17,9 @@ use crate::token::Token;
 
 /// What a hit needs. Never changed, only replaced.
 #[derive(Debug)]
-pub struct Hit {
+pub(crate) struct Hit {
     /// The current token.
-    pub token: Arc<Token>,
+    pub(crate) token: Arc<Token>,
     until: Now,
 }
 
@@ -31,19 +31,19 @@ impl Hit {
     /// Whether the token may be handed out at this moment with nothing else to be done.
     #[inline]
     #[must_use]
-    pub fn is_fresh(&self, now: Now) -> bool {
+    pub(crate) fn is_fresh(&self, now: Now) -> bool {
         now.mono < self.until.mono && now.wall < self.until.wall
     }
 }
 
 /// One client that is open on a slot.
-pub struct Hold {
+pub(crate) struct Hold {
     hit: Published<Hit>,
     word: &'static AtomicU64,
     /// The client's windows.
-    pub windows: Windows,
+    pub(crate) windows: Windows,
     /// Its `timeout_ms`, which counts for flights.
-    pub timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Something is to be done before the next call: there are no hits.
     blocked: AtomicBool,
 }
@@ -51,7 +51,7 @@ pub struct Hold {
 impl Hold {
     /// A hold that nothing has been published to.
     #[must_use]
-    pub fn new(word: &'static AtomicU64, windows: Windows, timeout: Duration) -> Arc<Hold> {
+    pub(crate) fn new(word: &'static AtomicU64, windows: Windows, timeout: Duration) -> Arc<Hold> {
         Arc::new(Hold {
             hit: Published::empty(),
             word,
@@ -68,7 +68,7 @@ impl Hold {
     }
 
     /// Ends the hits for good: each call is decided, and its client looks at [`Hold::is_blocked`] first.
-    pub fn block(&self) {
+    pub(crate) fn block(&self) {
         self.blocked.store(true, Ordering::SeqCst);
         self.hit.store(None);
         self.tell();
@@ -76,7 +76,7 @@ impl Hold {
 
     /// Whether [`Hold::block`] was called.
     #[must_use]
-    pub fn is_blocked(&self) -> bool {
+    pub(crate) fn is_blocked(&self) -> bool {
         self.blocked.load(Ordering::SeqCst)
     }
 

@@ -12,11 +12,11 @@ const MAX_ISSUED: usize = 8;
 
 /// Access and refresh tokens, newest last.
 #[derive(Default)]
-pub struct Issued(Guarded<VecDeque<Secret>>);
+pub(crate) struct Issued(Guarded<VecDeque<Secret>>);
 
 impl Issued {
     /// Notes what a reply brought.
-    pub fn remember(&self, reply: &Reply) {
+    pub(crate) fn remember(&self, reply: &Reply) {
         let secrets = [Some(&reply.access_token), reply.refresh_token.as_ref()];
         self.0.with(|issued| {
             for secret in secrets.into_iter().flatten() {
@@ -30,7 +30,7 @@ impl Issued {
 
     /// A scrubber that knows them all.
     #[must_use]
-    pub fn scrubber(&self) -> Scrubber {
+    pub(crate) fn scrubber(&self) -> Scrubber {
         let known: Vec<Secret> = self.0.with(|issued| issued.iter().cloned().collect());
         Scrubber::new(&known)
     }

@@ -1,8 +1,8 @@
 //! The cache: one slot for each identity, at most one token request at a time, every decision a pure function.
 
 mod answers;
-pub mod commit;
-pub mod decide;
+pub(crate) mod commit;
+pub(crate) mod decide;
 mod flight;
 mod hold;
 mod issued;
@@ -13,12 +13,11 @@ mod shared;
 mod slot;
 
 pub(crate) use answers::{dead_on_arrival, own_expired};
-pub use flight::{Flight, Pulse, Spawn, ThreadSpawner};
-pub use hold::{Hit, Hold};
-pub use issued::Issued;
-pub use registry::{Registry, SlotKey};
-pub use shared::{FoundToken, Health, SharedTokens};
-pub use slot::{
-    Caller, Counters, Fetch, Fetched, Need, Presence, Rejected, Reloaded, Routed, Slot, SlotInfo,
-    SlotOptions, Status, Waited, next_number,
+pub use flight::{Spawn, ThreadSpawner};
+pub(crate) use hold::Hold;
+pub(crate) use issued::Issued;
+pub(crate) use registry::{Registry, SlotKey};
+pub(crate) use shared::SharedTokens;
+pub(crate) use slot::{
+    Caller, Fetch, Fetched, Presence, Reloaded, Routed, Slot, SlotInfo, SlotOptions, Status, Waited,
 };

@@ -9,11 +9,11 @@ use crate::fork::Guarded;
 
 /// HMAC of everything that makes an identity, under a random key of the process: equal for equal identities, and telling
 /// nothing about the secret in it.
-pub type SlotKey = [u8; 32];
+pub(crate) type SlotKey = [u8; 32];
 
 /// Slots without an open client that are kept at most, so that a program which opens a client for each request still
 /// shares its token, and one that has a million users does not fill the memory.
-pub const MAX_IDLE: usize = 10_000;
+pub(crate) const MAX_IDLE: usize = 10_000;
 
 #[derive(Default)]
 struct Slots {
@@ -32,13 +32,13 @@ struct Entry {
 
 /// All slots of a process.
 #[derive(Default)]
-pub struct Registry {
+pub(crate) struct Registry {
     slots: Guarded<Slots>,
 }
 
 impl Registry {
     /// The slot of an identity, made if there is none, with one more client open on it.
-    pub fn open(
+    pub(crate) fn open(
         &self,
         key: SlotKey,
         hold: &Arc<Hold>,
@@ -57,7 +57,7 @@ impl Registry {
     }
 
     /// One client less. The last one leaves the slot idle while there is something in it worth keeping.
-    pub fn close(&self, key: &SlotKey, slot: &Slot, hold: &Arc<Hold>) {
+    pub(crate) fn close(&self, key: &SlotKey, slot: &Slot, hold: &Arc<Hold>) {
         self.slots.with(|slots| {
             if slot.detach(hold) > 0 {
                 return;
@@ -81,14 +81,8 @@ impl Registry {
 
     /// Number of slots, idle ones included.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.slots.with(|slots| slots.by_key.len())
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// In a forked child: every slot gives up what its threads held.

@@ -12,7 +12,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use drive::Drive;
-pub use link::{FoundToken, StoreView};
+pub(crate) use link::{FoundToken, StoreView};
 use link::{StoreLink, read, refuse};
 
 use super::commit::Pace;
@@ -24,7 +24,7 @@ use crate::store::{Attempt, Fault, Place, Ticket};
 use crate::token::Life;
 
 /// How a flight result.
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The server issued a token.
     Fetched(Fetched),
     /// Another process had one.
@@ -41,7 +41,7 @@ pub enum Outcome {
 }
 
 /// A flight: what it needs, and what it knows of its slot.
-pub struct FlightContext<'a> {
+pub(crate) struct FlightContext<'a> {
     /// The way to the server and to the keys.
     pub fetch: &'a dyn Fetch,
     /// The slot's clock.
@@ -67,7 +67,7 @@ pub struct FlightContext<'a> {
 }
 
 /// The result, and what the store knows of the time before it.
-pub struct FlightResult {
+pub(crate) struct FlightResult {
     /// What the flight brought.
     pub result: Result<Outcome>,
     /// At least so many refusals in a row came before.
@@ -79,7 +79,7 @@ pub struct FlightResult {
 impl FlightResult {
     /// A result, and nothing that the store knows.
     #[must_use]
-    pub fn of(result: Result<Outcome>) -> FlightResult {
+    pub(crate) fn of(result: Result<Outcome>) -> FlightResult {
         FlightResult {
             result,
             denials: 0,
@@ -89,7 +89,7 @@ impl FlightResult {
 }
 
 /// One identity's share in the stores.
-pub struct SharedTokens {
+pub(crate) struct SharedTokens {
     /// The widest first. Beyond the last there is the process alone.
     links: Vec<StoreLink>,
     required: bool,
@@ -98,7 +98,7 @@ pub struct SharedTokens {
 }
 
 /// How the stores fare, for the stats.
-pub struct Health {
+pub(crate) struct Health {
     /// The store in use: `redis`, `file` or `memory`.
     pub active: &'static str,
     /// Which one.
@@ -110,7 +110,7 @@ pub struct Health {
 impl SharedTokens {
     /// A share in these stores; `None` when there are none.
     #[must_use]
-    pub fn new(places: Vec<Arc<Place>>, required: bool) -> Option<SharedTokens> {
+    pub(crate) fn new(places: Vec<Arc<Place>>, required: bool) -> Option<SharedTokens> {
         let links: Vec<StoreLink> = places.into_iter().map(StoreLink::new).collect();
         (!links.is_empty()).then_some(SharedTokens {
             links,
@@ -121,7 +121,7 @@ impl SharedTokens {
 
     /// The store that was asked for.
     #[must_use]
-    pub fn place(&self) -> &Arc<Place> {
+    pub(crate) fn place(&self) -> &Arc<Place> {
         &self.first().place
     }
 
@@ -130,7 +130,7 @@ impl SharedTokens {
     /// # Errors
     ///
     /// A [`Fault`] when the store cannot be used.
-    pub fn keys(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
+    pub(crate) fn keys(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
         self.first().derive(fetch)
     }
 
@@ -141,7 +141,7 @@ impl SharedTokens {
 
     /// How the stores fare.
     #[must_use]
-    pub fn health(&self) -> Health {
+    pub(crate) fn health(&self) -> Health {
         let reasons: Vec<String> = self
             .links
             .iter()
@@ -156,7 +156,7 @@ impl SharedTokens {
     }
 
     /// A whole flight. Waits for other processes, for at most the flight's limit.
-    pub fn run_flight(&self, context: &FlightContext<'_>) -> FlightResult {
+    pub(crate) fn run_flight(&self, context: &FlightContext<'_>) -> FlightResult {
         let end = context
             .clock
             .now()
@@ -193,7 +193,7 @@ impl SharedTokens {
     }
 
     /// A look without a lease: what the widest store that answers says now. `None`: nothing can be said.
-    pub fn poll(&self, clock: &dyn Clock) -> Option<StoreView> {
+    pub(crate) fn poll(&self, clock: &dyn Clock) -> Option<StoreView> {
         for link in &self.links {
             let Some((salt, keys)) = link.known() else {
                 continue;
@@ -212,7 +212,11 @@ impl SharedTokens {
     }
 
     /// What the widest store that answers says of refused credentials: the error, milliseconds left, refusals in a row.
-    pub fn refused(&self, fetch: &dyn Fetch, clock: &dyn Clock) -> Option<(Error, i64, u32)> {
+    pub(crate) fn refused(
+        &self,
+        fetch: &dyn Fetch,
+        clock: &dyn Clock,
+    ) -> Option<(Error, i64, u32)> {
         self.on_widest(clock, |link| {
             let mut keys = link.derive(fetch)?;
             Ok(link.read_store(&mut keys, fetch, clock)?.denied)
@@ -220,7 +224,7 @@ impl SharedTokens {
     }
 
     /// Says that the server refused the credentials, so many times in a row before.
-    pub fn tell_refused(&self, error: &Error, denials: u32, pace: Pace, clock: &dyn Clock) {
+    pub(crate) fn tell_refused(&self, error: &Error, denials: u32, pace: Pace, clock: &dyn Clock) {
         if pace.cooldown_ms == 0 {
             return;
         }
@@ -238,7 +242,12 @@ impl SharedTokens {
 
     /// Says that the token with this hash is dead, unless the store has another one by now. `sent`: when it was asked for,
     /// if the next one is not to follow at once. `lifted`: a refusal no longer holds either.
-    pub fn tell_dropped(&self, dropped: Option<([u8; 32], Life)>, lifted: bool, clock: &dyn Clock) {
+    pub(crate) fn tell_dropped(
+        &self,
+        dropped: Option<([u8; 32], Life)>,
+        lifted: bool,
+        clock: &dyn Clock,
+    ) {
         self.on_widest(clock, |link| {
             let Some((_, keys)) = link.known() else {
                 return Ok(None);

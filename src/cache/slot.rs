@@ -32,7 +32,7 @@ use crate::token::Token;
 use completion::Job;
 use remote::Tombstones;
 use tellings::Tellings;
-pub use types::*;
+pub(crate) use types::*;
 use ui::Ui;
 
 struct Gate {
@@ -55,17 +55,17 @@ struct Gate {
 }
 
 /// One identity in the process.
-pub struct Slot {
+pub(crate) struct Slot {
     gate: Guarded<Gate>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
     random: fn(u64) -> u64,
     /// What the first opener chose.
-    pub options: SlotOptions,
+    pub(crate) options: SlotOptions,
     /// What may be said of it.
-    pub info: SlotInfo,
+    pub(crate) info: SlotInfo,
     /// What happened so far.
-    pub counters: Counters,
+    pub(crate) counters: Counters,
     skew_s: AtomicI64,
     shared: Option<SharedTokens>,
     issued: Arc<Issued>,
@@ -76,14 +76,14 @@ static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// A number that no generation and no generation word has had before.
 #[must_use]
-pub fn next_number() -> u64 {
+pub(crate) fn next_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Slot {
     /// An empty slot.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         options: SlotOptions,
         info: SlotInfo,
         shared: Option<SharedTokens>,
@@ -119,7 +119,7 @@ impl Slot {
     }
 
     /// Puts in a token that the caller brought (`auth_mode=token`), unless it is there already. No other is ever asked for.
-    pub fn install_own(&self, token: Token) {
+    pub(crate) fn install_own(&self, token: Token) {
         self.gate(|gate| {
             if gate.entry.token.is_none() {
                 self.issued.remember(&token.to_reply());
@@ -131,25 +131,25 @@ impl Slot {
 
     /// The current token, expired or not.
     #[must_use]
-    pub fn current(&self) -> Option<Arc<Token>> {
+    pub(crate) fn current(&self) -> Option<Arc<Token>> {
         self.gate(|gate| gate.entry.token.clone())
     }
 
     /// The identity's tokens in the stores; `None` where tokens stay in the process.
     #[must_use]
-    pub fn shared(&self) -> Option<&SharedTokens> {
+    pub(crate) fn shared(&self) -> Option<&SharedTokens> {
         self.shared.as_ref()
     }
 
     /// The identity's latest tokens, for whoever has to recognise them.
     #[must_use]
-    pub fn issued(&self) -> &Arc<Issued> {
+    pub(crate) fn issued(&self) -> &Arc<Issued> {
         &self.issued
     }
 
     /// The slot's clock.
     #[inline]
-    pub fn clock(&self) -> &dyn Clock {
+    pub(crate) fn clock(&self) -> &dyn Clock {
         &*self.clock
     }
 
@@ -212,7 +212,7 @@ impl Slot {
 
     /// Drops the token if it is still the current one: compare first, so that late reports do no harm. A shared store is
     /// told in the background, so that no other process goes on with it.
-    pub fn reject(self: &Arc<Slot>, token: &str) -> Rejected {
+    pub(crate) fn reject(self: &Arc<Slot>, token: &str) -> Rejected {
         let (rejected, job) = self.gate(|gate| {
             let now = self.clock.now();
             let current = gate.entry.token.as_ref();
@@ -235,7 +235,7 @@ impl Slot {
     }
 
     /// Drops whatever is cached, here and in a shared store, and lifts cool-down, backoff and floor once.
-    pub fn invalidate(self: &Arc<Slot>) {
+    pub(crate) fn invalidate(self: &Arc<Slot>) {
         let job = self.gate(|gate| {
             let now = self.clock.now();
             let dropped = self.bury_current(gate);
@@ -257,7 +257,7 @@ impl Slot {
     }
 
     /// A client opens: it is told of changes from now on.
-    pub fn attach(&self, hold: &Arc<Hold>) {
+    pub(crate) fn attach(&self, hold: &Arc<Hold>) {
         self.gate(|gate| {
             gate.open.push(Arc::clone(hold));
             hold.publish(self.hit_for(gate, &hold.windows, self.clock.now()));
@@ -266,7 +266,7 @@ impl Slot {
     }
 
     /// A client closes or moves. Wakes waiters, so that those of a closed client see it. Answers how many remain.
-    pub fn detach(&self, hold: &Arc<Hold>) -> usize {
+    pub(crate) fn detach(&self, hold: &Arc<Hold>) -> usize {
         self.gate(|gate| {
             if let Some(at) = gate.open.iter().position(|open| open.is_of(hold)) {
                 gate.open.swap_remove(at);
@@ -280,7 +280,7 @@ impl Slot {
 
     /// Whether there is something worth keeping without an open client: an unexpired token or a wait in force.
     #[must_use]
-    pub fn worth_keeping(&self) -> bool {
+    pub(crate) fn worth_keeping(&self) -> bool {
         let now = self.clock.now();
         self.gate(|gate| {
             !gate.open.is_empty()
@@ -307,7 +307,7 @@ impl Slot {
 
     /// What the stats show.
     #[must_use]
-    pub fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> Status {
         let now = self.clock.now();
         self.gate(|gate| Status {
             token: gate.entry.token.clone(),

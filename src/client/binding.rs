@@ -17,7 +17,7 @@ use crate::token::Token;
 use crate::wire;
 
 /// The settings, its secret as it was read, and its slot.
-pub struct Binding {
+pub(crate) struct Binding {
     pub(super) settings: Arc<Settings>,
     pub(super) key: SlotKey,
     pub(super) slot: Arc<Slot>,
@@ -156,7 +156,7 @@ impl Binding {
 }
 
 /// What the first opener of a slot decides for all.
-pub fn slot_options(settings: &Settings) -> SlotOptions {
+pub(crate) fn slot_options(settings: &Settings) -> SlotOptions {
     SlotOptions {
         min_refresh_interval_ms: settings.min_refresh_interval_ms,
         cooldown_ms: settings.bad_credentials_cooldown_ms,

@@ -14,7 +14,7 @@ use crate::secret::Secret;
 use crate::token::Token;
 
 /// One client. It is closed when the last clone goes.
-pub struct ClientInner {
+pub(crate) struct ClientInner {
     pub(super) runtime: Arc<Runtime>,
     pub(super) cell: &'static ClientCell,
 }

@@ -18,8 +18,8 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 pub(crate) use cell::ClientCell;
-pub use default::{update_default, with_default};
-#[doc(hidden)]
+pub use default::default_client;
+pub(crate) use default::{update_default, with_default};
 pub use examine::{ApiCall, Asked};
 pub use runtime::Runtime;
 pub use stats::FIELDS;
@@ -131,6 +131,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::open`].
+    #[doc(hidden)]
     pub fn open_in(runtime: &Arc<Runtime>, config: &Config) -> Result<Client> {
         let settings = config.settings()?;
         let secret = settings.credential.read()?;
@@ -334,33 +335,25 @@ impl Client {
     /// # Errors
     ///
     /// `Closed`.
+    #[doc(hidden)]
     pub fn settings(&self) -> Result<Arc<Settings>> {
         Ok(Arc::clone(&self.0.binding()?.settings))
     }
 
-    /// How long a caller may use `token` again without asking, while [`Client::generation`] does not change: at most 60 s,
-    /// 1 s with a shared store, nothing inside the refresh windows or within `min_valid` of expiry.
-    #[must_use]
-    pub fn reuse_for(&self, token: &Token, min_valid: Duration) -> Duration {
-        let Ok(binding) = self.0.binding() else {
-            return Duration::ZERO;
-        };
-        binding.reuse().left(token, min_valid)
-    }
-
-    /// What [`Client::reuse_for`] needs to know, to be asked later and without the client.
+    /// How long a caller may use a token again without asking, while [`Client::generation`] does not change: at most 60 s, 1 s
+    /// with a shared store, nothing inside the refresh windows. To be asked later and without the client.
     ///
     /// # Errors
     ///
     /// `Closed`.
-    pub fn reuse(&self) -> Result<Reuse> {
+    pub(crate) fn reuse(&self) -> Result<Reuse> {
         Ok(self.0.binding()?.reuse())
     }
 }
 
 /// How long a token of a client may be used again without asking.
 #[derive(Clone)]
-pub struct Reuse {
+pub(crate) struct Reuse {
     slot: Arc<Slot>,
     windows: Windows,
     most_ms: i64,
@@ -369,7 +362,7 @@ pub struct Reuse {
 impl Reuse {
     /// See [`Client::reuse_for`].
     #[must_use]
-    pub fn left(&self, token: &Token, min_valid: Duration) -> Duration {
+    pub(crate) fn left(&self, token: &Token, min_valid: Duration) -> Duration {
         let now = self.slot.clock().now();
         crate::clock::duration(
             fresh_for_ms(
@@ -384,7 +377,7 @@ impl Reuse {
 
     /// The moment, on the clock that the token's life is measured with.
     #[must_use]
-    pub fn now(&self) -> crate::clock::Now {
+    pub(crate) fn now(&self) -> crate::clock::Now {
         self.slot.clock().now()
     }
 }

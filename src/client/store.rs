@@ -46,7 +46,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::store_entries`].
-    pub fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
+    pub(crate) fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
         let binding = self.0.binding()?;
         let (share, place) = shared(binding.slot.shared())?;
         let keys = share
@@ -63,6 +63,7 @@ impl Client {
     /// # Errors
     ///
     /// `Config` for a client without a shared store; `Store` when the store cannot be used; `Closed`.
+    #[doc(hidden)]
     pub fn store_entries(&self) -> Result<(String, Vec<StoreEntry>)> {
         let binding = self.0.binding()?;
         let (share, place) = shared(binding.slot.shared())?;
@@ -115,6 +116,7 @@ impl Client {
     /// # Errors
     ///
     /// As [`Client::store_entries`].
+    #[doc(hidden)]
     pub fn clear_store(&self) -> Result<(String, usize)> {
         let binding = self.0.binding()?;
         let (_, place) = shared(binding.slot.shared())?;

@@ -36,8 +36,9 @@ use crate::http::stages::Stages;
 use crate::http::{Transport, transport_for};
 use crate::options::{Config, Settings, StoreChoice, TransportSettings};
 use crate::token::Token;
-pub(crate) use report::span;
 pub use report::{Outcome, Report, Step};
+#[doc(hidden)]
+pub use report::{report_of, span, step_of};
 use store::Stored;
 use token::{Lifetime, Source};
 use watch::{Watch, Watched};

@@ -53,7 +53,7 @@ pub struct Step {
 }
 
 impl Step {
-    pub(crate) fn new(id: &'static str, outcome: Outcome, saw: impl Into<String>) -> Step {
+    pub(super) fn new(id: &'static str, outcome: Outcome, saw: impl Into<String>) -> Step {
         Step {
             id,
             outcome,
@@ -147,7 +147,7 @@ pub struct Report {
 }
 
 impl Report {
-    pub(crate) fn new(steps: Vec<Step>, token_requests: u32) -> Report {
+    pub(super) fn new(steps: Vec<Step>, token_requests: u32) -> Report {
         Report {
             steps,
             token_requests,
@@ -172,6 +172,20 @@ impl Report {
     }
 }
 
+/// A step as an examination makes it, for tests.
+#[doc(hidden)]
+#[must_use]
+pub fn step_of(id: &'static str, outcome: Outcome, saw: &str) -> Step {
+    Step::new(id, outcome, saw)
+}
+
+/// A report as an examination makes it, for tests.
+#[doc(hidden)]
+#[must_use]
+pub fn report_of(steps: Vec<Step>, token_requests: u32) -> Report {
+    Report::new(steps, token_requests)
+}
+
 /// Names in certificates and the like come from the other side; none of them moves a terminal's cursor.
 fn clean(text: &str) -> String {
     text.chars()
@@ -180,8 +194,9 @@ fn clean(text: &str) -> String {
 }
 
 /// `23 h 59 min`: the two largest units.
+#[doc(hidden)]
 #[must_use]
-pub(crate) fn span(seconds: i64) -> String {
+pub fn span(seconds: i64) -> String {
     const UNITS: [(i64, &str); 5] = [
         (31_557_600, "y"),
         (86_400, "d"),

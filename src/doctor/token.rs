@@ -70,7 +70,7 @@ pub(super) struct Lifetime {
 }
 
 impl Lifetime {
-    pub fn of(token: &Token, settings: &Settings, source: Source, left_s: i64) -> Lifetime {
+    pub(crate) fn of(token: &Token, settings: &Settings, source: Source, left_s: i64) -> Lifetime {
         Lifetime {
             stated_s: token.to_reply().stated_lifetime_s,
             has_exp: token.claims.as_ref().and_then(Claims::exp).is_some(),
@@ -81,7 +81,7 @@ impl Lifetime {
         }
     }
 
-    pub fn judge(self) -> Step {
+    pub(crate) fn judge(self) -> Step {
         const NAME: &str = "lifetime";
         if self.left_s <= 0 {
             let error =

@@ -32,17 +32,17 @@ pub(super) struct Watch {
 
 impl Watch {
     /// One token request may be sent from now on.
-    pub fn allow_one(&self) {
+    pub(crate) fn allow_one(&self) {
         self.may_ask.store(true, Ordering::SeqCst);
     }
 
     /// Token requests that were sent.
-    pub fn token_requests(&self) -> u32 {
+    pub(crate) fn token_requests(&self) -> u32 {
         self.token_requests.load(Ordering::SeqCst)
     }
 
     /// The answers so far, oldest first.
-    pub fn answers(&self) -> Vec<Answer> {
+    pub(crate) fn answers(&self) -> Vec<Answer> {
         self.answers.with(|answers| answers.clone())
     }
 }

@@ -46,7 +46,7 @@ const ATTRIBUTES: [(ObjectIdentifier, &str); 10] = [
 
 /// The parts of a certificate that go into an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Certificate {
+pub(crate) struct Certificate {
     /// Whose it is.
     pub subject: String,
     /// Who signed it.
@@ -70,7 +70,7 @@ pub struct Certificate {
 impl Certificate {
     /// Reads what can be read; the SHA-256 is always there.
     #[must_use]
-    pub fn read(der: &[u8]) -> Certificate {
+    pub(crate) fn read(der: &[u8]) -> Certificate {
         Certificate {
             sha256: hex(&Sha256::digest(der)),
             ..Certificate::parse(der).unwrap_or_default()
@@ -135,7 +135,7 @@ impl Certificate {
 
     /// Its host names in one list.
     #[must_use]
-    pub fn names_shown(&self) -> String {
+    pub(crate) fn names_shown(&self) -> String {
         match self.names.len() {
             0 => "no host name".to_owned(),
             count if count > MAX_NAMES => format!(

@@ -11,8 +11,7 @@ mod pool;
 mod progress;
 mod proxy;
 mod race;
-#[doc(hidden)]
-pub mod stages;
+pub(crate) mod stages;
 mod stream;
 mod tls_failure;
 mod trust;
@@ -38,10 +37,10 @@ use failure::{Fault, RequestContext};
 use proxy::ProxyRules;
 use tunnel::Answer;
 
-#[doc(hidden)]
-pub use certificate::Certificate;
+pub(crate) use certificate::Certificate;
 pub use pool::transport_for;
-pub use proxy::{ProxyOrigin, proxy_origin};
+pub(crate) use proxy::ProxyOrigin;
+pub use proxy::proxy_origin;
 #[cfg(feature = "store-redis")]
 pub(crate) use {
     lookup::{Unresolved, look_up},

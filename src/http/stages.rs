@@ -27,7 +27,7 @@ use crate::fork::Guarded;
 use crate::options::TransportSettings;
 
 /// The stages of a connection to one URL.
-pub struct Stages<'a> {
+pub(crate) struct Stages<'a> {
     settings: &'a TransportSettings,
     url: &'a Url,
     rules: ProxyRules,
@@ -36,7 +36,7 @@ pub struct Stages<'a> {
 
 /// Where the addresses of a host come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Addresses {
+pub(crate) enum Addresses {
     /// The host is an address itself.
     Literal(SocketAddr),
     /// The option `resolve` names them.
@@ -48,7 +48,7 @@ pub enum Addresses {
 impl Addresses {
     /// All of them, in the order in which they are tried.
     #[must_use]
-    pub fn all(&self) -> &[SocketAddr] {
+    pub(crate) fn all(&self) -> &[SocketAddr] {
         match self {
             Addresses::Literal(address) => std::slice::from_ref(address),
             Addresses::Override(all) | Addresses::Resolved(all) => all,
@@ -57,7 +57,7 @@ impl Addresses {
 }
 
 /// A connection that stands, and how it came to be.
-pub struct Connected {
+pub(crate) struct Connected {
     pub stream: Stream,
     pub address: SocketAddr,
     pub took: Duration,
@@ -67,7 +67,7 @@ pub struct Connected {
 
 /// What a TLS handshake showed.
 #[derive(Debug, Default)]
-pub struct Handshake {
+pub(crate) struct Handshake {
     /// The server's certificate and what it sent after it; there although it was refused.
     pub chain: Vec<Certificate>,
     /// Version and cipher suite agreed, such as `TLSv1_3` and `TLS13_AES_256_GCM_SHA384`.
@@ -82,7 +82,7 @@ pub struct Handshake {
 impl<'a> Stages<'a> {
     /// Reads the proxy rules; sends nothing.
     #[must_use]
-    pub fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
+    pub(crate) fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
         let rules = ProxyRules::new(settings);
         let route = rules.route(url);
         Stages {
@@ -94,12 +94,12 @@ impl<'a> Stages<'a> {
     }
 
     /// Which proxy, and who said so.
-    pub fn origin(&self) -> ProxyOrigin {
+    pub(crate) fn origin(&self) -> ProxyOrigin {
         self.rules.origin(self.url)
     }
 
     /// Refuses a proxy of a kind that is not supported.
-    pub fn check_proxy(&self) -> Result<()> {
+    pub(crate) fn check_proxy(&self) -> Result<()> {
         self.context
             .route
             .as_ref()
@@ -107,7 +107,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Host and port that this machine connects to: the proxy's where there is one.
-    pub fn target(&self) -> (String, u16) {
+    pub(crate) fn target(&self) -> (String, u16) {
         self.context.target()
     }
 
@@ -128,7 +128,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The addresses of [`Stages::target`].
-    pub fn look_up(&self) -> Result<Addresses> {
+    pub(crate) fn look_up(&self) -> Result<Addresses> {
         let (host, port) = self.target();
         if let Ok(address) = host.parse::<IpAddr>() {
             return Ok(Addresses::Literal(SocketAddr::new(address, port)));
@@ -142,7 +142,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Connects to the first of `addresses` that answers.
-    pub fn connect(&self, addresses: &[SocketAddr]) -> Result<Connected> {
+    pub(crate) fn connect(&self, addresses: &[SocketAddr]) -> Result<Connected> {
         let started = Instant::now();
         let (context, limit) = (Arc::clone(&self.context), self.limit());
         let attempt: Attempt<Stream, (Failed, String)> = Arc::new(move |address, deadline| {
@@ -180,7 +180,7 @@ impl<'a> Stages<'a> {
     }
 
     /// A tunnel through the proxy, where the route leads through one; else the connection itself.
-    pub fn tunnel(&self, stream: Stream) -> Result<Stream> {
+    pub(crate) fn tunnel(&self, stream: Stream) -> Result<Stream> {
         self.connector()?
             .tunnel(stream, self.deadline())
             .map_err(|lost| lost.error.1)
@@ -188,7 +188,7 @@ impl<'a> Stages<'a> {
 
     /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
     /// whatever is trusted, and nothing is sent after it.
-    pub fn handshake(&self, stream: Stream) -> Handshake {
+    pub(crate) fn handshake(&self, stream: Stream) -> Handshake {
         let chain = Arc::new(Guarded::default());
         let result = self.shake(stream, &chain);
         let read = |der: &CertificateDer<'_>| Certificate::read(der);

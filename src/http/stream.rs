@@ -9,13 +9,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
 /// A connection. What is read and written after the deadline is `TimedOut`, however slowly the other end sends.
-pub enum Stream {
+pub(crate) enum Stream {
     Plain(Socket),
     Tls(Box<StreamOwned<ClientConnection, Stream>>),
 }
 
 /// A socket with a deadline.
-pub struct Socket {
+pub(crate) struct Socket {
     inner: TcpStream,
     deadline: Instant,
 }

@@ -98,6 +98,7 @@ impl Config {
     /// # Errors
     ///
     /// The first value that an option cannot take, or that is not UTF-8.
+    #[doc(hidden)]
     pub fn load_from(
         &mut self,
         prefix: &str,
@@ -170,6 +171,7 @@ impl Config {
     /// # Errors
     ///
     /// As [`Config::load_file`].
+    #[doc(hidden)]
     pub fn load_file_with_prefix(&mut self, path: &Path, prefix: &str) -> Result<()> {
         let shown = path.display().to_string();
         let result = std::fs::read_to_string(path)
@@ -204,6 +206,7 @@ impl Config {
     ///
     /// The first error that [`Config::set`] or a loader reported and nobody mended; `Config` for what is missing or
     /// contradictory, with a hint.
+    #[doc(hidden)]
     pub fn settings(&self) -> Result<Settings> {
         if let Some((_, error)) = self.faults.first() {
             return Err(error.clone());

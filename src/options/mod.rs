@@ -12,8 +12,7 @@ pub use config::Config;
 pub use dotenv::parse as parse_dotenv;
 #[cfg(feature = "store-file")]
 pub(crate) use settings::file_url;
-pub use settings::{
-    AuthMode, ConsumerHeaders, Credential, Pin, ProxyChoice, Resolve, Settings, StoreChoice,
-    StoreSettings, TlsTrust, TransportSettings,
-};
-pub use table::{Kind, OPTIONS, OptionRow, Scope, near_misses, option, options_json};
+pub use settings::{AuthMode, Pin, ProxyChoice, Resolve, TlsTrust, TransportSettings};
+pub(crate) use settings::{ConsumerHeaders, Settings, StoreChoice, StoreSettings};
+pub use table::{Kind, OPTIONS, OptionRow};
+pub(crate) use table::{near_misses, options_json};

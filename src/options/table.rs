@@ -434,13 +434,13 @@ const ALIASES: &[(&str, &str)] = &[
 
 /// The row of an option, by its exact name.
 #[must_use]
-pub fn option(name: &str) -> Option<&'static OptionRow> {
+pub(crate) fn option(name: &str) -> Option<&'static OptionRow> {
     OPTIONS.iter().find(|row| row.name == name)
 }
 
 /// Options that somebody who wrote `name` may have meant, best first, at most three.
 #[must_use]
-pub fn near_misses(name: &str) -> Vec<&'static str> {
+pub(crate) fn near_misses(name: &str) -> Vec<&'static str> {
     let plain = name
         .trim()
         .to_ascii_lowercase()
@@ -482,7 +482,7 @@ pub fn near_misses(name: &str) -> Vec<&'static str> {
 
 /// The table as a JSON array: name, type, default, unit, secret, scope, text, and range or choices where there are some.
 #[must_use]
-pub fn options_json() -> String {
+pub(crate) fn options_json() -> String {
     let rows: Vec<_> = OPTIONS
         .iter()
         .map(|row| {

@@ -10,7 +10,7 @@ use super::spelling::{Reading, SOME_LETTER, readings};
 use super::{Secret, hex};
 
 /// Longest text from a server that enters an error, in characters.
-pub const MAX_SERVER_TEXT: usize = 200;
+pub(crate) const MAX_SERVER_TEXT: usize = 200;
 
 /// What stands in the place of a secret.
 const MASK: &str = "[redacted]";

@@ -6,7 +6,7 @@
 #[cfg(feature = "store-file")]
 mod file;
 mod places;
-pub mod record;
+pub(crate) mod record;
 #[cfg(feature = "store-redis")]
 mod redis;
 #[cfg(feature = "shared-store")]
@@ -17,17 +17,17 @@ pub mod seal;
 
 use std::time::Duration;
 
-pub use places::{Place, Places};
+pub(crate) use places::{Place, Places};
 use seal::Salt;
 
 /// Why a store cannot be used: one line, no secret. The next narrower store takes over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault(pub String);
+pub(crate) struct Fault(pub String);
 
 impl Fault {
     /// A fault with this reason.
     #[must_use]
-    pub fn new(reason: impl Into<String>) -> Fault {
+    pub(crate) fn new(reason: impl Into<String>) -> Fault {
         Fault(reason.into())
     }
 }
@@ -60,7 +60,7 @@ impl EntryKind {
 
 /// An entry as the store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sealed {
+pub(crate) struct Sealed {
     /// As [`seal`] describes them.
     pub bytes: Vec<u8>,
     /// How much longer the store keeps it, by its own clock; `None`: this store doesn't count.
@@ -69,7 +69,7 @@ pub struct Sealed {
 
 /// What the store holds for a name. A missing entry says nothing: stores are flushed and evict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The store's salt; another than before means that names and keys have changed.
     pub salt: Option<Salt>,
     /// The token's entry, or that of its rejection.
@@ -84,11 +84,11 @@ pub struct Loaded {
 
 /// A place in what a store says to those who wait: a wait that begins behind it misses nothing that comes later.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Mark(pub u64, pub u64);
+pub(crate) struct Mark(pub u64, pub u64);
 
 /// A flight, as the store knows it.
 #[derive(Clone, Debug)]
-pub struct Ticket {
+pub(crate) struct Ticket {
     /// Random, so that nobody else has it.
     pub owner: String,
     /// What it has heard.
@@ -105,7 +105,7 @@ impl Ticket {
     /// # Errors
     ///
     /// A [`Fault`] when the operating system gives no random bytes.
-    pub fn new() -> Result<Ticket, Fault> {
+    pub(crate) fn new() -> Result<Ticket, Fault> {
         let mut owner = [0; 16];
         getrandom::fill(&mut owner)
             .map_err(|_| Fault::new("the operating system gives no random bytes"))?;
@@ -120,7 +120,7 @@ impl Ticket {
 
 /// Why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Wake {
+pub(crate) enum Wake {
     /// Something was published, or may have been.
     News,
     /// The lease was given back without a result, and it is this flight's turn.
@@ -135,7 +135,7 @@ pub enum Wake {
 
 /// An entry to be written, of interest for so many milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Keep<'a> {
+pub(crate) struct Keep<'a> {
     /// The sealed entry.
     pub bytes: &'a [u8],
     /// For how long.
@@ -144,7 +144,7 @@ pub struct Keep<'a> {
 
 /// What becomes of an entry.
 #[derive(Clone, Copy, Debug, Default)]
-pub enum Edit<'a> {
+pub(crate) enum Edit<'a> {
     /// It stays as it is.
     #[default]
     Leave,
@@ -156,7 +156,7 @@ pub enum Edit<'a> {
 
 /// What is written, all at once.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Change<'a> {
+pub(crate) struct Change<'a> {
     /// To the token's entry.
     pub token: Edit<'a>,
     /// To the refusal's entry.
@@ -167,7 +167,7 @@ pub struct Change<'a> {
 
 /// Whether a change was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Published {
+pub(crate) enum Published {
     /// It is there for everybody.
     Stored,
     /// The lease had run out and another process holds a later one: nothing was written.
@@ -175,7 +175,7 @@ pub enum Published {
 }
 
 /// The right to ask the server for the token of one name, and to say what came of it. Given back when dropped.
-pub trait Lease {
+pub(crate) trait Lease {
     /// Keeps the right for as long as this lives, however long the server takes.
     fn keep(&mut self);
 
@@ -188,7 +188,7 @@ pub trait Lease {
 }
 
 /// An attempt to get the right.
-pub enum Attempt {
+pub(crate) enum Attempt {
     /// It is ours.
     Got(Box<dyn Lease>),
     /// Another has it.
@@ -204,7 +204,7 @@ pub enum Attempt {
 
 /// Where tokens are shared. Every call is bounded (`store_timeout_ms` for each command over a network); none but
 /// [`Store::wait`] waits for another process.
-pub trait Store: Send + Sync {
+pub(crate) trait Store: Send + Sync {
     /// `file` or `redis`, for the stats.
     fn kind(&self) -> &'static str;
 

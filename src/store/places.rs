@@ -13,7 +13,7 @@ use crate::options::{Settings, StoreChoice, StoreSettings, TlsTrust};
 const REST_MS: i64 = 1_000;
 
 /// One store, and how it fares.
-pub struct Place {
+pub(crate) struct Place {
     /// The store.
     pub store: Box<dyn Store>,
     fault: Guarded<Option<(String, Now)>>,
@@ -29,26 +29,26 @@ impl Place {
     }
 
     /// The store answered.
-    pub fn well(&self) {
+    pub(crate) fn well(&self) {
         self.fault.with(|fault| *fault = None);
     }
 
     /// The store failed. Answers whether it was well before.
-    pub fn failed(&self, fault: Fault, now: Now) -> bool {
+    pub(crate) fn failed(&self, fault: Fault, now: Now) -> bool {
         self.fault
             .with(|state| state.replace((fault.0, now)).is_none())
     }
 
     /// Why it last failed, unless it has answered since.
     #[must_use]
-    pub fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         self.fault
             .with(|fault| fault.as_ref().map(|(reason, _)| reason.clone()))
     }
 
     /// Why it is not to be asked just now.
     #[must_use]
-    pub fn resting(&self, now: Now) -> Option<Fault> {
+    pub(crate) fn resting(&self, now: Now) -> Option<Fault> {
         self.fault.with(|fault| {
             let (reason, at) = fault.as_ref()?;
             (now.since(*at) < REST_MS).then(|| Fault::new(reason.clone()))
@@ -66,7 +66,7 @@ struct StoreKey {
 
 /// The stores of a process. Slots that name the same one share it, and with it its connections.
 #[derive(Default)]
-pub struct Places(Guarded<Vec<(StoreKey, Arc<Place>)>>);
+pub(crate) struct Places(Guarded<Vec<(StoreKey, Arc<Place>)>>);
 
 impl Places {
     /// The stores that these settings name, the widest first; none for `memory`. Nothing is touched or connected yet.
@@ -74,7 +74,7 @@ impl Places {
     /// # Errors
     ///
     /// `Config` for a URL that is not one of a store, or a store that this build leaves out.
-    pub fn open(&self, settings: &Settings) -> Result<Vec<Arc<Place>>> {
+    pub(crate) fn open(&self, settings: &Settings) -> Result<Vec<Arc<Place>>> {
         let choices = match &settings.store.choice {
             StoreChoice::Memory => return Ok(Vec::new()),
             // A fleet without its server is still so many machines with a file store each.

@@ -35,7 +35,7 @@ const MAX_BACK_MS: i64 = 60_000;
 
 /// What a store may say of an identity.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Record {
+pub(crate) enum Record {
     /// The current token.
     Token(Reply, Life),
     /// The token with this SHA-256 was rejected by an API or dropped by its user; there is none at present.
@@ -67,37 +67,37 @@ pub enum Record {
 
 /// The identity of an access token within a process and in a store.
 #[must_use]
-pub fn token_hash(access_token: &str) -> [u8; 32] {
+pub(crate) fn token_hash(access_token: &str) -> [u8; 32] {
     Sha256::digest(access_token).into()
 }
 
 mod field {
-    pub const WRITTEN: u8 = 1;
-    pub const KEEP: u8 = 2;
-    pub const AGE: u8 = 3;
-    pub const LIFETIME: u8 = 4;
-    pub const ACCESS_TOKEN: u8 = 10;
-    pub const REFRESH_TOKEN: u8 = 11;
-    pub const TOKEN_TYPE: u8 = 12;
-    pub const USER_NAME: u8 = 13;
-    pub const SCOPE: u8 = 14;
-    pub const SESSION_ID: u8 = 15;
-    pub const CONSUMER_UID: u8 = 16;
-    pub const APP_KEY: u8 = 17;
-    pub const STATED: u8 = 18;
-    pub const SHA256: u8 = 20;
-    pub const WAIT: u8 = 30;
-    pub const COUNT: u8 = 31;
-    pub const HTTP_STATUS: u8 = 32;
-    pub const MESSAGE: u8 = 33;
-    pub const HINT: u8 = 34;
-    pub const CODE: u8 = 35;
+    pub(crate) const WRITTEN: u8 = 1;
+    pub(crate) const KEEP: u8 = 2;
+    pub(crate) const AGE: u8 = 3;
+    pub(crate) const LIFETIME: u8 = 4;
+    pub(crate) const ACCESS_TOKEN: u8 = 10;
+    pub(crate) const REFRESH_TOKEN: u8 = 11;
+    pub(crate) const TOKEN_TYPE: u8 = 12;
+    pub(crate) const USER_NAME: u8 = 13;
+    pub(crate) const SCOPE: u8 = 14;
+    pub(crate) const SESSION_ID: u8 = 15;
+    pub(crate) const CONSUMER_UID: u8 = 16;
+    pub(crate) const APP_KEY: u8 = 17;
+    pub(crate) const STATED: u8 = 18;
+    pub(crate) const SHA256: u8 = 20;
+    pub(crate) const WAIT: u8 = 30;
+    pub(crate) const COUNT: u8 = 31;
+    pub(crate) const HTTP_STATUS: u8 = 32;
+    pub(crate) const MESSAGE: u8 = 33;
+    pub(crate) const HINT: u8 = 34;
+    pub(crate) const CODE: u8 = 35;
 }
 
 impl Record {
     /// The bytes to be sealed, written at `now` and of interest for `keep_ms`.
     #[must_use]
-    pub fn encode(&self, now: Now, keep_ms: i64) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn encode(&self, now: Now, keep_ms: i64) -> Zeroizing<Vec<u8>> {
         // Sized so that it never grows: growing would leave a copy behind.
         let room = match self {
             Record::Token(reply, _) => reply_size(reply),
@@ -159,7 +159,7 @@ impl Record {
     /// What was written, as it stands at `now`. `left_ms`: how much longer the store itself keeps it, where it says so.
     /// `None`: not a record, or one whose age cannot be told.
     #[must_use]
-    pub fn decode(bytes: &[u8], left_ms: Option<i64>, now: Now) -> Option<Record> {
+    pub(crate) fn decode(bytes: &[u8], left_ms: Option<i64>, now: Now) -> Option<Record> {
         let (kind, rest) = bytes.split_first()?;
         let fields = Fields(rest);
         let elapsed = match left_ms {

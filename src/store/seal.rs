@@ -30,7 +30,7 @@
 //! | 6–7 | 0 |
 //! | 8–15 | when it stops to matter: Unix milliseconds, signed, big endian |
 //! | 16–39 | nonce, from the operating system's generator |
-//! | 40–end | XChaCha20-Poly1305 of the [record](super::record) under `seal`, `denial` or `failed`, its tag last; bytes 0–15 are associated data |
+//! | 40–end | XChaCha20-Poly1305 of the record under `seal`, `denial` or `failed`, its tag last; bytes 0–15 are associated data |
 
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chacha20poly1305::aead::{AeadInOut as _, KeyInit as _};

@@ -4,7 +4,7 @@ use super::{Claims, Reply};
 use crate::clock::Now;
 
 /// Lifetimes above 100 years are absurd and count as unknown. Seconds.
-pub const MAX_LIFETIME_S: i64 = 36_525 * 86_400;
+pub(crate) const MAX_LIFETIME_S: i64 = 36_525 * 86_400;
 
 /// Differences between our clock and the server's below this are taken as none. Milliseconds.
 const MIN_SKEW_MS: i64 = 30_000;
@@ -48,7 +48,7 @@ impl Life {
 /// How far the server's clock is ahead of ours, in seconds: its `Date` minus the midpoint of the try, and 0 when they
 /// differ by less than 30 s, which covers a `Date` of whole seconds and a slow network.
 #[must_use]
-pub fn skew_s(sent: Now, received: Now, server_date_unix: Option<i64>) -> i64 {
+pub(crate) fn skew_s(sent: Now, received: Now, server_date_unix: Option<i64>) -> i64 {
     let Some(date) = server_date_unix else {
         return 0;
     };
@@ -67,7 +67,7 @@ pub fn skew_s(sent: Now, received: Now, server_date_unix: Option<i64>) -> i64 {
 /// missing or absurd doesn't count; when nothing is known, `default_lifetime_ms` does. An `exp` that is already past on
 /// arrival is a skewed clock when the reply states a lifetime, and a dead token (0 or less) when it states none.
 #[must_use]
-pub fn effective_life(
+pub(crate) fn effective_life(
     reply: &Reply,
     claims: Option<&Claims>,
     sent: Now,
@@ -99,7 +99,7 @@ pub fn effective_life(
 
 /// A lifetime as a reply states it, in whole seconds; `None` when it is zero, negative, not a number or above 100 years.
 #[must_use]
-pub fn stated_lifetime_s(text: &str) -> Option<i64> {
+pub(crate) fn stated_lifetime_s(text: &str) -> Option<i64> {
     whole_seconds(text).filter(|seconds| (1..=MAX_LIFETIME_S).contains(seconds))
 }
 

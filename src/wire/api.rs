@@ -16,7 +16,7 @@ use crate::secret::Scrubber;
 /// # Errors
 ///
 /// As [`ui_router_url`].
-pub fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
+pub(crate) fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
     match mode {
         AuthMode::V1Password | AuthMode::V1Consumer | AuthMode::V1Query => base.join(TOKEN_V1),
         AuthMode::V2Password | AuthMode::V2Consumer | AuthMode::Token => base.join(TOKEN_V2),
@@ -28,7 +28,7 @@ pub fn token_url(base: &BaseUrl, mode: AuthMode) -> Result<Url> {
 /// # Errors
 ///
 /// `InvalidArgument`, which a base URL that was parsed never causes.
-pub fn ui_router_url(base: &BaseUrl) -> Result<Url> {
+pub(crate) fn ui_router_url(base: &BaseUrl) -> Result<Url> {
     base.join(UI_ROUTER)
 }
 
@@ -37,7 +37,7 @@ pub fn ui_router_url(base: &BaseUrl) -> Result<Url> {
 /// # Errors
 ///
 /// `InvalidArgument` for a table whose name is not made of letters, digits and underscores.
-pub fn odata_url(base: &BaseUrl, table: &str) -> Result<Url> {
+pub(crate) fn odata_url(base: &BaseUrl, table: &str) -> Result<Url> {
     let named = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if table.is_empty() || !table.chars().all(named) {
         return Err(Error::new(
@@ -53,7 +53,7 @@ pub fn odata_url(base: &BaseUrl, table: &str) -> Result<Url> {
 /// # Errors
 ///
 /// As [`ui_router_url`].
-pub fn entity_url(base: &BaseUrl) -> Result<Url> {
+pub(crate) fn entity_url(base: &BaseUrl) -> Result<Url> {
     base.join("/api/entity/customers/ping")
 }
 
@@ -62,7 +62,7 @@ pub fn entity_url(base: &BaseUrl) -> Result<Url> {
 /// # Errors
 ///
 /// `InvalidArgument` when the UI server's URL is none.
-pub fn interactive_url(ui_server: &str) -> Result<Url> {
+pub(crate) fn interactive_url(ui_server: &str) -> Result<Url> {
     Url::parse(&format!("{ui_server}/api/ui/interactive/sessions/"))
         .map_err(|_| Error::new(Code::InvalidArgument, "the UI server's URL is not a URL"))
 }
@@ -74,7 +74,7 @@ pub fn interactive_url(ui_server: &str) -> Result<Url> {
 ///
 /// `Forbidden` for a missing permission or scope, `Unauthorized` for a token that is not accepted or a header that got
 /// lost, by [`super::classify_rejection`] and with its hint; `Parse` for a web page; every other status as for tokens.
-pub fn api_reply(
+pub(crate) fn api_reply(
     name: &str,
     url: &Url,
     response: &Response,
@@ -100,7 +100,7 @@ pub fn api_reply(
 /// Whether the Interactive API says that the user it was asked as is no P21 user, as it does for a consumer key without a
 /// username.
 #[must_use]
-pub fn refuses_user(response: &Response) -> bool {
+pub(crate) fn refuses_user(response: &Response) -> bool {
     let body = Body::read(&response.body);
     response.status >= 400
         && body.fields().iter().any(|field| {
@@ -110,7 +110,7 @@ pub fn refuses_user(response: &Response) -> bool {
 
 /// What a body is, in a word or two, told by looking at it.
 #[must_use]
-pub fn body_kind(bytes: &[u8]) -> &'static str {
+pub(crate) fn body_kind(bytes: &[u8]) -> &'static str {
     match Body::read(bytes) {
         Body::Empty => "nothing",
         Body::Json(_) => "a JSON object",

@@ -34,7 +34,7 @@ pub(super) struct Fields(pub Vec<Field>);
 
 impl Fields {
     /// The first text that is not empty under the first of `names` (plain) that has one.
-    pub fn text(&self, names: &[&str]) -> Option<&Secret> {
+    pub(crate) fn text(&self, names: &[&str]) -> Option<&Secret> {
         names.iter().find_map(|name| {
             self.direct(name)
                 .find(|field| field.is_text && !field.text.is_empty())
@@ -43,7 +43,7 @@ impl Fields {
     }
 
     /// All values of this name where a value of a reply may stand, numbers included.
-    pub fn direct<'a, 'n>(
+    pub(crate) fn direct<'a, 'n>(
         &'a self,
         name: &'n str,
     ) -> impl Iterator<Item = &'a Field> + use<'a, 'n> {
@@ -74,7 +74,7 @@ pub(super) enum Body {
 
 impl Body {
     /// Looks at `bytes`.
-    pub fn read(bytes: &[u8]) -> Body {
+    pub(crate) fn read(bytes: &[u8]) -> Body {
         let mut buffer = Zeroizing::default();
         let text = decode(bytes, &mut buffer).trim();
         match text.chars().next() {
@@ -88,7 +88,7 @@ impl Body {
     }
 
     /// The named values, of which other bodies have none.
-    pub fn fields(&self) -> &[Field] {
+    pub(crate) fn fields(&self) -> &[Field] {
         match self {
             Body::Json(fields) | Body::Xml(fields) => &fields.0,
             _ => &[],
@@ -96,7 +96,7 @@ impl Body {
     }
 
     /// Whether it says that user, password or consumer key are wrong, in any of the spellings met.
-    pub fn is_bad_credentials(&self) -> bool {
+    pub(crate) fn is_bad_credentials(&self) -> bool {
         let says = |text: &str| {
             ["invalid_grant", "invalid_client"]
                 .iter()
@@ -119,7 +119,7 @@ impl Body {
     }
 
     /// Whether it reports a .NET `NullReferenceException`, by name or by its message.
-    pub fn is_null_reference(&self) -> bool {
+    pub(crate) fn is_null_reference(&self) -> bool {
         let says = |text: &str| {
             contains_ignoring_case(text, "NullReferenceException")
                 || contains_ignoring_case(text, "Object reference not set to an instance")
@@ -133,7 +133,7 @@ impl Body {
 
     /// What the server has to say, scrubbed, or an empty text. Of JSON and XML only what is meant to be a message: other
     /// values may hold a token that nobody knows yet.
-    pub fn words(&self, scrub: &Scrubber) -> String {
+    pub(crate) fn words(&self, scrub: &Scrubber) -> String {
         match self {
             Body::Text(text) => scrub.scrub(text.expose()),
             Body::Html(title) => scrub.scrub(title.expose()),

@@ -19,19 +19,18 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::secret::Secret;
 
-#[doc(hidden)]
-pub use api::{
+pub(crate) use api::{
     api_reply, body_kind, entity_url, interactive_url, odata_url, refuses_user, token_url,
     ui_router_url,
 };
 pub use redirect::redirect;
 pub use rejection::{Rejection, Verdict, classify_rejection};
-#[doc(hidden)]
-pub use request::{api_request, common_headers};
-pub use request::{token_request, ui_router_request};
+pub use request::token_request;
+pub(crate) use request::{api_request, common_headers, ui_router_request};
 pub use response::{parse_response_json, parse_token_body};
 pub use router::ui_url_reply;
-pub use status::{is_transient, retry_after, server_date_unix, token_reply};
+pub use status::{is_transient, token_reply};
+pub(crate) use status::{retry_after, server_date_unix};
 
 /// HTTP method. The library itself sends GET and POST; the others are for the tool's `api`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -93,7 +93,7 @@ impl Rejection {
 
     /// The next thing to do; more exact than the verdict's, which must do for every permission.
     #[must_use]
-    pub const fn hint(self) -> &'static str {
+    pub(crate) const fn hint(self) -> &'static str {
         match self {
             Rejection::Scope => {
                 "Check the consumer key's API scope in SOA Admin (API Console); without a consumer key, whether the user may use this API. A firewall before the server can answer 403 as well. A new token would be refused the same way."

@@ -99,7 +99,7 @@ pub fn token_request(settings: &Settings, secret: &Secret) -> Result<Request> {
 /// # Errors
 ///
 /// `InvalidArgument` when `token` cannot stand in a header.
-pub fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request> {
+pub(crate) fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request> {
     api_request(settings, settings.base_url.join(UI_ROUTER)?, token)
 }
 
@@ -108,7 +108,7 @@ pub fn ui_router_request(settings: &Settings, token: &Secret) -> Result<Request>
 /// # Errors
 ///
 /// As [`ui_router_request`].
-pub fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
+pub(crate) fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Request> {
     if !is_header_token(token.expose()) {
         return Err(Error::new(
             Code::InvalidArgument,
@@ -130,7 +130,7 @@ pub fn api_request(settings: &Settings, url: Url, token: &Secret) -> Result<Requ
 
 /// What every request carries. Clients that forget `Accept` get XML.
 #[must_use]
-pub fn common_headers(settings: &Settings) -> Vec<(&'static str, Secret)> {
+pub(crate) fn common_headers(settings: &Settings) -> Vec<(&'static str, Secret)> {
     vec![
         ("Accept", Secret::new("application/json")),
         ("User-Agent", Secret::new(settings.user_agent.as_str())),

@@ -72,7 +72,7 @@ pub fn is_transient(response: &Response) -> bool {
 /// How long the server asks to wait: `Retry-After` in seconds, or as a date, which is taken relative to the response's own
 /// `Date` (the server's clock) or else to `now_unix`. A date that is past means no wait.
 #[must_use]
-pub fn retry_after(response: &Response, now_unix: i64) -> Option<Duration> {
+pub(crate) fn retry_after(response: &Response, now_unix: i64) -> Option<Duration> {
     let value = response.header("retry-after")?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
         let seconds = value.parse().map_or(u32::MAX, |seconds: u32| seconds);
@@ -85,7 +85,7 @@ pub fn retry_after(response: &Response, now_unix: i64) -> Option<Duration> {
 
 /// The response's `Date` in Unix seconds.
 #[must_use]
-pub fn server_date_unix(response: &Response) -> Option<i64> {
+pub(crate) fn server_date_unix(response: &Response) -> Option<i64> {
     unix_of(response.header("date")?.trim())
 }
 

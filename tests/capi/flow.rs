@@ -4,7 +4,7 @@ use std::ffi::c_char;
 use std::ptr;
 
 use p21_emulator::NEVER_S;
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 use serde_json::Value;
 
 use crate::common::emulator;

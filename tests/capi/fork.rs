@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 
 use crate::common::{PATIENCE, emulator};
 use crate::support::*;

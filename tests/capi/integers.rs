@@ -6,7 +6,7 @@ use std::ptr;
 
 use p21_emulator::Emulator;
 use p21auth::Code;
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, TestRunner};
 

@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_void};
 use std::ptr;
 
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 
 use crate::common::emulator;
 use crate::support::*;

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString, c_char};
 use std::ptr;
 
 use p21_emulator::Emulator;
-use p21auth::capi::*;
+use p21auth::internal::capi::*;
 
 /// A configuration; freed on drop.
 pub struct Config(pub *mut p21_config);

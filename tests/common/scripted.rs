@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use p21auth::cache::Spawn;
-use p21auth::clock::{Clock, ManualClock, Now};
-use p21auth::http::{Limits, Transport};
-use p21auth::wire::{Request, Response};
-use p21auth::{Client, Config, Result, Runtime};
+use p21auth::internal::cache::Spawn;
+use p21auth::internal::client::Runtime;
+use p21auth::internal::clock::{Clock, ManualClock, Now};
+use p21auth::internal::http::{Limits, Transport};
+use p21auth::internal::wire::{Request, Response};
+use p21auth::{Client, Config, Result};
 
 /// What the server does with its `n`th request, from 1 on.
 pub trait Answers: Fn(u64, &Request) -> Result<Response> + Send + Sync + 'static {}

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use p21auth::cache::{Spawn, ThreadSpawner};
+use p21auth::internal::cache::{Spawn, ThreadSpawner};
 use p21auth::{Code, Error, Result, TokenOptions};
 
 use crate::common::together;

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use p21_emulator::{Action, Emulator, Fault, Options, Settings};
-use p21auth::clock::Clock;
-use p21auth::http::{Transport, transport_for};
-use p21auth::secret::Secret;
-use p21auth::wire::{self, Request};
-use p21auth::{Client, Config, Runtime, TokenOptions};
+use p21auth::internal::client::Runtime;
+use p21auth::internal::clock::Clock;
+use p21auth::internal::http::{Transport, transport_for};
+use p21auth::internal::secret::Secret;
+use p21auth::internal::wire::{self, Request};
+use p21auth::{Client, Config, TokenOptions};
 
 use crate::child::in_child;
 use crate::planted::{Needles, PASSWORD, echoes, forms};

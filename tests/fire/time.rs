@@ -8,10 +8,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p21_emulator::{Emulator, Options, Settings};
-use p21auth::clock::{Clock, ManualClock};
-use p21auth::http::{Transport, transport_for};
-use p21auth::wire::Verdict;
-use p21auth::{Client, Code, Error, Runtime, TokenOptions};
+use p21auth::Verdict;
+use p21auth::internal::client::Runtime;
+use p21auth::internal::clock::{Clock, ManualClock};
+use p21auth::internal::http::{Transport, transport_for};
+use p21auth::{Client, Code, Error, TokenOptions};
 
 use crate::common;
 use crate::scripted::{Inline, Server, clock, even, most, open, response, runtime, token};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use p21auth::options::Pin;
+use p21auth::internal::options::Pin;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -51,7 +51,7 @@ impl Identity {
     }
 
     pub(crate) fn sha256(&self) -> String {
-        p21auth::secret::hex(&Sha256::digest(&self.der))
+        p21auth::internal::secret::hex(&Sha256::digest(&self.der))
     }
 
     pub(crate) fn pin(&self) -> Pin {

@@ -11,11 +11,11 @@ mod tls;
 
 use std::time::Duration;
 
-use p21auth::error::{Code, Error};
-use p21auth::http::{HttpTransport, Limits, Transport};
-use p21auth::options::{ProxyChoice, TlsTrust, TransportSettings};
-use p21auth::secret::Secret;
-use p21auth::wire::{Method, Request, Response};
+use p21auth::internal::http::{HttpTransport, Limits, Transport};
+use p21auth::internal::options::{ProxyChoice, TlsTrust, TransportSettings};
+use p21auth::internal::secret::Secret;
+use p21auth::internal::wire::{Method, Request, Response};
+use p21auth::{Code, Error};
 use url::Url;
 
 use child::in_child;

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
-use p21auth::error::Code;
-use p21auth::http::{HttpTransport, Limits, Transport as _};
-use p21auth::options::Resolve;
-use p21auth::secret::Secret;
-use p21auth::wire::Method;
+use p21auth::Code;
+use p21auth::internal::http::{HttpTransport, Limits, Transport as _};
+use p21auth::internal::options::Resolve;
+use p21auth::internal::secret::Secret;
+use p21auth::internal::wire::Method;
 
 use crate::server::{OK, Server, closed_port, until_closed};
 use crate::{LONG, MAX_BODY, SHORT, fails, request, send, send_within, settings};

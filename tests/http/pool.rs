@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use p21auth::http::transport_for;
+use p21auth::internal::http::transport_for;
 
 use crate::settings;
 
@@ -38,7 +38,7 @@ fn a_transport_that_cannot_be_made_is_not_kept() {
 fn threads_come_with_the_first_request_and_once() {
     use crate::server::{OK, Server};
     use crate::{LONG, MAX_BODY, in_child, request};
-    use p21auth::http::{Limits, Transport as _};
+    use p21auth::internal::http::{Limits, Transport as _};
 
     /// The kernel may leave out entries while threads are ending, so it is asked until it says the same twice.
     fn http_threads() -> Vec<String> {

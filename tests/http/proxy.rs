@@ -3,10 +3,10 @@
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 
-use p21auth::error::Code;
-use p21auth::http::proxy_origin;
-use p21auth::options::{ProxyChoice, TransportSettings};
-use p21auth::secret::Secret;
+use p21auth::Code;
+use p21auth::internal::http::proxy_origin;
+use p21auth::internal::options::{ProxyChoice, TransportSettings};
+use p21auth::internal::secret::Secret;
 use url::Url;
 
 use crate::identity::Identity;

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use p21auth::error::Code;
-use p21auth::http::{HttpTransport, Limits, Transport as _};
-use p21auth::options::{Pin, TransportSettings};
+use p21auth::Code;
+use p21auth::internal::http::{HttpTransport, Limits, Transport as _};
+use p21auth::internal::options::{Pin, TransportSettings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;

@@ -24,7 +24,7 @@ mod through_squid;
 
 use std::path::{Path, PathBuf};
 
-use p21auth::error::Code;
+use p21auth::Code;
 use p21auth::{Client, Config, Error, TokenOptions};
 use tempfile::TempDir;
 

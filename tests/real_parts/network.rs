@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use p21_emulator::{Action, Certificate, Emulator, Fault, Options, RetryAfter};
+use p21auth::Code;
 use p21auth::TokenOptions;
-use p21auth::error::Code;
 use tempfile::TempDir;
 
 use crate::common::emulator;

@@ -1,7 +1,7 @@
 //! nginx before the middleware: certificates, headers that it drops, its own error pages, its redirects.
 
+use p21auth::Code;
 use p21auth::TokenOptions;
-use p21auth::error::Code;
 use rcgen::{CertificateParams, date_time_ymd};
 use tempfile::TempDir;
 

@@ -1,7 +1,7 @@
 //! squid on the way out: tunnels, credentials, refusals and their reasons, exceptions, and who chose the proxy.
 
 use p21_emulator::{Emulator, Options};
-use p21auth::error::Code;
+use p21auth::Code;
 use p21auth::{Client, Config};
 
 use crate::child::in_child;

@@ -9,10 +9,11 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use p21_emulator::Emulator;
-use p21auth::cache::ThreadSpawner;
-use p21auth::clock::{Clock, Now, SystemClock};
-use p21auth::http::Transport;
-use p21auth::{Client, Config, Runtime, TokenOptions};
+use p21auth::internal::cache::ThreadSpawner;
+use p21auth::internal::client::Runtime;
+use p21auth::internal::clock::{Clock, Now, SystemClock};
+use p21auth::internal::http::Transport;
+use p21auth::{Client, Config, TokenOptions};
 
 /// What begins a line that is meant for the parent; the test harness prints its own.
 const MARK: &str = "\u{1}";
@@ -237,7 +238,9 @@ pub fn runtime(clock: &Arc<MovedClock>) -> Arc<Runtime> {
             getrandom::fill(&mut bytes).expect("random bytes");
             u64::from_le_bytes(bytes) % below.max(1)
         },
-        Box::new(|settings| Ok(p21auth::http::transport_for(settings)? as Arc<dyn Transport>)),
+        Box::new(|settings| {
+            Ok(p21auth::internal::http::transport_for(settings)? as Arc<dyn Transport>)
+        }),
     )
 }
 
@@ -332,7 +335,7 @@ fn force(client: &Client) -> String {
     }))
 }
 
-fn got(result: p21auth::Result<Arc<p21auth::token::Token>>) -> String {
+fn got(result: p21auth::Result<Arc<p21auth::Token>>) -> String {
     match result {
         Ok(token) => format!("ok {}", token.value()),
         Err(error) => failed(&error),

@@ -6,12 +6,12 @@
 use std::ffi::{CStr, CString, c_char};
 use std::ptr::null_mut;
 
-use p21auth::capi::{
+use p21auth::internal::capi::{
     P21_OK, p21_client, p21_client_free, p21_client_new, p21_config_free, p21_config_new,
     p21_config_set, p21_error, p21_error_code, p21_error_free, p21_error_message,
     p21_error_retry_after_ms, p21_free, p21_status_name, p21_token_get, p21_token_report,
 };
-use p21auth::secret::Secret;
+use p21auth::internal::secret::Secret;
 
 /// What a C program learns of a failure.
 #[derive(Debug, PartialEq, Eq)]

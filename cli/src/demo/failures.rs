@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use socket2::{Domain, Socket, Type};
 
 use p21_emulator::{Action, Certificate, Fault, Options, User};
-use p21auth::error::{Code, Error};
-use p21auth::wire::Verdict;
+use p21auth::Verdict;
+use p21auth::{Code, Error};
 
 use super::super::failure::Failure;
 use super::super::output::span;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tempfile::TempPath;
 
 use p21_emulator::{Control, Emulator, Options};
-use p21auth::client::Client;
-use p21auth::http::{Limits, Transport as _, transport_for};
-use p21auth::options::Config;
-use p21auth::secret::Secret;
-use p21auth::wire::{Method, Request, Response};
+use p21auth::Client;
+use p21auth::Config;
+use p21auth::internal::http::{Limits, Transport as _, transport_for};
+use p21auth::internal::secret::Secret;
+use p21auth::internal::wire::{Method, Request, Response};
 
 use super::super::failure::Failure;
 use super::Setup;

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use p21_emulator::Options;
-use p21auth::capi::{P21_VERDICT_PERMISSION, P21_VERDICT_RETRY};
-use p21auth::error::Code;
-use p21auth::secret::Secret;
+use p21auth::Code;
+use p21auth::internal::capi::{P21_VERDICT_PERMISSION, P21_VERDICT_RETRY};
+use p21auth::internal::secret::Secret;
 
 use super::super::failure::Failure;
 use super::c_interface::CError;

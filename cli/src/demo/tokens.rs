@@ -1,7 +1,7 @@
 //! Tokens in each dialect and from each kind of reply, and the UI server's URL.
 
 use p21_emulator::{Options, ReplyFormat};
-use p21auth::clock::{Clock as _, SystemClock};
+use p21auth::internal::clock::{Clock as _, SystemClock};
 
 use super::super::output::span;
 use super::server::{KEY, Pairs, Server};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use p21auth::options::OPTIONS;
+use p21auth::internal::options::OPTIONS;
 
 use crate::pages::{pages, read};
 

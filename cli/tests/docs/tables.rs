@@ -1,8 +1,8 @@
 //! The generated tables, each between two comments in its page.
 
-use p21auth::client::FIELDS;
+use p21auth::internal::client::FIELDS;
+use p21auth::internal::options::{Kind, OPTIONS, OptionRow};
 use p21auth::log::EVENTS;
-use p21auth::options::{Kind, OPTIONS, OptionRow};
 use p21auth::{Code, Verdict};
 
 use crate::pages::{keep_current, read};

@@ -22,7 +22,7 @@ const REMEMBER_DENIAL_MS: i64 = 24 * 3_600_000;
 
 /// A token from the store.
 #[derive(Clone, Debug)]
-pub struct FoundToken {
+pub(crate) struct FoundToken {
     /// What the reply said that brought it.
     pub reply: Reply,
     /// Its life, counted on this process' clocks.
@@ -33,7 +33,7 @@ pub struct FoundToken {
 
 /// What the store says of an identity.
 #[derive(Clone, Debug, Default)]
-pub struct StoreView {
+pub(crate) struct StoreView {
     /// An unexpired token.
     pub token: Option<FoundToken>,
     /// The token with this hash is dead; when it was asked for, unless the next may follow at once.

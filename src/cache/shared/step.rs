@@ -15,7 +15,7 @@ const TURN_MS: i64 = 1_000;
 
 /// What a reading of the store means for a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reading {
+pub(crate) enum Reading {
     /// It ends the flight: a token that will do, or a failure that holds for this process too.
     Settled,
     /// The next token may not be asked for yet, for so many milliseconds.
@@ -26,7 +26,7 @@ pub enum Reading {
 
 /// What has happened to a flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub(crate) enum Event {
     /// It begins.
     Started,
     /// The store was read.
@@ -49,7 +49,7 @@ pub enum Event {
 
 /// What a flight does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Action {
+pub(crate) enum Action {
     /// Reads the store.
     Read,
     /// Tries to get the lease.
@@ -84,7 +84,7 @@ enum State {
 
 /// A flight, as far as its course depends on what has happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Course {
+pub(crate) struct Course {
     /// Monotonic milliseconds at which its time is over.
     end_ms: i64,
     state: State,
@@ -93,7 +93,7 @@ pub struct Course {
 impl Course {
     /// A flight that has until then.
     #[must_use]
-    pub fn new(end_ms: i64) -> Course {
+    pub(crate) fn new(end_ms: i64) -> Course {
         Course {
             end_ms,
             state: State::Free,
@@ -101,7 +101,7 @@ impl Course {
     }
 
     /// What comes next after `event`, at `now_ms`.
-    pub fn step(&mut self, event: Event, now_ms: i64) -> Action {
+    pub(crate) fn step(&mut self, event: Event, now_ms: i64) -> Action {
         let rest = self.end_ms.saturating_sub(now_ms);
         let within = |action: fn(i64) -> Action, ms: i64| {
             if rest > 0 {

@@ -78,7 +78,7 @@ impl Slot {
     /// # Errors
     ///
     /// The flight's error or its replay; `Timeout`, `Pending`, `NoCachedToken`, `Closed`.
-    pub fn acquire(
+    pub(crate) fn acquire(
         self: &Arc<Slot>,
         wish: Wish,
         caller: &Caller<'_>,

@@ -94,7 +94,7 @@ impl Slot {
     }
 
     /// Waits until the store has been told all, but no longer than `most`: a process may end right after a report.
-    pub fn finish_telling(self: &Arc<Slot>, most: Duration) {
+    pub(crate) fn finish_telling(self: &Arc<Slot>, most: Duration) {
         let clock = self.clock();
         let deadline = Deadline::after(most, clock);
         loop {

@@ -14,17 +14,17 @@ use crate::store::seal::{Keys, Salt};
 use crate::token::{Life, Reply, Token};
 
 /// What a token request brought.
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// What the reply said.
-    pub reply: Reply,
+    pub(crate) reply: Reply,
     /// Its effective life.
-    pub life: Life,
+    pub(crate) life: Life,
     /// Server clock minus ours, in seconds; 0 below 30 s.
-    pub skew_s: i64,
+    pub(crate) skew_s: i64,
 }
 
 /// What the router said.
-pub enum Routed {
+pub(crate) enum Routed {
     /// The UI server's URL.
     Url(String),
     /// It rejected the token as bad or expired; the error is what a caller gets if a new one fares no better.
@@ -32,7 +32,7 @@ pub enum Routed {
 }
 
 /// How a slot reaches the server. One for each client, since the slot itself keeps no secret.
-pub trait Fetch: Send + Sync {
+pub(crate) trait Fetch: Send + Sync {
     /// Reads again what the credentials are read from, before each flight and on its thread.
     ///
     /// # Errors
@@ -66,66 +66,66 @@ pub trait Fetch: Send + Sync {
 
 /// What belongs to the slot: the first client that opens an identity decides.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotOptions {
+pub(crate) struct SlotOptions {
     /// `min_refresh_interval_s` in milliseconds.
-    pub min_refresh_interval_ms: i64,
+    pub(crate) min_refresh_interval_ms: i64,
     /// `bad_credentials_cooldown_s` in milliseconds.
-    pub cooldown_ms: i64,
+    pub(crate) cooldown_ms: i64,
     /// `default_lifetime_s` in milliseconds.
-    pub default_lifetime_ms: i64,
+    pub(crate) default_lifetime_ms: i64,
     /// `max_retries`.
-    pub max_retries: u32,
+    pub(crate) max_retries: u32,
     /// `max_response_bytes`.
-    pub max_response_bytes: usize,
+    pub(crate) max_response_bytes: usize,
     /// `user_agent`.
-    pub user_agent: String,
+    pub(crate) user_agent: String,
 }
 
 /// What may be said of an identity in public.
 #[derive(Clone, Debug)]
-pub struct SlotInfo {
+pub(crate) struct SlotInfo {
     /// Normalised base URL.
-    pub base_url: String,
+    pub(crate) base_url: String,
     /// How it asks.
-    pub auth_mode: AuthMode,
+    pub(crate) auth_mode: AuthMode,
     /// First 8 hex digits of a hash that leaves the secret out.
-    pub fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 /// What happened so far. Hits are not counted.
 #[derive(Default)]
-pub struct Counters {
+pub(crate) struct Counters {
     /// Token requests that went out, retries included.
-    pub token_requests: AtomicU64,
+    pub(crate) token_requests: AtomicU64,
     /// Tokens that came.
-    pub refreshes: AtomicU64,
+    pub(crate) refreshes: AtomicU64,
     /// Calls that waited for a flight which another call had started.
-    pub shared_waits: AtomicU64,
+    pub(crate) shared_waits: AtomicU64,
     /// Rejected tokens that were dropped.
-    pub rejections: AtomicU64,
+    pub(crate) rejections: AtomicU64,
     /// Requests to the router.
-    pub ui_requests: AtomicU64,
+    pub(crate) ui_requests: AtomicU64,
 }
 
 /// What a call brings along.
-pub struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     /// Its client's windows.
-    pub windows: Windows,
+    pub(crate) windows: Windows,
     /// Its client's hold on the slot; `None`: no client's call, but a flight's.
-    pub hold: Option<&'a Arc<Hold>>,
+    pub(crate) hold: Option<&'a Arc<Hold>>,
     /// How long it may wait.
-    pub wait: Duration,
+    pub(crate) wait: Duration,
     /// Whether it wants `Pending` instead of waiting.
-    pub no_wait: bool,
+    pub(crate) no_wait: bool,
     /// Whether its client is still open, and on this slot. Called under the gate.
-    pub presence: &'a dyn Fn() -> Presence,
+    pub(crate) presence: &'a dyn Fn() -> Presence,
     /// How to ask the server, once that is needed. Called under the gate.
-    pub fetch: &'a dyn Fn() -> Arc<dyn Fetch>,
+    pub(crate) fetch: &'a dyn Fn() -> Arc<dyn Fetch>,
 }
 
 /// What became of credentials that were read again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reloaded {
+pub(crate) enum Reloaded {
     /// They are the same.
     Same,
     /// They have changed, and the client has moved.
@@ -134,7 +134,7 @@ pub enum Reloaded {
 
 /// Where a waiting call's client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Presence {
+pub(crate) enum Presence {
     /// Open on this slot.
     Here,
     /// Updated: on another slot now.
@@ -145,7 +145,7 @@ pub enum Presence {
 
 /// What a request is to be sent for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Need {
+pub(crate) enum Need {
     /// A token.
     Token,
     /// The UI server's URL, with a token at hand.
@@ -153,7 +153,7 @@ pub enum Need {
 }
 
 /// How a call ended.
-pub enum Waited<T> {
+pub(crate) enum Waited<T> {
     /// With what it wanted.
     Got(T),
     /// Its client is, or may be, on another slot by now: ask there.
@@ -162,37 +162,37 @@ pub enum Waited<T> {
 
 /// What [`super::Slot::reject`] did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rejected {
+pub(crate) struct Rejected {
     /// It was the current token and is gone.
-    pub dropped: bool,
+    pub(crate) dropped: bool,
     /// Too many young tokens were rejected; no request for a while.
-    pub given_up: bool,
+    pub(crate) given_up: bool,
 }
 
 /// A slot at one moment, for the stats.
-pub struct Status {
+pub(crate) struct Status {
     /// The current token.
-    pub token: Option<Arc<Token>>,
+    pub(crate) token: Option<Arc<Token>>,
     /// The moment.
-    pub now: Now,
+    pub(crate) now: Now,
     /// A cool-down or backoff in force.
-    pub failure: Option<LastFailure>,
+    pub(crate) failure: Option<LastFailure>,
     /// Failures so far, by the name of their code.
-    pub failures: Vec<(&'static str, u64)>,
+    pub(crate) failures: Vec<(&'static str, u64)>,
     /// The last one, and when.
-    pub last_error: Option<(Error, Now)>,
+    pub(crate) last_error: Option<(Error, Now)>,
     /// The UI server's URL last seen.
-    pub ui_url: Option<Arc<str>>,
+    pub(crate) ui_url: Option<Arc<str>>,
     /// Server clock minus ours.
-    pub skew_s: i64,
+    pub(crate) skew_s: i64,
     /// Clients that share the slot.
-    pub open_clients: usize,
+    pub(crate) open_clients: usize,
     /// Whether a flight is under way.
-    pub refreshing: bool,
+    pub(crate) refreshing: bool,
     /// Dropped tokens that the shared store has not been told of yet.
-    pub tellings: usize,
+    pub(crate) tellings: usize,
     /// How the shared store fares; `None` without one.
-    pub store: Option<Health>,
+    pub(crate) store: Option<Health>,
     /// Tokens taken over from other processes.
-    pub adoptions: u64,
+    pub(crate) adoptions: u64,
 }

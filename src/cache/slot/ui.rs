@@ -102,7 +102,11 @@ impl Slot {
     /// # Errors
     ///
     /// As [`Slot::acquire`], and the router's own errors.
-    pub fn ui_url(self: &Arc<Slot>, wish: Wish, caller: &Caller<'_>) -> Result<Waited<Arc<str>>> {
+    pub(crate) fn ui_url(
+        self: &Arc<Slot>,
+        wish: Wish,
+        caller: &Caller<'_>,
+    ) -> Result<Waited<Arc<str>>> {
         let clock = self.clock();
         let deadline = Deadline::after(caller.wait, clock);
         let mut awaited: Option<Arc<Flight>> = None;

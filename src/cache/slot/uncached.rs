@@ -12,7 +12,7 @@ use crate::error::{Code, Error};
 impl Slot {
     /// The failure in force, here or in a shared store, as callers get it; `None` when a request may be made.
     #[must_use]
-    pub fn held_back(self: &Arc<Slot>, fetch: &dyn Fetch) -> Option<Error> {
+    pub(crate) fn held_back(self: &Arc<Slot>, fetch: &dyn Fetch) -> Option<Error> {
         let (own, poll, lifted, before) = self.gate(|gate| {
             let now = self.clock.now();
             let own = gate.entry.held_back(now);
@@ -47,14 +47,14 @@ impl Slot {
     }
 
     /// Counts a token request.
-    pub fn count_request(&self) {
+    pub(crate) fn count_request(&self) {
         self.counters.token_requests.fetch_add(1, Ordering::Relaxed);
     }
 
     /// An error that a request outside of flights met: refused credentials count like a flight's, in a shared store too.
     /// Answers what to tell.
     #[must_use]
-    pub fn note_refusal(&self, error: Error) -> Error {
+    pub(crate) fn note_refusal(&self, error: Error) -> Error {
         if error.code() != Code::Unauthorized {
             return error;
         }
