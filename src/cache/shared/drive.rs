@@ -36,6 +36,8 @@ pub(super) struct Drive<'a> {
     /// Refusals and other failures in a row before this flight.
     denials: u32,
     failures: u32,
+    /// Milliseconds that a test's clock jumped over; the store, which has a clock of its own, knows nothing of them.
+    jumped_ms: i64,
 }
 
 impl<'a> Drive<'a> {
@@ -58,6 +60,7 @@ impl<'a> Drive<'a> {
             own: None,
             denials: context.denials,
             failures: context.failures,
+            jumped_ms: 0,
         })
     }
 
@@ -93,7 +96,11 @@ impl<'a> Drive<'a> {
                     store.wait(self.keys.name(), &mut self.ticket, duration(ms))
                 }),
                 Action::Pause(ms) => {
-                    clock.sleep(duration(ms));
+                    if clock.jump(duration(ms)) {
+                        self.jumped_ms += ms;
+                    } else {
+                        clock.sleep(duration(ms));
+                    }
                     Event::Woken(Wake::Nothing)
                 }
                 Action::Release => {
@@ -165,7 +172,8 @@ impl<'a> Drive<'a> {
             .view
             .rejected
             .and_then(|(_, sent)| sent)
-            .map_or(i64::MAX, |sent| now.since(sent).max(0));
+            .map_or(i64::MAX, |sent| now.since(sent).max(0))
+            .saturating_add(self.jumped_ms);
         let hold = context.min_interval_ms.saturating_sub(since);
         Ok(if hold > 0 && !context.lifted {
             Reading::TooSoon(hold)
