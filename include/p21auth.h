@@ -616,9 +616,9 @@ void p21_error_free(p21_error *error);
 
 /**
  * Gives the events since *cursor as lines of JSON objects with time, level, event and message, and moves the cursor behind
- * them; NULL when nothing is new. A cursor of 0 begins with the oldest event kept; when events were overwritten before
- * they were read, the first line says how many. max_level: 1 errors only, 2 warnings, 3 information, 4 debug, 5 all. Give
- * the lines to p21_free.
+ * them; NULL when nothing is new. The end of a token request has took_ms too: how long it took, in milliseconds. A cursor
+ * of 0 begins with the oldest event kept; when events were overwritten before they were read, the first line says how
+ * many. max_level: 1 errors only, 2 warnings, 3 information, 4 debug, 5 all. Give the lines to p21_free.
  */
 p21_status p21_log_read(uint64_t *cursor,
                         int32_t max_level,

@@ -106,6 +106,11 @@ static RING: Guarded<Ring> = Guarded::new_static(Ring {
 
 /// Records an event. `event` is a stable name such as `token.refreshed`.
 pub(crate) fn record(level: Level, event: &str, message: &str) {
+    record_timed(level, event, message, None);
+}
+
+/// Records an event that ends something which took so many milliseconds.
+pub(crate) fn record_timed(level: Level, event: &str, message: &str, took_ms: Option<i64>) {
     debug_assert!(
         cfg!(test)
             || EVENTS
@@ -113,7 +118,7 @@ pub(crate) fn record(level: Level, event: &str, message: &str) {
                 .any(|known| (known.0, known.1) == (event, level)),
         "{event} is not among EVENTS"
     );
-    let line = line(level, event, message);
+    let line = line(level, event, message, took_ms);
     RING.with(|ring| {
         if ring.events.len() == CAPACITY {
             ring.events.pop_front();
@@ -124,16 +129,18 @@ pub(crate) fn record(level: Level, event: &str, message: &str) {
 }
 
 /// One JSON object and a line break; `time` is in Unix seconds with milliseconds.
-fn line(level: Level, event: &str, message: &str) -> String {
+fn line(level: Level, event: &str, message: &str, took_ms: Option<i64>) -> String {
     #[allow(
         clippy::cast_precision_loss,
         reason = "milliseconds since 1970 fit a double for 280,000 years"
     )]
     let time = SystemClock.now().wall as f64 / 1000.0;
-    format!(
-        "{}\n",
-        json!({ "time": time, "level": level.name(), "event": event, "message": message })
-    )
+    let mut fields =
+        json!({ "time": time, "level": level.name(), "event": event, "message": message });
+    if let Some(took_ms) = took_ms {
+        fields["took_ms"] = took_ms.into();
+    }
+    format!("{fields}\n")
 }
 
 /// Events from `cursor` on, up to `max_level`, as JSON lines; moves the cursor behind them. `None` when nothing is new.
@@ -158,6 +165,7 @@ pub fn read(cursor: &mut u64, max_level: i32) -> Option<String> {
                 Level::Warn,
                 "log.lost",
                 &format!("{lost} events were overwritten before they were read"),
+                None,
             );
         }
         let skip = usize::try_from(from - ring.first).unwrap_or(usize::MAX);
@@ -193,6 +201,22 @@ mod tests {
         assert_eq!(mine(read(&mut a, 3), "tag-once"), 1);
         assert_eq!(mine(read(&mut a, 5), "tag-once"), 0);
         assert_eq!(mine(read(&mut b, 5), "tag-once"), 2);
+    }
+
+    #[test]
+    fn what_took_time_says_how_much() {
+        let mut cursor = 0;
+        record(Level::Info, "test.a", "tag-timed");
+        record_timed(Level::Info, "test.a", "tag-timed", Some(250));
+        let text = read(&mut cursor, 5).expect("something new");
+        let took: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("tag-timed"))
+            .map(|line| {
+                serde_json::from_str::<serde_json::Value>(line).expect("JSON")["took_ms"].as_i64()
+            })
+            .collect();
+        assert_eq!(took, [None, Some(250)]);
     }
 
     #[test]

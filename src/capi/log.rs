@@ -12,9 +12,9 @@ use crate::error::{Code, Error};
 use crate::log;
 
 /// Gives the events since *cursor as lines of JSON objects with time, level, event and message, and moves the cursor behind
-/// them; NULL when nothing is new. A cursor of 0 begins with the oldest event kept; when events were overwritten before
-/// they were read, the first line says how many. max_level: 1 errors only, 2 warnings, 3 information, 4 debug, 5 all. Give
-/// the lines to p21_free.
+/// them; NULL when nothing is new. The end of a token request has took_ms too: how long it took, in milliseconds. A cursor
+/// of 0 begins with the oldest event kept; when events were overwritten before they were read, the first line says how
+/// many. max_level: 1 errors only, 2 warnings, 3 information, 4 debug, 5 all. Give the lines to p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_log_read(
     cursor: *mut u64,

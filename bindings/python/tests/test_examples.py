@@ -20,8 +20,8 @@ from .conftest import ROOT
 EXAMPLES = ROOT / "examples" / "python"
 
 
-def run(name: str, *arguments: str, **options: str | None) -> list[str]:
-    env = {f"P21_{option.upper()}": value for option, value in options.items() if value is not None}
+def run(name: str, *arguments: str, **options: Any) -> list[str]:
+    env = {f"P21_{option.upper()}": str(value) for option, value in options.items() if value is not None}
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
         capture_output=True,
@@ -120,8 +120,37 @@ def test_fastapi_app(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Non
     assert int(answer.headers["Retry-After"]) > 0
 
 
+def test_tenacity_retry(tls_emulator: Emulator) -> None:
+    pytest.importorskip("tenacity")
+    tls_emulator.fault(path="/token", times=1, action={"answer": {"status": 503, "headers": {"Retry-After": "1"}}})
+    assert run("tenacity_retry.py", **tls_emulator.options(max_retries=0)) == [
+        "try 1: P21_E_SERVER, again in 1.0 s",
+        "25 customers",
+    ]
+    # What can't get better fails at once.
+    login = {f"P21_{name.upper()}": value for name, value in tls_emulator.options(password="wrong").items()}
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "tenacity_retry.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **login},
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "") and "User Maintenance" in done.stderr
+
+
+def test_sales_report(tls_emulator: Emulator) -> None:
+    pytest.importorskip("pandas")
+    tls_emulator.config(odata_page=10)
+    said = run("sales_report.py", **tls_emulator.options())
+    assert said[0].split() == ["count", "sum"] and said[1] == "credit_status"
+    assert sum(int(line.split()[1]) for line in said[2:]) == 25
+    assert tls_emulator.count("odata.requests") == 3 and tls_emulator.count("token.requests") == 1
+
+
 def test_the_list_of_examples_is_complete() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     programs = [path.name for path in Path(EXAMPLES).glob("*.py")]
-    assert len(programs) == 5
+    assert len(programs) == 7
     assert all(f"`{name}`" in listed for name in programs)

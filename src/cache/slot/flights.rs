@@ -62,11 +62,11 @@ impl Slot {
         wanted: Wanted,
     ) -> Job {
         let slot = Arc::clone(self);
-        let lifted = wanted.lifted;
+        let (lifted, began) = (wanted.lifted, self.clock.now());
         let guard = CompletionGuard::new(move |result: Result<Arrival>| {
             let arrival =
                 result.unwrap_or_else(|error| Arrival::Asked(FlightResult::of(Err(error))));
-            slot.land(&flight, arrival, lifted);
+            slot.land(&flight, arrival, lifted, began);
         });
         let slot = Arc::clone(self);
         Box::new(move || {
@@ -98,10 +98,10 @@ impl Slot {
         })
     }
 
-    fn land(&self, flight: &Arc<Flight>, arrival: Arrival, lifted: bool) {
+    fn land(&self, flight: &Arc<Flight>, arrival: Arrival, lifted: bool, began: Now) {
         self.gate(|gate| {
             let ending = match arrival {
-                Arrival::Asked(result) => self.land_result(gate, result),
+                Arrival::Asked(result) => self.land_result(gate, result, began),
                 Arrival::Unsent(error) => {
                     gate.tombstones.lifted |= lifted;
                     Ending::Failed(error)
@@ -122,8 +122,9 @@ impl Slot {
         });
     }
 
-    fn land_result(&self, gate: &mut Gate, result: FlightResult) -> Ending {
+    fn land_result(&self, gate: &mut Gate, result: FlightResult, began: Now) -> Ending {
         let now = self.clock.now();
+        let took_ms = Some(now.since(began).max(0));
         gate.entry.denials = gate.entry.denials.max(result.denials);
         gate.entry.failures = gate.entry.failures.max(result.failures);
         let event = match result.result {
@@ -133,7 +134,7 @@ impl Slot {
                     .map(|token| {
                         self.install(gate, &token, now);
                         self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
-                        self.note_token(false, &token, now);
+                        self.note_token(false, &token, now, took_ms);
                     })
                     .map_err(Event::Failed)
             }
@@ -143,7 +144,7 @@ impl Slot {
                 .new_token(found.reply, found.life, now)
                 .map(|token| {
                     self.install(gate, &token, now);
-                    self.note_token(true, &token, now);
+                    self.note_token(true, &token, now, None);
                 })
                 .map_err(Event::Failed),
             Ok(Outcome::Refused {
@@ -165,7 +166,7 @@ impl Slot {
         gate.note_failure(&error, now);
         let (url, code) = (&self.info.base_url, error.code().name());
         let message = format!("{url}: {code} {}", error.message());
-        log::record(Level::Error, "token.failed", &message);
+        log::record_timed(Level::Error, "token.failed", &message, took_ms);
         Ending::Failed(error)
     }
 
@@ -196,7 +197,7 @@ impl Slot {
         Some((hash, current.life))
     }
 
-    pub(super) fn note_token(&self, adopted: bool, token: &Token, now: Now) {
+    pub(super) fn note_token(&self, adopted: bool, token: &Token, now: Now, took_ms: Option<i64>) {
         let (event, what) = if adopted {
             ("token.adopted", "token of another process,")
         } else {
@@ -205,7 +206,7 @@ impl Slot {
         let left = token.life.left_ms(now) / 1000;
         let (url, print) = (&self.info.base_url, token.fingerprint());
         let message = format!("{url}: {what} {print}, {left} s to live");
-        log::record(Level::Info, event, &message);
+        log::record_timed(Level::Info, event, &message, took_ms);
     }
 
     /// The current token was rejected.

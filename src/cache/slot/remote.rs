@@ -153,7 +153,7 @@ impl Slot {
             {
                 self.install(gate, &token, now);
                 shared.adoptions.fetch_add(1, Ordering::Relaxed);
-                self.note_token(true, &token, now);
+                self.note_token(true, &token, now, None);
             }
         });
     }

@@ -17,13 +17,17 @@ from ._native import lib
 
 TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, Callable
 
 LOGGER = "p21auth"
 _TRACE = 5
 #: Levels of the library, most serious first, as levels of ``logging``.
 _LEVELS = {"error": 40, "warn": 30, "info": 20, "debug": 10, "trace": _TRACE}
 
+#: Levels of the library that listeners hear of: as far as information.
+_INFO = 3
+#: Called with each event as a dict.
+listeners: list[Callable[[dict[str, Any]], None]] = []
 _logger: Any = None
 _cursor = ctypes.c_uint64(0)
 # A handler that fetches a token, or a signal handler, may come back here while this thread reads.
@@ -43,7 +47,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def drain() -> None:
-    """Hands what is new to the logger. Never raises for what the library says."""
+    """Hands what is new to the logger and to listeners. Never raises for what the library says."""
     global _logger
     logging = sys.modules.get("logging")
     if logging is None:
@@ -59,7 +63,7 @@ def drain() -> None:
     threshold = logger.getEffectiveLevel()
     if logging.root.manager.disable >= threshold:
         threshold = logging.root.manager.disable + 1
-    wanted = sum(level >= threshold for level in _LEVELS.values())
+    wanted = max(sum(level >= threshold for level in _LEVELS.values()), _INFO if listeners else 0)
     thread = threading.get_ident()
     # A handler that fetches a token would hear of it while it still hears of the last one.
     if not wanted or thread in _telling:
@@ -80,6 +84,11 @@ def drain() -> None:
             level = _LEVELS.get(event["level"], 10)
             if level >= threshold:
                 logger.log(level, "%s: %s", event["event"], event["message"], extra={"p21_event": event["event"]})
+            for listener in listeners:
+                try:
+                    listener(event)
+                except Exception:
+                    logger.warning("a listener of events failed", exc_info=True)
     finally:
         _telling.discard(thread)
 
