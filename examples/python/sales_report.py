@@ -1,7 +1,7 @@
 """A report with pandas, in cells as notebooks and editors have them (``# %%``). It works as a script too.
 
-A notebook's kernel lives for days. The client renews its token behind the scenes, so a cell that worked in the morning works in
-the evening; with asyncio, ``await client.aget_token()`` may stand in a cell by itself.
+A notebook's kernel lives for days. The client renews its token behind the scenes, so a cell that worked in the morning
+works in the evening; with asyncio, ``await client.aget_token()`` may stand in a cell by itself.
 
 P21_BASE_URL=… P21_USERNAME=… P21_PASSWORD=… python sales_report.py
 """

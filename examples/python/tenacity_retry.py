@@ -1,7 +1,7 @@
 """A nightly job that waits for P21 to come back, with tenacity.
 
-What can't get better by itself (a wrong password, a wrong URL, a missing permission) fails at once; the rest is tried again when
-``retry_after`` says, and until the job's own time is up.
+What can't get better by itself (a wrong password, a wrong URL, a missing permission) fails at once; the rest is tried again
+when ``retry_after`` says, and until the job's own time is up.
 
 P21_BASE_URL=… P21_USERNAME=… P21_PASSWORD=… python tenacity_retry.py
 """

@@ -48,7 +48,7 @@ def run(page: str, what: str) -> dict[str, Any]:
     names: dict[str, Any] = {"__name__": what}
     for number, block in enumerate(blocks("python", page), 1):
         if not block.startswith(("# conftest.py\n", "# test_")):
-            exec(compile(block, f"{what} example {number}", "exec"), names)
+            exec(compile(block, f"{what} example {number}", "exec", dont_inherit=True), names)
     return names
 
 

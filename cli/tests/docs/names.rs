@@ -48,7 +48,13 @@ fn every_name_in_a_page_is_a_real_one() {
     // Views of the emulator.
     known.insert("p21_view_x".to_owned());
     // Python's names: fixtures and the module with the middleware.
-    known.extend(["p21_client", "p21_emulator", "p21_middleware"].map(str::to_owned));
+    let python = [
+        "p21_client",
+        "p21_emulator",
+        "p21_environment",
+        "p21_middleware",
+    ];
+    known.extend(python.map(str::to_owned));
     let (mut count, mut unknown) = (0, Vec::new());
     for page in pages() {
         let text = read(&page);

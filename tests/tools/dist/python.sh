@@ -45,7 +45,17 @@ with p21auth.testing.Emulator() as emulator, emulator.client() as client:
 END
 mv "$work/source/token.py" "$work/with_p21auth.py"
 check "a script gets tokens" says "Authorization: Bearer" clean "$python" with_p21auth.py
+check "p21auth is a command" says "p21auth $version" clean "$work/venv/bin/p21auth" --version
 check "python -m p21auth is the tool" says "p21auth $version" clean "$python" -m p21auth --version
+# The manual is in the wheel. What its examples use comes from the package index; the emulator is the wheel's own.
+mkdir "$work/manual"
+cp tests/tools/dist/readme.py README.md docs/migrating.md docs/testing-your-code.md "$work/manual"
+if "$python" -m pip install -q --disable-pip-version-check httpx==0.28.1 requests==2.34.2 aiohttp==3.14.5; then
+    check "the manual, the README and the pages, word for word, in an empty folder over TLS" says "examples of the manual" \
+        env -C "$work/manual" -i PATH=/usr/bin:/bin HOME="$work" "$python" -I readme.py README.md migrating.md testing-your-code.md
+else
+    not_tested "the manual's examples from the wheel: httpx, requests and aiohttp can't be had"
+fi
 
 for arch in "${windows[@]}"; do
     case $arch in x86_64) platform=win_amd64 ;; *) platform=win32 ;; esac
