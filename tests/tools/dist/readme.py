@@ -51,7 +51,6 @@ def main() -> None:
                 if block.startswith(("# conftest.py\n", "# test_")):
                     continue
                 exec(compile(block, f"{name}, example {number}", "exec", dont_inherit=True), names)
-            assert len(names.get("customers", [])) in (0, 25)
             assert names["response"].status_code == 200
             for left in ("http", "client"):
                 if left in names:
