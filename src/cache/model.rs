@@ -5,12 +5,10 @@
 //! wait with a timeout never times out, so a wake-up that is lost is a deadlock, which shuttle reports with the order that
 //! led to it. Time moves only where a check moves it: nothing here comes right because somebody waited long enough.
 //!
-//! That the checks find faults was seen by planting these, one at a time; each made at least one check fail:
-//! a ticket taken before the decision or when the gate is free again; a client's presence looked at before the gate;
-//! `notify_one` for `notify_all`; no beat on landing, after a failed flight, on closing, on `invalidate`; `gate.flight`
-//! left in place by a landing; `reject` without comparing; the flight put into the gate in a second section after deciding;
-//! a landing that a dropped job does not bring about; a token, or a fallback, that is looked at before a wait and handed
-//! out after it; a moved flight that fails its waiters.
+//! Faults of these kinds were planted in an earlier form of the gate, one at a time, and each made at least one check fail: a
+//! ticket taken after looking at the result, `notify_one` for `notify_all`, no beat on landing, on closing or on `invalidate`,
+//! `gate.flight` left in place by a landing, `reject` without comparing, the flight put into the gate in a second section
+//! after deciding, a landing that a dropped job does not bring about. The checks of `hits` and `life` are younger.
 
 mod gate;
 mod hits;
