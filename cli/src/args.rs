@@ -263,6 +263,9 @@ pub(super) struct StoreStatusArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StoreClearArgs {
+    /// Only entries whose time is over, which otherwise go as processes come by
+    #[arg(long)]
+    pub expired: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

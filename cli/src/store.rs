@@ -27,7 +27,12 @@ pub(super) fn store(args: &StoreArgs) -> Result<(), Failure> {
             }
         }
         StoreCommand::Clear(args) => {
-            let (store, count) = args.connection.open()?.clear_store()?;
+            let client = args.connection.open()?;
+            let (store, count) = if args.expired {
+                client.clear_expired()?
+            } else {
+                client.clear_store()?
+            };
             if args.json {
                 output::json(&json!({ "store": store, "removed": count }).to_string())?;
             } else {

@@ -118,9 +118,23 @@ impl Client {
     /// As [`Client::store_entries`].
     #[doc(hidden)]
     pub fn clear_store(&self) -> Result<(String, usize)> {
+        self.clear_before(None)
+    }
+
+    /// As [`Client::clear_store`], but only entries whose time is over, and what is left of their names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::store_entries`].
+    pub fn clear_expired(&self) -> Result<(String, usize)> {
+        self.clear_before(Some(self.0.runtime.clock.now().wall))
+    }
+
+    fn clear_before(&self, before: Option<i64>) -> Result<(String, usize)> {
         let binding = self.0.binding()?;
         let (_, place) = shared(binding.slot.shared())?;
-        let count = place.store.clear().map_err(|fault| unusable(&fault))?;
+        let count = place.store.clear(before);
+        let count = count.map_err(|fault| unusable(&fault))?;
         Ok((place.store.shown(), count))
     }
 }

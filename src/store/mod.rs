@@ -242,12 +242,18 @@ pub(crate) trait Store: Send + Sync {
     /// A [`Fault`] when the store cannot be used.
     fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault>;
 
-    /// Removes all entries, and answers how many there were. Locks and leases of others stay.
+    /// Removes the entries whose time was over at `before` (Unix milliseconds), or all, and answers how many there were. Locks
+    /// and leases of others stay.
     ///
     /// # Errors
     ///
     /// A [`Fault`] when the store cannot be used.
-    fn clear(&self) -> Result<usize, Fault>;
+    fn clear(&self, before: Option<i64>) -> Result<usize, Fault>;
+
+    /// Whoever has published something removes what is over, some of it at least; `now` in Unix milliseconds.
+    fn tidy(&self, now: i64) {
+        let _ = now;
+    }
 }
 
 /// What an entry of any bytes comes to, and the same bytes taken as a record: what fuzzing runs.

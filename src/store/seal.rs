@@ -231,6 +231,12 @@ pub fn header(entry: &[u8]) -> Option<Header> {
     })
 }
 
+/// Whether the time of an entry of this version was over at `before`, Unix milliseconds.
+#[must_use]
+pub fn is_over(entry: &[u8], before: i64) -> bool {
+    header(entry).is_some_and(|header| header.expiry_ms <= before)
+}
+
 /// Argon2id in memory of its own, wiped afterwards.
 fn stretch(credential: &str, salt: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let fault = |error| Error::new(Code::Internal, format!("Argon2: {error}"));

@@ -51,6 +51,12 @@ pub struct Header {
 
 /// Nothing is an entry here.
 #[must_use]
+pub fn is_over(_: &[u8], _: i64) -> bool {
+    false
+}
+
+/// Nothing is an entry here.
+#[must_use]
 pub fn header(_: &[u8]) -> Option<Header> {
     None
 }

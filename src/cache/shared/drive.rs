@@ -33,6 +33,7 @@ pub(super) struct Drive<'a> {
     holder: Option<String>,
     /// What the server said to this flight.
     own: Option<Result<Outcome>>,
+    has_asked: bool,
     /// Refusals and other failures in a row before this flight.
     denials: u32,
     failures: u32,
@@ -58,6 +59,7 @@ impl<'a> Drive<'a> {
             lease: None,
             holder: None,
             own: None,
+            has_asked: false,
             denials: context.denials,
             failures: context.failures,
             jumped_ms: 0,
@@ -113,6 +115,7 @@ impl<'a> Drive<'a> {
                     }
                     let asked = self.context.fetch.token(self.left(), self.context.on_try);
                     self.own = Some(asked.map(Outcome::Fetched));
+                    self.has_asked = true;
                     Event::Asked
                 }
                 Action::Publish => match self.publish() {
@@ -137,6 +140,11 @@ impl<'a> Drive<'a> {
     }
 
     fn end(self, result: Result<Outcome>) -> FlightResult {
+        if self.has_asked {
+            drop(self.lease);
+            let now = self.context.clock.now().wall;
+            self.shared.links[self.at].place.store.tidy(now);
+        }
         FlightResult {
             result,
             denials: self.denials,

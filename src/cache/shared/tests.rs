@@ -81,7 +81,7 @@ impl Store for Scripted {
         Ok(Vec::new())
     }
 
-    fn clear(&self) -> Result<usize, Fault> {
+    fn clear(&self, _: Option<i64>) -> Result<usize, Fault> {
         Ok(0)
     }
 }

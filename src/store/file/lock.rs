@@ -25,7 +25,7 @@ pub(super) enum Taken {
 }
 
 impl Lock {
-    /// Tries once to get the lock on the file at `path`, which is made if need be and never removed. `limit`: for opening it.
+    /// Tries once to get the lock on the file at `path`, which is made if need be. `limit`: for opening it.
     ///
     /// # Errors
     ///
@@ -38,7 +38,7 @@ impl Lock {
             if !lock(file).map_err(without_locks)? {
                 return Ok(Taken::Others(read_pid(file)));
             }
-            // Somebody may have removed the folder meanwhile: then this is a lock that nobody else would meet.
+            // Somebody may have removed it meanwhile, or the folder: then this is a lock that nobody else would meet.
             if !same_file(file, path)? {
                 continue;
             }
@@ -46,6 +46,19 @@ impl Lock {
             file.set_len(0)?;
             writeln!(file, "{}", std::process::id())?;
             return Ok(Taken::Ours(Lock(open)));
+        }
+    }
+}
+
+impl Lock {
+    /// Removes the file at `path`, which is the one that is locked; who waits for it notices.
+    pub(super) fn remove(self, path: &Path) {
+        if cfg!(unix) {
+            let _ = std::fs::remove_file(path);
+        } else {
+            // Not while it is open; and not if another opens it in this moment, which then keeps it.
+            drop(self);
+            let _ = std::fs::remove_file(path);
         }
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! In the folder lie, for each name, `NAME.token`, `NAME.denied` and `NAME.failed` (sealed entries), `NAME.lock` (the right to
 //! ask the server, an operating system lock that ends with its process; the pid of its holder is in it) and, for all, `salt`
-//! and `salt.lock`. Entries are replaced by renaming, so a reader sees the old one or the new one and never half of each. Lock
-//! files are never removed: whoever waits on a removed one would hold a lock that nobody else sees.
+//! and `salt.lock`. Entries are replaced by renaming, so a reader sees the old one or the new one and never half of each. A lock
+//! file is removed by the holder of its lock alone, with the last entry of its name, and whoever gets a lock makes sure that
+//! its file is still the one at that path: otherwise it would hold a lock that nobody else sees.
 
 mod folder;
 mod lock;
@@ -14,7 +15,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::seal::Salt;
+use super::seal::{Salt, is_over};
 use super::{
     Attempt, Change, Edit, EntryKind, Fault, Lease, Loaded, Mark, Published, Sealed, Store, Ticket,
     Wake,
@@ -25,6 +26,10 @@ use wait::Waits;
 
 /// Larger files are not entries.
 const MAX_ENTRY: u64 = 1 << 20;
+
+/// What was over so long ago is removed by whoever publishes something, of so many names at once.
+const TIDY_AFTER_MS: i64 = 60_000;
+const TIDY_NAMES: usize = 64;
 
 /// A folder with the sealed entries of a user.
 pub(super) struct FileStore {
@@ -164,9 +169,12 @@ impl Store for FileStore {
         Ok(found)
     }
 
-    fn clear(&self) -> Result<usize, Fault> {
+    fn clear(&self, before: Option<i64>) -> Result<usize, Fault> {
         if !self.folder.exists()? {
             return Ok(0);
+        }
+        if let Some(before) = before {
+            return self.sweep(before, usize::MAX);
         }
         let names = self.names()?;
         for (name, kind) in &names {
@@ -175,9 +183,71 @@ impl Store for FileStore {
         }
         Ok(names.len())
     }
+
+    fn tidy(&self, now: i64) {
+        // A clock that is corrected by a little takes nobody's token.
+        let _ = self.sweep(now.saturating_sub(TIDY_AFTER_MS), TIDY_NAMES);
+    }
 }
 
 impl FileStore {
+    /// Removes what was over at `before`, of so many names, and the lock files of names that nothing is left of.
+    fn sweep(&self, before: i64, names: usize) -> Result<usize, Fault> {
+        let mut removed = 0;
+        let mut swept = 0;
+        for name in self.all_names()? {
+            let over = |kind: EntryKind| {
+                let entry = self.read(&name, kind)?;
+                Ok(entry.map(|entry| is_over(&entry.bytes, before)))
+            };
+            let all = || {
+                EntryKind::ALL
+                    .map(over)
+                    .into_iter()
+                    .collect::<Result<Vec<_>, Fault>>()
+            };
+            let is_rest = |found: &[Option<bool>]| found.iter().all(|over| *over != Some(false));
+            if !is_rest(&all()?) || swept >= names {
+                continue;
+            }
+            swept += 1;
+            let path = self.path(&name, "lock")?;
+            let taken = Lock::take(&path, self.timeout).map_err(|error| fault(&path, &error))?;
+            let Taken::Ours(lock) = taken else {
+                // In use.
+                continue;
+            };
+            let found = all()?;
+            for (kind, over) in EntryKind::ALL.into_iter().zip(&found) {
+                if *over == Some(true) {
+                    remove(&self.path(&name, kind.name())?, self.timeout)?;
+                    removed += 1;
+                }
+            }
+            if is_rest(&found) {
+                lock.remove(&path);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// The names of which there is anything, a lock file at least.
+    fn all_names(&self) -> Result<Vec<String>, Fault> {
+        let folder = self.folder.path()?;
+        let entries = fs::read_dir(folder).map_err(|error| fault(folder, &error))?;
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter(|entry| is_ours(&entry.path()))
+            .filter_map(|entry| {
+                let file = entry.file_name().into_string().ok()?;
+                Some(file.split_once('.')?.0.to_owned())
+            })
+            .collect();
+        names.sort();
+        names.dedup();
+        Ok(names)
+    }
+
     fn names(&self) -> Result<Vec<(String, EntryKind)>, Fault> {
         let folder = self.folder.path()?;
         let entries = fs::read_dir(folder).map_err(|error| fault(folder, &error))?;

@@ -152,7 +152,7 @@ fn entries_are_listed_and_cleared_and_locks_and_salt_stay() {
             (NAME.to_owned(), EntryKind::Denial, b"denied".to_vec())
         ]
     );
-    assert_eq!(store.clear(), Ok(2));
+    assert_eq!(store.clear(None), Ok(2));
     assert_eq!(store.list(), Ok(Vec::new()));
     assert_eq!(store.load(NAME).expect("usable").salt, Some([1; 16]));
     assert!(home.path().join(format!("{NAME}.lock")).exists());
@@ -247,4 +247,95 @@ fn another_users_folder_is_refused() {
     } else {
         assert_eq!(loaded, Ok(Loaded::default()), "still ours");
     }
+}
+
+/// An entry of this version whose time is over then, as far as anybody can tell without its key.
+fn entry(expiry_ms: i64) -> Vec<u8> {
+    let key = crate::secret::Secret::new("00000000-0000-4000-8000-000000000001");
+    let keys = crate::store::seal::Keys::derive(&[0; 16], "identity", &key, &key).expect("keys");
+    keys.seal(EntryKind::Token, expiry_ms, b"record")
+        .expect("sealed")
+}
+
+fn files(folder: &Path) -> Vec<String> {
+    let mut files: Vec<String> = std::fs::read_dir(folder)
+        .expect("the folder")
+        .map(|entry| {
+            entry
+                .expect("an entry")
+                .file_name()
+                .into_string()
+                .expect("UTF-8")
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[test]
+fn what_is_over_goes_with_its_lock_file_and_nothing_else_does() {
+    const NOW: i64 = 1_900_000_000_000;
+    let home = tempfile::tempdir().expect("a folder");
+    let store = store(home.path());
+    store.salt(&[1; 16]).expect("usable");
+    let name = |number: u32| format!("{number:032x}");
+    let publish = |number: u32, bytes: &[u8]| {
+        let attempt = store.try_lease(&name(number), &ticket()).expect("usable");
+        let Attempt::Got(lease) = attempt else {
+            panic!("nobody has it");
+        };
+        lease.publish(&token(bytes)).expect("written");
+    };
+    for number in 0..30 {
+        publish(number, &entry(NOW - TIDY_AFTER_MS));
+    }
+    publish(30, &entry(NOW));
+    publish(31, b"not an entry");
+    // A lock that is held, of a name without entries.
+    let held = store.try_lease(&name(32), &ticket()).expect("usable");
+    store.tidy(NOW);
+    let left = [
+        format!("{}.lock", name(30)),
+        format!("{}.token", name(30)),
+        format!("{}.lock", name(31)),
+        format!("{}.token", name(31)),
+        format!("{}.lock", name(32)),
+        "salt".to_owned(),
+        "salt.lock".to_owned(),
+    ];
+    assert_eq!(files(home.path()), left);
+    drop(held);
+    assert_eq!(
+        store.clear(Some(NOW)),
+        Ok(1),
+        "at once, when it is asked for"
+    );
+    assert_eq!(files(home.path()), [&left[2..4], &left[5..]].concat());
+}
+
+#[test]
+fn a_lock_whose_file_is_removed_again_and_again_has_one_holder_at_a_time() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = home.path().join(format!("{NAME}.lock"));
+    let (held, taken) = (AtomicBool::new(false), std::sync::atomic::AtomicU32::new(0));
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (path, held, taken) = (&path, &held, &taken);
+            scope.spawn(move || {
+                while taken.load(Ordering::SeqCst) < 400 {
+                    let limit = Duration::from_secs(1);
+                    let Ok(Taken::Ours(lock)) = Lock::take(path, limit) else {
+                        std::thread::yield_now();
+                        continue;
+                    };
+                    assert!(!held.swap(true, Ordering::SeqCst), "two have it");
+                    std::thread::yield_now();
+                    held.store(false, Ordering::SeqCst);
+                    if (taken.fetch_add(1, Ordering::SeqCst) + number) % 2 == 0 {
+                        lock.remove(path);
+                    }
+                }
+            });
+        }
+    });
 }

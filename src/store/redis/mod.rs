@@ -21,6 +21,7 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use super::seal::Salt;
+use super::seal::is_over;
 use super::{Attempt, EntryKind, Fault, Loaded, Mark, Sealed, Store, Ticket, Wake};
 use crate::error::{Code, Error, Result};
 use crate::options::TlsTrust;
@@ -72,6 +73,14 @@ impl RedisStore {
                 .with_hint("It looks like redis://user:password@host:6379/0, or rediss:// for TLS; special characters in user and password are percent-encoded.")
         })?;
         Ok(RedisStore(Arc::new(server)))
+    }
+
+    /// What is in one key. What cannot be read is an entry too: it is in the way until it is replaced.
+    fn entry(&self, key: &str) -> Result<Sealed, Fault> {
+        let keys = [salt_key(), salt_key(), salt_key(), key.to_owned()];
+        let (_, _, _, bytes, ms): (Bytes, Bytes, Bytes, Bytes, Option<i64>) =
+            self.0.script(scripts::LOOK, &keys, &[MAX_ENTRY])?;
+        Ok(sealed(bytes, ms).unwrap_or_default())
     }
 
     /// The keys of all entries.
@@ -175,24 +184,28 @@ impl Store for RedisStore {
     fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault> {
         let mut found = Vec::new();
         for (key, kind) in self.keys()? {
-            let keys = [salt_key(), salt_key(), salt_key(), key.clone()];
-            let (_, _, _, bytes, ms): (Bytes, Bytes, Bytes, Bytes, Option<i64>) =
-                self.0.script(scripts::LOOK, &keys, &[MAX_ENTRY])?;
+            let entry = self.entry(&key)?;
             let name = key.trim_start_matches(PREFIX).trim_start_matches('{');
             let name = name.split('}').next().unwrap_or_default().to_owned();
-            // What cannot be read is an entry too: it is in the way until it is replaced.
-            let entry = sealed(bytes, ms).unwrap_or_default();
             found.push((name, kind, entry));
         }
         Ok(found)
     }
 
-    fn clear(&self) -> Result<usize, Fault> {
-        let keys = self.keys()?;
-        for (key, _) in &keys {
-            self.0.query::<()>(cmd("DEL").arg(key))?;
+    fn clear(&self, before: Option<i64>) -> Result<usize, Fault> {
+        let mut count = 0;
+        for (key, _) in self.keys()? {
+            let is_meant = match before {
+                None => true,
+                // What is over goes by itself, unless somebody took its end away.
+                Some(before) => is_over(&self.entry(&key)?.bytes, before),
+            };
+            if is_meant {
+                self.0.query::<()>(cmd("DEL").arg(&key))?;
+                count += 1;
+            }
         }
-        Ok(keys.len())
+        Ok(count)
     }
 }
 
