@@ -106,7 +106,14 @@ pub(super) enum Command {
     ///
     /// Fetches tokens over TLS in every dialect, shows each kind of failure with its message and hint, and counts the
     /// requests of many threads. Needs no P21 server and no configuration. Exit status 0 only if every figure is right.
-    Demo,
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Debug, Args)]

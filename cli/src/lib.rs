@@ -38,7 +38,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Doctor(args) => doctor::doctor(&args),
             Command::Store(args) => store::store(&args),
             Command::Mock(args) => mock::mock(&args),
-            Command::Demo => demo::demo(),
+            Command::Demo(args) => demo::demo(args.json),
         },
         Err(error) => args::explain(&error),
     };

@@ -444,6 +444,48 @@ fn the_demo_ends_by_itself_and_all_of_it_is_right() {
     }
 }
 
+#[test]
+fn the_demo_prints_its_observations_as_json() {
+    let seen = Tool::new().run(&["demo", "--json"]);
+    let report: Value = serde_json::from_str(seen.value()).expect("one JSON object");
+    assert_eq!(report["ok"], true);
+    let observations = report["observations"].as_array().expect("a list");
+    assert!(observations.len() > 30, "{report}");
+    for one in observations {
+        assert!(
+            one["ok"] == true && one["what"].is_string() && one["seen"].is_string(),
+            "{one}"
+        );
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_emulators_page_is_opened_in_the_users_browser() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let tool = Tool::new();
+    // The desktop's opener, which tells the test what it was given.
+    let (opener, pipe) = (
+        tool.file("xdg-open", "#!/bin/sh\necho \"$1\" > opened\n"),
+        tool.folder.path().join("opened"),
+    );
+    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .expect("it runs")
+            .success()
+    );
+    let path = format!("{}:/usr/bin:/bin", tool.folder.path().display());
+    let tool = tool.with("PATH", &path);
+    let mock = Mock::start(&tool, &["--port", "0", "--open"]);
+    // Waits until the opener writes.
+    let opened = std::fs::read_to_string(&pipe).expect("a line");
+    assert_eq!(opened.trim(), mock.text("control_url"));
+    assert_eq!(mock.end(), "");
+}
+
 #[cfg(unix)]
 #[test]
 fn runs_share_a_token_and_the_store_can_be_looked_into_and_cleared() {

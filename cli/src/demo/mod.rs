@@ -9,15 +9,30 @@ mod sharing;
 mod tokens;
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
 
 use super::failure::Failure;
-use super::output::{BAD, GOOD, QUIET, STRONG, line, styled};
+use super::output::{self, BAD, GOOD, QUIET, STRONG, styled};
+
+/// Only the observations are wanted, as JSON at the end.
+static AS_JSON: AtomicBool = AtomicBool::new(false);
+
+/// A line for a person.
+fn line(text: &str) -> io::Result<()> {
+    if AS_JSON.load(Ordering::Relaxed) {
+        return Ok(());
+    }
+    output::line(text)
+}
 
 /// What goes wrong with the demo itself, as opposed to what it shows.
 type Setup<T> = Result<T, Failure>;
 
 /// Runs the demo.
-pub(super) fn demo() -> Result<(), Failure> {
+pub(super) fn demo(as_json: bool) -> Result<(), Failure> {
+    AS_JSON.store(as_json, Ordering::Relaxed);
     let mut stage = Stage::default();
     line(
         "p21auth demo: an emulated P21 server in this process, over TLS. Nothing leaves this machine; takes about 10 seconds.",
@@ -35,11 +50,14 @@ pub(super) fn demo() -> Result<(), Failure> {
 struct Stage {
     right: usize,
     wrong: usize,
+    observations: Vec<Value>,
 }
 
 impl Stage {
     /// One observation: what was done, what came of it, and whether that is what it should be.
     fn check(&mut self, what: &str, seen: &str, right: bool) -> io::Result<()> {
+        self.observations
+            .push(json!({ "what": what, "seen": seen, "ok": right }));
         let mark = if right {
             self.right += 1;
             styled(GOOD, "ok")
@@ -51,6 +69,10 @@ impl Stage {
     }
 
     fn end(&self) -> Result<(), Failure> {
+        if AS_JSON.load(Ordering::Relaxed) {
+            let report = json!({ "ok": self.wrong == 0, "observations": self.observations });
+            output::json(&report.to_string())?;
+        }
         line("")?;
         if self.wrong == 0 {
             line(&styled(
