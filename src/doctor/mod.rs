@@ -36,7 +36,7 @@ use crate::http::stages::Stages;
 use crate::http::{Transport, transport_for};
 use crate::options::{Config, Settings, StoreChoice, TransportSettings};
 use crate::token::Token;
-pub use report::{Outcome, Report, Step};
+pub use report::{FIELDS, Outcome, Report, Step};
 #[doc(hidden)]
 pub use report::{report_of, span, step_of};
 use store::Stored;

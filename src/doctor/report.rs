@@ -136,6 +136,33 @@ impl Step {
     }
 }
 
+/// Every field of a report in JSON: its path and what it says. The documentation's table is made of this.
+pub const FIELDS: [(&str, &str); 11] = [
+    (
+        "schema",
+        "Version of this layout; grows if a name changes its meaning, not if one is added.",
+    ),
+    ("ok", "Whether no step failed."),
+    (
+        "token_requests",
+        "Token requests that the examination sent: one at most.",
+    ),
+    ("steps", "The steps, in the order of the examination."),
+    ("steps.id", "Which step, such as `tls`."),
+    ("steps.outcome", "`ok`, `warn`, `fail` or `skipped`."),
+    ("steps.saw", "What was found, the most telling line first."),
+    ("steps.do", "What to do next, if anything."),
+    (
+        "steps.copy",
+        "A line to copy into a shell or a `.env` file; null if there is none.",
+    ),
+    (
+        "steps.code",
+        "The status of a failure, such as `P21_E_TLS`; null without one.",
+    ),
+    ("steps.ms", "How long the step took, in milliseconds."),
+];
+
 /// All steps of an examination, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -226,6 +253,24 @@ mod tests {
 
     fn failure(id: &'static str, code: Code) -> Step {
         Step::failed(id, &Error::new(code, "broken").with_hint("fix it"))
+    }
+
+    #[test]
+    fn every_field_is_described() {
+        let report = Report::new(vec![failure("a", Code::Tls)], 0).to_json();
+        let names = |value: &Value, before: &str| -> Vec<String> {
+            let fields = value.as_object().expect("an object");
+            fields
+                .keys()
+                .map(|name| format!("{before}{name}"))
+                .collect()
+        };
+        let mut found = names(&report, "");
+        found.extend(names(&report["steps"][0], "steps."));
+        let mut described = FIELDS.map(|(path, _)| path.to_owned()).to_vec();
+        found.sort();
+        described.sort();
+        assert_eq!(found, described);
     }
 
     #[test]

@@ -19,7 +19,7 @@ template <typename Call> p21::error failure_of(Call call)
     } catch (const p21::error &failure) {
         return failure;
     }
-    CHECK(!"no error was thrown");
+    CHECK(false && "no error was thrown");
     std::abort();
 }
 

@@ -121,8 +121,8 @@ fn events() -> String {
     format!("| Event | Level | |\n|---|---|---|\n{}", rows.concat())
 }
 
-fn stats() -> String {
-    let rows: Vec<String> = FIELDS
+fn fields(table: &[(&str, &str)]) -> String {
+    let rows: Vec<String> = table
         .iter()
         .map(|(path, meaning)| format!("| `{path}` | {} |\n", cell(meaning)))
         .collect();
@@ -135,7 +135,11 @@ fn the_tables_are_those_of_the_code() {
         ("docs/options.md", vec![("options", options())]),
         (
             "docs/diagnostics.md",
-            vec![("stats", stats()), ("events", events())],
+            vec![
+                ("stats", fields(&FIELDS)),
+                ("examination", fields(&p21auth::doctor::FIELDS)),
+                ("events", events()),
+            ],
         ),
         (
             "docs/errors.md",
