@@ -16,24 +16,40 @@ namespace LibP21Auth.Tests
         internal const string Key = "00000000-0000-4000-8000-000000000001";
 
         private static readonly HttpClient Http = new HttpClient { Timeout = TimeSpan.FromSeconds(60) };
-        private readonly Process process;
+        private static readonly System.Collections.Generic.HashSet<string> Addresses = new System.Collections.Generic.HashSet<string>();
         private readonly string caFile;
+        private Process process;
 
         internal Emulator(string arguments = "")
         {
             caFile = Path.Combine(Path.GetTempPath(), "p21-" + Guid.NewGuid().ToString("N") + ".pem");
-            process = Process.Start(new ProcessStartInfo
+            string hello;
+            do
             {
-                FileName = Files.Cli,
-                Arguments = "mock --json --until-stdin-ends --ca-file " + caFile + " " + arguments,
-                UseShellExecute = false,
-                RedirectStandardInput = true,
-                RedirectStandardOutput = true,
-            });
-            string hello = process.StandardOutput.ReadLine();
-            BaseUrl = Field(hello, "base_url");
+                // Not another one at a port that an earlier one had: the library still has that one's token, and would ask for none.
+                Dispose();
+                process = Process.Start(new ProcessStartInfo
+                {
+                    FileName = Files.Cli,
+                    Arguments = "mock --json --until-stdin-ends --ca-file " + caFile + " " + arguments,
+                    UseShellExecute = false,
+                    RedirectStandardInput = true,
+                    RedirectStandardOutput = true,
+                });
+                hello = process.StandardOutput.ReadLine();
+                BaseUrl = Field(hello, "base_url");
+            }
+            while (IsKnown(BaseUrl) && !arguments.Contains("--port"));
             ControlUrl = Field(hello, "control_url");
             Pin = Field(hello, "tls_pin_sha256");
+        }
+
+        private static bool IsKnown(string address)
+        {
+            lock (Addresses)
+            {
+                return !Addresses.Add(address);
+            }
         }
 
         internal string BaseUrl { get; }
@@ -83,6 +99,10 @@ namespace LibP21Auth.Tests
 
         public void Dispose()
         {
+            if (process == null)
+            {
+                return;
+            }
             process.StandardInput.Close();
             process.WaitForExit();
             process.Dispose();

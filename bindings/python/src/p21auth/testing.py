@@ -49,6 +49,10 @@ USERNAME, PASSWORD = "demo", "demo-password"
 CONSUMER_KEY = "00000000-0000-4000-8000-000000000001"
 
 
+#: Of emulators that this process has started.
+_addresses: set[str] = set()
+
+
 class Emulator:
     """A P21 middleware server on a loopback port, in a process of its own that ends with this one."""
 
@@ -63,14 +67,20 @@ class Emulator:
             command.append(f"--prefix={prefix}")
         for name, value in settings.items():
             command += ["--set", f"{name}={value if isinstance(value, str) else json.dumps(value)}"]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            said = self._process.communicate()[1].decode("utf-8", "replace").strip()
-            self._folder.cleanup()
-            raise RuntimeError(f"the emulator did not start: {said}")
-        about: dict[str, Any] = json.loads(line)
+        while True:
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            assert self._process.stdout is not None
+            line = self._process.stdout.readline()
+            if not line:
+                said = self._process.communicate()[1].decode("utf-8", "replace").strip()
+                self._folder.cleanup()
+                raise RuntimeError(f"the emulator did not start: {said}")
+            about: dict[str, Any] = json.loads(line)
+            if about["base_url"] not in _addresses:
+                break
+            # The library still has the token of an emulator that had this port, and would ask this one for none.
+            self._process.communicate()
+        _addresses.add(about["base_url"])
         #: Address of the emulated server.
         self.base_url = str(about["base_url"])
         #: PEM file of the emulator's own CA, or None without TLS.
