@@ -465,14 +465,14 @@ fn the_emulators_page_is_opened_in_the_users_browser() {
     use std::os::unix::fs::PermissionsExt as _;
     let tool = Tool::new();
     // The desktop's opener, which tells the test what it was given.
-    let (opener, pipe) = (
+    let (script, told) = (
         tool.file("xdg-open", "#!/bin/sh\necho \"$1\" > opened\n"),
         tool.folder.path().join("opened"),
     );
-    std::fs::set_permissions(&opener, std::fs::Permissions::from_mode(0o755)).expect("executable");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).expect("executable");
     assert!(
         Command::new("mkfifo")
-            .arg(&pipe)
+            .arg(&told)
             .status()
             .expect("it runs")
             .success()
@@ -481,7 +481,7 @@ fn the_emulators_page_is_opened_in_the_users_browser() {
     let tool = tool.with("PATH", &path);
     let mock = Mock::start(&tool, &["--port", "0", "--open"]);
     // Waits until the opener writes.
-    let opened = std::fs::read_to_string(&pipe).expect("a line");
+    let opened = std::fs::read_to_string(&told).expect("a line");
     assert_eq!(opened.trim(), mock.text("control_url"));
     assert_eq!(mock.end(), "");
 }
