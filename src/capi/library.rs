@@ -11,11 +11,24 @@
 //!     }
 //! ```
 //!
-//! Conventions. Every function may be called from any thread; a const p21_client * may be used by any number of threads
-//! at once. Text is UTF-8 and ends with a NUL; text that goes in is copied. A char * that comes out is yours: give it to
-//! p21_free. A const char * that comes out is borrowed: it lasts as long as the object it was asked of, or for ever where
-//! there is none. Out pointers are required and hold NULL or 0 after a failure. err may be NULL; otherwise it is set to
-//! NULL, or to an error that you free with p21_error_free. No function prints, exits, or calls you back.
+//! Conventions.
+//!
+//! Results. A function that can fail returns a p21_status, and its last argument is err. err may be NULL; otherwise it is set
+//! to NULL, or to an error that you free with p21_error_free. Out pointers are required and hold NULL or 0 after a failure.
+//! Other functions return NULL, 0 or -1 for NULL and for handles that are not valid.
+//!
+//! Ownership. Text is UTF-8 and ends with a NUL; text that goes in is copied. A char * that comes out is yours: free it with
+//! p21_free. A const char * that comes out is borrowed: it lasts as long as the object it was asked of, or as long as the
+//! process if there is none. Handles are freed by the function of their kind; that ignores NULL and handles already freed.
+//!
+//! NULL. Inputs are required unless the text of a function says what NULL means.
+//!
+//! Threads. Every function may be called from any thread, and from any number of threads at once with the same client,
+//! snapshot or error. A p21_config is for one thread at a time. A call needs 64 KiB of stack. pthread_cancel takes effect
+//! after a call has returned. Not for signal handlers.
+//!
+//! Processes. A forked child may use and free all handles and strings of its parent; it keeps the tokens that are cached, and
+//! requests that are under way belong to the parent. No function prints, exits, or calls you back.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
