@@ -58,9 +58,10 @@ def objects() -> int:
 
 
 def nothing_is_left(before: int, what: object) -> None:
-    """A helper thread may still be at it, and an exception's frames may hold what it left."""
+    """A helper thread may still be at it, and an exception's frames may hold what it left. What earlier tests left may go
+    meanwhile, where objects go late (PyPy)."""
     deadline = time.monotonic() + 20
-    while objects() != before:
+    while objects() > before:
         assert time.monotonic() < deadline, (what, objects() - before)
         gc.collect()
 
