@@ -1,6 +1,6 @@
 //! Generates the C header into `OUT_DIR` and sets what the shared library tells the loader.
 //!
-//! `include/p21auth.h` is committed; `tests/header.rs` compares the two. Nothing is written into the source tree.
+//! `include/p21auth.h` is committed; `tests/docs/header.rs` compares the two. Nothing is written into the source tree.
 
 use std::path::Path;
 use std::{env, fs};

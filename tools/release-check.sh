@@ -68,10 +68,10 @@ windows_is_new() {
 echo "== release $version, binary interface $abi, commit $commit"
 done_or "commit or remove what git status shows" "nothing is uncommitted" nothing_uncommitted
 done_or "write '## [$version] - $(date +%F)' above its entries in CHANGELOG.md" "CHANGELOG.md has a dated entry" dated
-done_or "raise the version in Cargo.toml; tests/versions.rs names the other places" "there is no tag v$version yet" no_tag
+done_or "raise the version in Cargo.toml; tests/docs/versions.rs names the other places" "there is no tag v$version yet" no_tag
 done_or "run $cargo update --workspace" "Cargo.lock is current" "$cargo" update --workspace --locked --offline
-done_or "run $cargo test --test versions" "the version is the same everywhere" "$cargo" test --quiet --locked --test versions
-done_or "run P21AUTH_REFRESH=1 $cargo test --test header" "the header is the generated one" "$cargo" test --quiet --locked --test header
+done_or "run $cargo test --test docs" "the version is the same everywhere" "$cargo" test --quiet --locked --test docs versions::
+done_or "run P21AUTH_REFRESH=1 $cargo test --test docs" "the header is the generated one" "$cargo" test --quiet --locked --test docs header::
 done_or "raise P21_ABI_VERSION in src/capi/types.rs, or keep every declaration of the last release" "the C interface has only grown" keeps_abi
 done_or "run tests/tools/deny.sh" "licences and sources are allowed ones" tests/tools/deny.sh
 done_or "run make test-deep on this commit" "make test-deep has passed on this commit" tested_deeply

@@ -1,6 +1,6 @@
 //! What each fuzz target does with its input, and what must hold whatever that is.
 //!
-//! `tests/corpus.rs` takes in this very file and runs the same functions over `fuzz/seeds`, so an input that once broke
+//! `tests/behavior/corpus.rs` takes in this very file and runs the same functions over `fuzz/seeds`, so an input that once broke
 //! something is tried by every `cargo test`.
 
 use std::sync::LazyLock;

@@ -340,7 +340,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_forked_child_starts_empty() {
-        // The epoch stands in for a fork: the real one is in tests/fork.
+        // The epoch stands in for a fork: the real one is in tests/behavior.
         static RESOLVER: Resolver = Resolver::new();
         static LOOK_UPS: LookUps = LookUps::new(|_| RESOLVER.resolve(), LONG);
         assert_eq!(

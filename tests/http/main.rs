@@ -1,12 +1,8 @@
 //! The real transport against small servers on loopback that misbehave in every way that servers in the field do.
 
-#[path = "../common/child.rs"]
-mod child;
-mod identity;
 mod network;
 mod pool;
 mod proxy;
-mod server;
 mod tls;
 
 use std::time::Duration;
@@ -18,7 +14,7 @@ use p21auth::internal::wire::{Method, Request, Response};
 use p21auth::{Code, Error};
 use url::Url;
 
-use child::in_child;
+use test_support::child::in_child;
 
 /// Stands in each request as its password, and must stand in no error.
 const PASSWORD: &str = "hunter22-hunter22";

@@ -8,8 +8,8 @@ use p21auth::internal::options::Resolve;
 use p21auth::internal::secret::Secret;
 use p21auth::internal::wire::Method;
 
-use crate::server::{OK, Server, closed_port, until_closed};
 use crate::{LONG, MAX_BODY, SHORT, fails, request, send, send_within, settings};
+use test_support::server::{OK, Server, closed_port, until_closed};
 
 #[test]
 fn a_request_goes_out_as_given_and_nothing_is_added() {

@@ -36,9 +36,9 @@ fn a_transport_that_cannot_be_made_is_not_kept() {
 #[cfg(target_os = "linux")]
 #[test]
 fn threads_come_with_the_first_request_and_once() {
-    use crate::server::{OK, Server};
     use crate::{LONG, MAX_BODY, in_child, request};
     use p21auth::internal::http::{Limits, Transport as _};
+    use test_support::server::{OK, Server};
 
     /// The kernel may leave out entries while threads are ending, so it is asked until it says the same twice.
     fn http_threads() -> Vec<String> {

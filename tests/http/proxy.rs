@@ -9,9 +9,9 @@ use p21auth::internal::options::{ProxyChoice, TransportSettings};
 use p21auth::internal::secret::Secret;
 use url::Url;
 
-use crate::identity::Identity;
-use crate::server::{OK, Server, closed_port};
 use crate::{fails, in_child, send, settings};
+use test_support::identity::Identity;
+use test_support::server::{OK, Server, closed_port};
 
 const PROXY_PASSWORD: &str = "proxy-hunter22";
 

@@ -11,9 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, date_time_ymd};
 use rustls::ServerConfig;
 use rustls::server::ResolvesServerCertUsingSni;
 
-use crate::identity::{Ca, Identity};
-use crate::server::{OK, Server, until_closed};
 use crate::{LONG, MAX_BODY, fails, in_child, request, send, settings};
+use test_support::identity::{Ca, Identity};
+use test_support::server::{OK, Server, until_closed};
 
 fn pinned(identity: &Identity) -> TransportSettings {
     let mut settings = settings();

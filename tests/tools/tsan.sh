@@ -38,7 +38,7 @@ export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 die_after_fork=0 ${
 
 # The searches for planted secrets would take half an hour so, and are about text.
 tests=("$@")
-[ $# -gt 0 ] || tests=(--lib --test concurrency --test fire --test capi --test fork)
+[ $# -gt 0 ] || tests=(--lib --test behavior --test stress --test abi)
 echo "== the concurrent tests under ThreadSanitizer, with a build of their own"
 "${CARGO:-cargo}" test -Zbuild-std=std,panic_unwind,test --target "$target" --target-dir target/tsan \
-    "${tests[@]}" -- --test-threads=2 --skip secrets::
+    "${tests[@]}" -- --test-threads=2 --skip secrets:: --skip c_programs:: --skip scenarios:: --skip corpus::

@@ -220,8 +220,8 @@ fn shell_blocks_are_well_formed() {
 
 #[cfg(target_os = "linux")]
 mod compiled {
-    use super::super::programs::{Bench, Link, output, run};
     use crate::pages::{Block, blocks};
+    use test_support::programs::{Bench, Link, output, run};
 
     /// What a page's fragment may use without making it; a whole file has an `#include`.
     fn source(block: &Block) -> String {

@@ -4,10 +4,6 @@
 //! Rust blocks are doc tests (see the end of `src/lib.rs`); Python and C# blocks are run and compiled by the bindings' own
 //! tests. All else is here.
 
-#[cfg(target_os = "linux")]
-#[path = "../../../tests/common/programs.rs"]
-mod programs;
-
 mod code;
 mod layers;
 mod links;

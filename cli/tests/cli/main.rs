@@ -1,0 +1,8 @@
+//! The real binary, as people and programs call it.
+
+mod calls;
+mod commands;
+#[cfg(unix)]
+mod doctor;
+mod man_pages;
+mod tool;

@@ -1,0 +1,125 @@
+//! The real binary in a clean environment, and what a run of it left.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+/// Planted wherever a secret can be given; no output may hold it.
+pub const PLANTED: &str = "hunter2-planted-secret";
+
+/// The binary in a clean environment, in a folder of its own.
+pub struct Tool {
+    pub folder: tempfile::TempDir,
+    vars: Vec<(String, String)>,
+}
+
+impl Tool {
+    pub fn new() -> Tool {
+        Tool {
+            folder: tempfile::tempdir().expect("a folder"),
+            vars: Vec::new(),
+        }
+    }
+
+    /// Ready to ask `base_url` for a token as the emulator's user.
+    pub fn for_server(base_url: &str) -> Tool {
+        Tool::new()
+            .with("P21_BASE_URL", base_url)
+            .with("P21_USERNAME", "demo")
+            .with("P21_PASSWORD", "demo-password")
+    }
+
+    pub fn with(mut self, name: &str, value: &str) -> Tool {
+        self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub fn without(mut self, name: &str) -> Tool {
+        self.vars.retain(|(n, _)| n != name);
+        self
+    }
+
+    pub fn file(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_p21auth"));
+        command.args(args).current_dir(self.folder.path());
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            let trust = ["SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE"];
+            if name.starts_with("P21_")
+                || name.to_ascii_lowercase().ends_with("_proxy")
+                || trust.contains(&name.as_str())
+            {
+                command.env_remove(name);
+            }
+        }
+        command
+            .envs(self.vars.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub fn run(&self, args: &[&str]) -> Seen {
+        Seen::of(&self.command(args).output().expect("the binary runs"))
+    }
+
+    pub fn run_with_input(&self, args: &[&str], input: &str) -> Seen {
+        let mut command = self.command(args);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin
+            .write_all(input.as_bytes())
+            .expect("read by the binary");
+        drop(stdin);
+        Seen::of(&child.wait_with_output().expect("it ends"))
+    }
+}
+
+/// What a run left: nothing planted in it, whatever it was.
+pub struct Seen {
+    pub status: i32,
+    pub out: String,
+    pub err: String,
+}
+
+impl Seen {
+    pub fn of(output: &Output) -> Seen {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).expect("UTF-8");
+        let seen = Seen {
+            status: output.status.code().expect("an exit status"),
+            out: text(&output.stdout),
+            err: text(&output.stderr),
+        };
+        for text in [&seen.out, &seen.err] {
+            assert!(!text.contains(PLANTED), "a secret shows: {text}");
+            assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
+        }
+        seen
+    }
+
+    pub fn value(&self) -> &str {
+        assert_eq!((self.status, self.err.as_str()), (0, ""), "{}", self.out);
+        self.out.strip_suffix('\n').expect("a line")
+    }
+
+    pub fn failed(&self, status: i32, says: &[&str]) {
+        assert_eq!(self.status, status, "{}", self.err);
+        assert_eq!(self.out, "", "standard output is for the value alone");
+        for words in says {
+            assert!(
+                self.err.contains(words),
+                "'{words}' is missing: {}",
+                self.err
+            );
+        }
+    }
+}

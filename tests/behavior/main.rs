@@ -1,0 +1,8 @@
+//! What callers get, with how many requests: the scenario files, many threads, forked children, the inputs of the fuzzers.
+
+mod concurrency;
+mod corpus;
+mod doctor;
+#[cfg(unix)]
+mod fork;
+mod scenarios;
