@@ -13,8 +13,8 @@ use super::control_http;
 use super::dialect::Asked;
 use super::fault::{Action, Fault};
 use super::message::{Reply, Request};
-use super::sock::Stream;
 use super::state::{Shared, State, shift};
+use super::stream::Stream;
 use super::text::{decoded, fingerprint};
 
 /// Routes whose last request is kept.

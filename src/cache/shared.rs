@@ -20,7 +20,7 @@ use super::slot::{Fetch, Fetched};
 use crate::clock::{Clock, Now, duration, millis};
 use crate::error::{Code, Error, Result};
 use crate::store::seal::Keys;
-use crate::store::{Attempt, Fault, Place, Ticket};
+use crate::store::{Attempt, Fault, MonitoredStore, Ticket};
 use crate::token::Life;
 
 /// How a flight result.
@@ -110,8 +110,8 @@ pub(crate) struct Health {
 impl SharedTokens {
     /// A share in these stores; `None` when there are none.
     #[must_use]
-    pub(crate) fn new(places: Vec<Arc<Place>>, required: bool) -> Option<SharedTokens> {
-        let links: Vec<StoreLink> = places.into_iter().map(StoreLink::new).collect();
+    pub(crate) fn new(stores: Vec<Arc<MonitoredStore>>, required: bool) -> Option<SharedTokens> {
+        let links: Vec<StoreLink> = stores.into_iter().map(StoreLink::new).collect();
         (!links.is_empty()).then_some(SharedTokens {
             links,
             required,
@@ -121,8 +121,8 @@ impl SharedTokens {
 
     /// The store that was asked for.
     #[must_use]
-    pub(crate) fn place(&self) -> &Arc<Place> {
-        &self.first().place
+    pub(crate) fn monitored(&self) -> &Arc<MonitoredStore> {
+        &self.first().monitored
     }
 
     /// The identity's keys in that store.
@@ -145,12 +145,12 @@ impl SharedTokens {
         let reasons: Vec<String> = self
             .links
             .iter()
-            .map_while(|link| link.place.fault())
+            .map_while(|link| link.monitored.fault())
             .collect();
         let active = self.links.get(reasons.len());
         Health {
-            active: active.map_or("memory", |link| link.place.store.kind()),
-            shown: active.map_or_else(|| "memory".to_owned(), |link| link.place.store.shown()),
+            active: active.map_or("memory", |link| link.monitored.store.kind()),
+            shown: active.map_or_else(|| "memory".to_owned(), |link| link.monitored.store.shown()),
             reason: (!reasons.is_empty()).then(|| reasons.join("; ")),
         }
     }
@@ -164,7 +164,7 @@ impl SharedTokens {
             .saturating_add(millis(context.limit));
         let mut reasons = Vec::new();
         for (at, link) in self.links.iter().enumerate() {
-            if let Some(fault) = link.place.resting(context.clock.now()) {
+            if let Some(fault) = link.monitored.resting(context.clock.now()) {
                 reasons.push(fault.0);
                 continue;
             }
@@ -198,9 +198,9 @@ impl SharedTokens {
             let Some((salt, keys)) = link.known() else {
                 continue;
             };
-            match link.place.store.load(keys.name()) {
+            match link.monitored.store.load(keys.name()) {
                 Ok(loaded) => {
-                    link.place.well();
+                    link.monitored.well();
                     // Keys of another salt are the next flight's business.
                     let same = loaded.salt.is_none_or(|found| found == salt);
                     return same.then(|| read(&keys, &loaded, clock.now()));
@@ -233,7 +233,11 @@ impl SharedTokens {
                 return Ok(None);
             };
             // Somebody who holds the lease is being told the same.
-            if let Attempt::Got(lease) = link.place.store.try_lease(keys.name(), &Ticket::new()?)? {
+            if let Attempt::Got(lease) = link
+                .monitored
+                .store
+                .try_lease(keys.name(), &Ticket::new()?)?
+            {
                 refuse(&keys, &*lease, error, denials, pace, clock.now())?;
             }
             Ok(Some(()))
@@ -263,7 +267,7 @@ impl SharedTokens {
         work: impl Fn(&StoreLink) -> Result<Option<T>, Fault>,
     ) -> Option<T> {
         for link in &self.links {
-            if link.place.resting(clock.now()).is_some() {
+            if link.monitored.resting(clock.now()).is_some() {
                 continue;
             }
             match work(link) {

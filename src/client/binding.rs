@@ -55,10 +55,10 @@ impl Binding {
         } else {
             None
         };
-        let places = if own {
+        let stores = if own {
             Vec::new()
         } else {
-            runtime.places.open(&settings)?
+            runtime.stores.open(&settings)?
         };
         let identity = runtime.identity(&settings, &secret);
         let windows = Windows {
@@ -75,7 +75,7 @@ impl Binding {
             Slot::new(
                 slot_options(&settings),
                 info,
-                SharedTokens::new(places, settings.store.required),
+                SharedTokens::new(stores, settings.store.required),
                 Arc::clone(&runtime.clock),
                 Arc::clone(&runtime.spawn),
                 runtime.random,

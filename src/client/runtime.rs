@@ -13,7 +13,7 @@ use crate::fork::{Guarded, Once};
 use crate::http::{self, Transport};
 use crate::options::{Settings, TransportSettings};
 use crate::secret::{Secret, fingerprint};
-use crate::store::Places;
+use crate::store::StoreRegistry;
 
 static GLOBAL: Once<Arc<Runtime>> = Once::new();
 
@@ -27,7 +27,7 @@ pub struct Runtime {
     pub(super) spawn: Arc<dyn Spawn>,
     pub(super) random: fn(u64) -> u64,
     pub(super) transports: Box<Transports>,
-    pub(super) places: Places,
+    pub(super) stores: StoreRegistry,
     /// Under which identities are hashed: a secret never leaves a trace that another process could compare.
     key: [u8; 32],
 }
@@ -54,7 +54,7 @@ impl Runtime {
             spawn,
             random,
             transports,
-            places: Places::default(),
+            stores: StoreRegistry::default(),
             key,
         })
     }

@@ -8,7 +8,7 @@ use crate::error::{Code, Error, Result};
 use crate::secret::fingerprint;
 use crate::store::record::Record;
 use crate::store::seal;
-use crate::store::{Fault, Place, Ticket};
+use crate::store::{Fault, MonitoredStore, Ticket};
 
 /// An entry of a shared store. Without the credential that it was sealed with, only this much can be known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,12 +48,12 @@ impl Client {
     /// As [`Client::store_entries`].
     pub(crate) fn check_store(&self) -> Result<(String, Vec<StoreEntry>)> {
         let binding = self.0.binding()?;
-        let (share, place) = shared(binding.slot.shared())?;
+        let (share, monitored) = shared(binding.slot.shared())?;
         let keys = share
             .keys(&*binding.fetch(&self.0.runtime))
             .map_err(|fault| unusable(&fault))?;
         let ticket = Ticket::new().map_err(|fault| unusable(&fault))?;
-        let attempt = place.store.try_lease(keys.name(), &ticket);
+        let attempt = monitored.store.try_lease(keys.name(), &ticket);
         drop(attempt.map_err(|fault| unusable(&fault))?);
         self.store_entries()
     }
@@ -66,9 +66,9 @@ impl Client {
     #[doc(hidden)]
     pub fn store_entries(&self) -> Result<(String, Vec<StoreEntry>)> {
         let binding = self.0.binding()?;
-        let (share, place) = shared(binding.slot.shared())?;
-        let listed = place.store.list().map_err(|fault| unusable(&fault))?;
-        let shown = place.store.shown();
+        let (share, monitored) = shared(binding.slot.shared())?;
+        let listed = monitored.store.list().map_err(|fault| unusable(&fault))?;
+        let shown = monitored.store.shown();
         if listed.is_empty() {
             return Ok((shown, Vec::new()));
         }
@@ -132,18 +132,20 @@ impl Client {
 
     fn clear_before(&self, before: Option<i64>) -> Result<(String, usize)> {
         let binding = self.0.binding()?;
-        let (_, place) = shared(binding.slot.shared())?;
-        let count = place.store.clear(before);
+        let (_, monitored) = shared(binding.slot.shared())?;
+        let count = monitored.store.clear(before);
         let count = count.map_err(|fault| unusable(&fault))?;
-        Ok((place.store.shown(), count))
+        Ok((monitored.store.shown(), count))
     }
 }
 
-fn shared(share: Option<&SharedTokens>) -> Result<(&SharedTokens, &Arc<Place>)> {
-    share.map(|share| (share, share.place())).ok_or_else(|| {
-        Error::new(Code::Config, "tokens stay in this process: store is memory")
-            .with_hint("Set store to file, or to redis://host:port.")
-    })
+fn shared(share: Option<&SharedTokens>) -> Result<(&SharedTokens, &Arc<MonitoredStore>)> {
+    share
+        .map(|share| (share, share.monitored()))
+        .ok_or_else(|| {
+            Error::new(Code::Config, "tokens stay in this process: store is memory")
+                .with_hint("Set store to file, or to redis://host:port.")
+        })
 }
 
 fn unusable(fault: &Fault) -> Error {

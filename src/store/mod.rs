@@ -5,7 +5,7 @@
 
 #[cfg(feature = "store-file")]
 mod file;
-mod places;
+mod monitored;
 pub(crate) mod record;
 #[cfg(feature = "store-redis")]
 mod redis;
@@ -17,7 +17,7 @@ pub mod seal;
 
 use std::time::Duration;
 
-pub(crate) use places::{Place, Places};
+pub(crate) use monitored::{MonitoredStore, StoreRegistry};
 use seal::Salt;
 
 /// Why a store cannot be used: one line, no secret. The next narrower store takes over.

@@ -72,7 +72,7 @@ impl<'a> Drive<'a> {
 
     /// All of it. Waits for other processes, but not beyond its end.
     pub(super) fn run(mut self) -> Result<FlightResult, Fault> {
-        let (clock, store) = (self.context.clock, &self.link().place.store);
+        let (clock, store) = (self.context.clock, &self.link().monitored.store);
         let mut course = Course::new(self.end);
         let mut event = Event::Started;
         loop {
@@ -143,7 +143,7 @@ impl<'a> Drive<'a> {
         if self.has_asked {
             drop(self.lease);
             let now = self.context.clock.now().wall;
-            self.shared.links[self.at].place.store.tidy(now);
+            self.shared.links[self.at].monitored.store.tidy(now);
         }
         FlightResult {
             result,
@@ -165,7 +165,7 @@ impl<'a> Drive<'a> {
             }
             Err(fault) => return Err(fault),
         };
-        link.place.well();
+        link.monitored.well();
         self.ticket.mark = self.ticket.mark.max(view.mark);
         let count = |known: &Option<(Error, i64, u32)>| known.as_ref().map_or(0, |known| known.2);
         self.denials = self.denials.max(count(&view.denied));
@@ -301,7 +301,7 @@ impl<'a> Drive<'a> {
     fn put(&self, link: &StoreLink, fetched: &Fetched) -> Result<Option<Outcome>, Fault> {
         let context = self.context;
         let mut keys = link.derive(context.fetch)?;
-        let attempt = link.place.store.try_lease(keys.name(), &self.ticket)?;
+        let attempt = link.monitored.store.try_lease(keys.name(), &self.ticket)?;
         let Attempt::Got(lease) = attempt else {
             // Somebody is asking the server this very moment; what comes of that will be found by the next look.
             return Ok(None);

@@ -11,8 +11,8 @@ use crate::log::{self, Level};
 use crate::store::record::{Record, token_hash};
 use crate::store::seal::{Keys, Salt};
 use crate::store::{
-    Attempt, Change, Edit, EntryKind, Fault, Keep, Lease, Loaded, Mark, Place, Published, Sealed,
-    Ticket,
+    Attempt, Change, Edit, EntryKind, Fault, Keep, Lease, Loaded, Mark, MonitoredStore, Published,
+    Sealed, Ticket,
 };
 use crate::token::{Life, Reply};
 
@@ -48,14 +48,14 @@ pub(crate) struct StoreView {
 
 /// The keys of an identity in one store.
 pub(super) struct StoreLink {
-    pub(super) place: Arc<Place>,
+    pub(super) monitored: Arc<MonitoredStore>,
     keys: Guarded<Option<(Salt, Arc<Keys>)>>,
 }
 
 impl StoreLink {
-    pub(super) fn new(place: Arc<Place>) -> StoreLink {
+    pub(super) fn new(monitored: Arc<MonitoredStore>) -> StoreLink {
         StoreLink {
-            place,
+            monitored,
             keys: Guarded::default(),
         }
     }
@@ -66,7 +66,7 @@ impl StoreLink {
 
     pub(super) fn failed(&self, fault: Fault, now: Now) {
         let message = fault.0.clone();
-        if self.place.failed(fault, now) {
+        if self.monitored.failed(fault, now) {
             log::record(Level::Warn, "store.degraded", &message);
         }
     }
@@ -79,11 +79,15 @@ impl StoreLink {
         clock: &dyn Clock,
     ) -> Result<(), Fault> {
         // Somebody who holds the lease is about to replace the token anyway.
-        let Attempt::Got(lease) = self.place.store.try_lease(keys.name(), &Ticket::new()?)? else {
+        let Attempt::Got(lease) = self
+            .monitored
+            .store
+            .try_lease(keys.name(), &Ticket::new()?)?
+        else {
             return Ok(());
         };
         let now = clock.now();
-        let seen = read(keys, &self.place.store.load(keys.name())?, now);
+        let seen = read(keys, &self.monitored.store.load(keys.name())?, now);
         let token = match (seen.token, dropped) {
             (Some(found), Some((hash, _))) if found.hash == hash => Some(found),
             (Some(found), None) if lifted => Some(found),
@@ -143,7 +147,7 @@ impl StoreLink {
             None => getrandom::fill(&mut proposed)
                 .map_err(|_| Fault::new("the operating system gives no random bytes"))?,
         }
-        let salt = self.place.store.salt(&proposed)?;
+        let salt = self.monitored.store.salt(&proposed)?;
         if let Some((known, keys)) = self.known()
             && known == salt
         {
@@ -165,11 +169,11 @@ impl StoreLink {
         fetch: &dyn Fetch,
         clock: &dyn Clock,
     ) -> Result<StoreView, Fault> {
-        let mut loaded = self.place.store.load(keys.name())?;
+        let mut loaded = self.monitored.store.load(keys.name())?;
         let known = self.known().map(|(salt, _)| salt);
         if loaded.salt.is_none() || loaded.salt != known {
             *keys = self.derive_anew(fetch)?;
-            loaded = self.place.store.load(keys.name())?;
+            loaded = self.monitored.store.load(keys.name())?;
         }
         Ok(read(keys, &loaded, clock.now()))
     }

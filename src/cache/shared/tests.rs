@@ -220,7 +220,8 @@ fn run_flight(
         clock: Arc::clone(&clock),
         log: Arc::clone(&log),
     };
-    let share = SharedTokens::new(vec![Place::new(Box::new(store))], false).expect("a share");
+    let share =
+        SharedTokens::new(vec![MonitoredStore::new(Box::new(store))], false).expect("a share");
     let result = share.run_flight(&FlightContext {
         fetch: &server,
         clock: &*clock,

@@ -13,16 +13,16 @@ use crate::options::{Settings, StoreChoice, StoreSettings, TlsTrust};
 const REST_MS: i64 = 1_000;
 
 /// One store, and how it fares.
-pub(crate) struct Place {
+pub(crate) struct MonitoredStore {
     /// The store.
     pub store: Box<dyn Store>,
     fault: Guarded<Option<(String, Now)>>,
 }
 
-impl Place {
+impl MonitoredStore {
     /// A store that has not failed yet.
-    pub(crate) fn new(store: Box<dyn Store>) -> Arc<Place> {
-        Arc::new(Place {
+    pub(crate) fn new(store: Box<dyn Store>) -> Arc<MonitoredStore> {
+        Arc::new(MonitoredStore {
             store,
             fault: Guarded::default(),
         })
@@ -66,15 +66,15 @@ struct StoreKey {
 
 /// The stores of a process. Slots that name the same one share it, and with it its connections.
 #[derive(Default)]
-pub(crate) struct Places(Guarded<Vec<(StoreKey, Arc<Place>)>>);
+pub(crate) struct StoreRegistry(Guarded<Vec<(StoreKey, Arc<MonitoredStore>)>>);
 
-impl Places {
+impl StoreRegistry {
     /// The stores that these settings name, the widest first; none for `memory`. Nothing is touched or connected yet.
     ///
     /// # Errors
     ///
     /// `Config` for a URL that is not one of a store, or a store that this build leaves out.
-    pub(crate) fn open(&self, settings: &Settings) -> Result<Vec<Arc<Place>>> {
+    pub(crate) fn open(&self, settings: &Settings) -> Result<Vec<Arc<MonitoredStore>>> {
         let choices = match &settings.store.choice {
             StoreChoice::Memory => return Ok(Vec::new()),
             // A fleet without its server is still so many machines with a file store each.
@@ -93,27 +93,27 @@ impl Places {
         choices
             .into_iter()
             .take(count)
-            .map(|choice| self.place(choice, &settings.store, tls))
+            .map(|choice| self.monitored(choice, &settings.store, tls))
             .collect()
     }
 
-    fn place(
+    fn monitored(
         &self,
         choice: StoreChoice,
         how: &StoreSettings,
         tls: &TlsTrust,
-    ) -> Result<Arc<Place>> {
+    ) -> Result<Arc<MonitoredStore>> {
         let which = StoreKey {
             choice,
             timeout_ms: how.timeout_ms,
             tls: tls.clone(),
         };
-        let made = Place::new(make(&which)?);
-        Ok(self.0.with(|places| {
-            if let Some((_, place)) = places.iter().find(|(known, _)| *known == which) {
-                return Arc::clone(place);
+        let made = MonitoredStore::new(make(&which)?);
+        Ok(self.0.with(|stores| {
+            if let Some((_, store)) = stores.iter().find(|(known, _)| *known == which) {
+                return Arc::clone(store);
             }
-            places.push((which, Arc::clone(&made)));
+            stores.push((which, Arc::clone(&made)));
             made
         }))
     }
