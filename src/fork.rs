@@ -26,9 +26,20 @@ use crate::sync::Lock;
 /// it was made in and is forgotten, not dropped, when that has passed.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 
+static FORKS: AtomicU64 = AtomicU64::new(0);
+
 /// The number of forks between the first process and this one.
 pub(crate) fn epoch() -> u64 {
     EPOCH.load(Ordering::Relaxed)
+}
+
+/// How many times this process has begun to fork. Asked in a [`section`]: none is under way then.
+#[cfg_attr(
+    not(feature = "store-file"),
+    expect(dead_code, reason = "only its locks ask")
+)]
+pub(crate) fn forks() -> u64 {
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// Runs `work` with no fork in between. May be nested; must not wait for anything but other sections' locks.
@@ -92,7 +103,7 @@ pub(crate) use imp::on_child;
 
 #[cfg(unix)]
 mod imp {
-    use super::{EPOCH, Guarded};
+    use super::{EPOCH, FORKS, Guarded};
     use std::cell::{Cell, UnsafeCell};
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -166,6 +177,7 @@ mod imp {
     pub(super) extern "C" fn prepare() {
         if enter() {
             let guard = LOCK.write().unwrap_or_else(PoisonError::into_inner);
+            FORKS.fetch_add(1, Ordering::Relaxed);
             // SAFETY: this thread holds `LOCK` for writing, as all do that reach the cell, so no other is here or in
             // `release`; the reference ends with the statement.
             unsafe { *HELD.0.get() = Some(guard) };

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{folder, make_room};
-use crate::fork::section;
+use crate::fork::{forks, section};
 
 /// A lock that is ours until it is dropped.
 pub(super) struct Lock(Open);
@@ -182,9 +182,12 @@ pub(super) fn wait_until_free(path: &Path, limit: Duration) -> io::Result<()> {
 struct Open(Option<File>);
 
 impl Open {
-    /// Opened inside a section, so that no child is born between the opening and the noting of it.
+    /// Opened outside of any section: storage may take any time for that, and forks must not wait for it. A child that is
+    /// born between the opening and the noting would not know what to close, so then the file is opened once more; what that
+    /// child keeps was never locked.
     fn new(path: &Path, limit: Duration, create: bool) -> io::Result<Open> {
-        section(|| {
+        loop {
+            let before = section(forks);
             let mut options = OpenOptions::new();
             options
                 .read(true)
@@ -193,9 +196,17 @@ impl Open {
                 .truncate(false);
             let options = keep_in_place(&mut options);
             let file = folder::settled(limit, || folder::open(path, options))?;
-            inherited::note(&file);
-            Ok(Open(Some(file)))
-        })
+            let is_noted = section(|| {
+                let none_between = forks() == before;
+                if none_between {
+                    inherited::note(&file);
+                }
+                none_between
+            });
+            if is_noted {
+                return Ok(Open(Some(file)));
+            }
+        }
     }
 
     fn file(&self) -> &File {
@@ -205,11 +216,11 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        section(|| {
-            if let Some(file) = self.0.take() {
-                inherited::forget(&file);
-            }
-        });
+        if let Some(file) = self.0.take() {
+            // First of all: from here on a child may keep a copy of the descriptor.
+            unlock(&file);
+            section(|| inherited::forget(&file));
+        }
     }
 }
 
