@@ -58,6 +58,7 @@ pub mod log;
 mod options;
 mod retry;
 mod secret;
+mod sources;
 #[cfg_attr(
     not(all(feature = "store-file", feature = "store-redis")),
     allow(dead_code, reason = "each store uses its part")

@@ -42,7 +42,7 @@ impl Level {
 }
 
 /// Every event: its name, its level, and when it is recorded. The documentation's table is made of this.
-pub const EVENTS: [(&str, Level, &str); 8] = [
+pub const EVENTS: [(&str, Level, &str); 10] = [
     (
         "token.refreshed",
         Level::Info,
@@ -77,6 +77,16 @@ pub const EVENTS: [(&str, Level, &str); 8] = [
         "tls.unverified",
         Level::Warn,
         "A client was opened with `tls_verify=0`: it accepts any certificate.",
+    ),
+    (
+        "tls.authorities",
+        Level::Warn,
+        "A file with certificate authorities cannot be read; those that were read before stay in use.",
+    ),
+    (
+        "secret.exposed",
+        Level::Warn,
+        "A client was opened with a secret in a file that every user of the machine can change.",
     ),
     (
         "log.lost",

@@ -50,6 +50,35 @@ pub(crate) fn coarse_now() -> Now {
     }
 }
 
+/// Whether the program runs with rights that its caller does not have: set-uid, set-gid, or by file capabilities. What the
+/// caller can set, the environment, must then decide nothing.
+pub(crate) fn is_set_uid() -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: it only reads the auxiliary vector, which the process has from its start.
+    let is_secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    #[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+    let is_secure = {
+        use rustix::process::{getegid, geteuid, getgid, getuid};
+        getuid() != geteuid() || getgid() != getegid()
+    };
+    #[cfg(not(unix))]
+    let is_secure = false;
+    is_secure
+}
+
+/// Whether the system refused for want of descriptors or memory.
+pub(crate) fn is_exhausted(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    let codes = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+    #[cfg(not(unix))]
+    // ERROR_TOO_MANY_OPEN_FILES, ERROR_NOT_ENOUGH_MEMORY, ERROR_OUTOFMEMORY, ERROR_NO_SYSTEM_RESOURCES, WSAEMFILE,
+    // WSAENOBUFS.
+    let codes = [4, 8, 14, 1450, 10024, 10055];
+    let code = error.raw_os_error();
+    error.kind() == std::io::ErrorKind::OutOfMemory
+        || code.is_some_and(|code| codes.contains(&code))
+}
+
 /// Keeps the code of this library in memory from now on: a thread of ours may still run when the last user unloads it. The
 /// shared library is linked with `-z nodelete` as well; this serves the static one inside somebody's plugin.
 #[cfg(unix)]

@@ -4,6 +4,7 @@ use super::decide::LastFailure;
 use super::slot::Need;
 use crate::clock::{Now, duration};
 use crate::error::{Code, Error};
+use crate::sources::LATE_HINT;
 use crate::token::Life;
 
 /// The last moment that an HTTP date can tell, in Unix milliseconds: the end of the year 9998.
@@ -62,6 +63,16 @@ pub(super) fn timed_out(need: Need) -> Error {
     .with_hint(
         "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
     )
+    .with_retry_after(std::time::Duration::ZERO)
+}
+
+/// The flight has not read its credentials yet; `what` names the option and the path.
+pub(super) fn source_late(what: &str) -> Error {
+    Error::new(
+        Code::Timeout,
+        format!("{what} could not be read within the time given to this call"),
+    )
+    .with_hint(LATE_HINT)
     .with_retry_after(std::time::Duration::ZERO)
 }
 

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::answers::{closed, not_cached, own_expired, pending, replay, timed_out};
+use super::answers::{closed, not_cached, own_expired, pending, replay, source_late, timed_out};
 use super::flight::{Ending, Flight};
 use super::slot::{Need, Presence};
 use crate::clock::{Now, duration};
@@ -368,7 +368,11 @@ fn join(
     if call.no_wait {
         live_or(token, force, pending)
     } else if call.left_ms <= 0 {
-        live_or(token, force, || timed_out(Need::Token))
+        live_or(token, force, || {
+            flight
+                .reading()
+                .map_or_else(|| timed_out(Need::Token), |what| source_late(&what))
+        })
     } else {
         Decision::Join(Arc::clone(flight))
     }

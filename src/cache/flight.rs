@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::Now;
 use crate::error::{Code, Error, Result};
+use crate::fork::Guarded;
 pub(crate) use crate::sync::Pulse;
 
 /// How a flight ended. What it brought is in the slot: a call that comes late finds there what is valid by then.
@@ -30,6 +31,8 @@ pub(crate) enum Ending {
 #[derive(Debug)]
 pub(crate) struct Flight {
     ending: OnceLock<Ending>,
+    /// The option and the path that it reads before it asks.
+    reading: Guarded<Option<String>>,
     /// When it is to have ended.
     pub(crate) limit: Now,
 }
@@ -40,8 +43,20 @@ impl Flight {
     pub(crate) fn new(limit: Now) -> Arc<Flight> {
         Arc::new(Flight {
             ending: OnceLock::new(),
+            reading: Guarded::default(),
             limit,
         })
+    }
+
+    /// What it is reading just now, before anything is sent: an option and a path.
+    #[must_use]
+    pub(crate) fn reading(&self) -> Option<String> {
+        self.reading.with(|reading| reading.clone())
+    }
+
+    /// Says what it reads from now on.
+    pub(crate) fn read(&self, what: Option<String>) {
+        self.reading.with(|reading| *reading = what);
     }
 
     /// How it ended, once it has: every waiter gets the same.

@@ -163,7 +163,7 @@ impl Server {
 }
 
 impl Fetch for Server {
-    fn reload(&self) -> Result<Reloaded> {
+    fn reload(&self, _: Duration, _: &dyn Fn(Option<String>)) -> Result<Reloaded> {
         thread::yield_now();
         (self.reloaded)()
     }

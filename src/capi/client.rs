@@ -23,10 +23,21 @@ pub(super) fn with_client<R>(
     client: *const p21_client,
     work: impl FnOnce(&Client) -> Result<R>,
 ) -> Result<R> {
+    ask_client(client, &TokenOptions::default(), |client, _| work(client))
+}
+
+/// As [`with_client`] for a call with these options: the default client may first have to be opened, and what is left of
+/// the call's time is handed on.
+#[inline]
+pub(super) fn ask_client<R>(
+    client: *const p21_client,
+    options: &TokenOptions,
+    work: impl FnOnce(&Client, &TokenOptions) -> Result<R>,
+) -> Result<R> {
     if client.is_null() {
-        with_default(work)
+        with_default(options, work)
     } else {
-        handle::with(client, work)
+        handle::with(client, |client| work(client, options))
     }
 }
 
@@ -40,7 +51,11 @@ pub(super) fn with_token<R>(
     options.check()?;
     match handle::hit(client, options, &look) {
         Some(seen) => Ok(seen),
-        None => uncancelled(|| with_client(client, |client| client.with_token(options, look))),
+        None => uncancelled(|| {
+            ask_client(client, options, |client, options| {
+                client.with_token(options, look)
+            })
+        }),
     }
 }
 

@@ -11,7 +11,7 @@ use super::client::with_config;
 use super::flags::P21_DOCTOR_TOKEN;
 use super::types::{p21_config, p21_error, p21_status};
 use super::{guard, string};
-use crate::client::{Client, with_default};
+use crate::client::{Client, TokenOptions, with_default};
 use crate::doctor;
 use crate::options::Config;
 
@@ -40,7 +40,8 @@ pub unsafe extern "C" fn p21_doctor(
             let report = if config.is_null() {
                 let mut environment = Config::new();
                 let loaded = environment.load_env("P21_").map(|()| environment);
-                let client = || with_default(|client| Ok(client.clone()));
+                let client =
+                    || with_default(&TokenOptions::default(), |client, _| Ok(client.clone()));
                 doctor::examine_apart(loaded, with_token.then_some(client), wait)?
             } else {
                 let config = with_config(config, |config| Ok(config.clone()))?;

@@ -8,7 +8,7 @@ use std::ffi::c_char;
 use std::time::Duration;
 
 use super::args::{Ask, Out, TOKEN_FLAGS, bytes, check_flags, optional_text, text};
-use super::client::{with_client, with_config, with_token};
+use super::client::{ask_client, with_client, with_config, with_token};
 use super::flags::P21_WITH_SCHEME;
 use super::snapshot::Snapshot;
 use super::types::{p21_client, p21_config, p21_error, p21_status, p21_token};
@@ -106,10 +106,10 @@ pub unsafe extern "C" fn p21_token_snapshot(
             check_flags(flags, TOKEN_FLAGS)?;
             let mut ask = Ask::new(flags, wait_ms);
             ask.options.min_valid = Duration::from_secs(min_valid_s.into());
-            let snapshot = with_client(client, |client| {
+            let snapshot = ask_client(client, &ask.options, |client, options| {
                 // First the windows: if the client moves in between, its generation word tells.
                 let reuse = client.reuse()?;
-                let token = client.token_with(&ask.options)?;
+                let token = client.token_with(options)?;
                 Ok(Snapshot::new(token, reuse, &ask))
             })?;
             out.set(handle::insert(snapshot)?);
@@ -179,7 +179,7 @@ pub unsafe extern "C" fn p21_ui_url(
             let out = Out::new(out_url, std::ptr::null_mut(), "out_url")?;
             check_flags(flags, TOKEN_FLAGS & !P21_WITH_SCHEME)?;
             let ask = Ask::new(flags, wait_ms);
-            let url = with_client(client, |client| client.ui_url_with(&ask.options))?;
+            let url = ask_client(client, &ask.options, Client::ui_url_with)?;
             out.set(string::from_text(&url)?);
             Ok(())
         })
@@ -200,7 +200,7 @@ pub unsafe extern "C" fn p21_token_request(
     unsafe {
         guard::status("p21_token_request", err, || {
             let out = Out::new(out_json, std::ptr::null_mut(), "out_json")?;
-            let json = with_config(config, |config| Client::open(config)?.request_uncached())?;
+            let json = with_config(config, Client::request_once)?;
             out.set(string::from_text(&json)?);
             Ok(())
         })

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::fetch::ServerFetch;
 use super::{Reuse, Runtime};
@@ -11,10 +11,55 @@ use crate::cache::{Fetch, Hold, SharedTokens, Slot, SlotInfo, SlotKey, SlotOptio
 use crate::error::Result;
 use crate::fork::Once;
 use crate::log::{self, Level};
-use crate::options::{AuthMode, Settings, StoreChoice};
+use crate::options::{AuthMode, Credential, Settings, StoreChoice};
 use crate::secret::Secret;
 use crate::token::Token;
 use crate::wire;
+
+/// The secrets that settings name, as they were read.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Secrets {
+    pub(super) credential: Secret,
+    /// Empty without one, and where nothing is shared.
+    pub(super) store_key: Secret,
+}
+
+impl Secrets {
+    /// Reads them by the deadline. `reading` is told option and path of a file before it is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`Credential::read`](crate::options::Credential::read).
+    pub(super) fn read(
+        settings: &Settings,
+        deadline: Instant,
+        reading: &dyn Fn(Option<String>),
+    ) -> Result<Secrets> {
+        let read = |credential: &Credential| {
+            reading(credential.source());
+            credential.read(deadline)
+        };
+        let store_key = match &settings.store.key {
+            Some(key) if shares(settings) => read(key)?,
+            _ => Secret::default(),
+        };
+        Ok(Secrets {
+            credential: read(&settings.credential)?,
+            store_key,
+        })
+    }
+
+    /// Whether any of them is in a file, and so may change.
+    pub(super) fn are_in_files(settings: &Settings) -> bool {
+        let key = settings.store.key.as_ref();
+        settings.credential.is_file() || shares(settings) && key.is_some_and(Credential::is_file)
+    }
+}
+
+/// Whether tokens leave the process.
+fn shares(settings: &Settings) -> bool {
+    settings.auth_mode != AuthMode::Token && settings.store.choice != StoreChoice::Memory
+}
 
 /// The settings, its secret as it was read, and its slot.
 pub(crate) struct Binding {
@@ -23,16 +68,18 @@ pub(crate) struct Binding {
     pub(super) slot: Arc<Slot>,
     /// What hits read, and the client's windows.
     pub(super) hold: Arc<Hold>,
-    pub(super) secret: Secret,
+    pub(super) secrets: Secrets,
     fetch: Once<Arc<ServerFetch>>,
 }
 
 impl Binding {
+    /// A binding of settings and what was read for them; the rest of what they name is read by the deadline.
     pub(super) fn new(
         runtime: &Arc<Runtime>,
         mut settings: Settings,
-        secret: Secret,
+        secrets: Secrets,
         word: &'static AtomicU64,
+        deadline: Instant,
     ) -> Result<Binding> {
         let own = settings.auth_mode == AuthMode::Token;
         if own {
@@ -40,9 +87,16 @@ impl Binding {
             (settings.refresh_margin_ms, settings.max_token_age_ms) = (0, 0);
         } else {
             // What can never be sent is better said now than at the first call.
-            wire::token_request(&settings, &secret)?;
+            wire::token_request(&settings, &secrets.credential)?;
         }
-        (runtime.transports)(&settings.transport)?;
+        (runtime.transports)(&settings.transport)?.prepare(deadline)?;
+        let keys = settings.store.key.iter();
+        for exposure in std::iter::once(&settings.credential)
+            .chain(keys)
+            .filter_map(Credential::exposure)
+        {
+            log::record(Level::Warn, "secret.exposed", &exposure);
+        }
         if !settings.transport.tls.verify {
             let message = format!(
                 "{}: tls_verify=0, any certificate is accepted: for development only",
@@ -51,7 +105,7 @@ impl Binding {
             log::record(Level::Warn, "tls.unverified", &message);
         }
         let token = if own {
-            Some(Token::own(&secret, runtime.clock.now())?)
+            Some(Token::own(&secrets.credential, runtime.clock.now())?)
         } else {
             None
         };
@@ -60,7 +114,7 @@ impl Binding {
         } else {
             runtime.stores.open(&settings)?
         };
-        let identity = runtime.identity(&settings, &secret);
+        let identity = runtime.identity(&settings, &secrets);
         let windows = Windows {
             refresh_margin_ms: settings.refresh_margin_ms,
             max_token_age_ms: settings.max_token_age_ms,
@@ -89,7 +143,7 @@ impl Binding {
             settings: Arc::new(settings),
             key: identity.key,
             slot,
-            secret,
+            secrets,
             fetch: Once::new(),
         })
     }
@@ -138,7 +192,7 @@ impl Binding {
             Arc::new(ServerFetch {
                 runtime: Arc::clone(runtime),
                 settings,
-                secret: self.secret.clone(),
+                secrets: self.secrets.clone(),
                 issued: Arc::clone(self.slot.issued()),
             })
         });

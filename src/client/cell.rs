@@ -3,16 +3,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::binding::Binding;
+use super::binding::{Binding, Secrets};
 use super::{Runtime, TokenOptions};
 use crate::cache::Presence;
 use crate::clock::millis;
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::Settings;
-use crate::secret::Secret;
 use crate::sync::Published;
 use crate::token::Token;
 
@@ -28,8 +27,10 @@ pub(crate) struct ClientCell {
     pub(super) word: AtomicU64,
     /// Held while the client moves from slot to slot, so that two moves do not cross.
     moving: Guarded<()>,
-    /// Monotonic milliseconds at which `access_token_file` was last read.
+    /// Monotonic milliseconds at which files were last read again by a call.
     reloaded: AtomicI64,
+    /// Files are being read in the background: one more than the epoch of the process that does it.
+    reloading: AtomicU64,
 }
 
 impl ClientCell {
@@ -39,6 +40,7 @@ impl ClientCell {
             word: AtomicU64::new(0),
             moving: Guarded::new(()),
             reloaded: AtomicI64::new(i64::MIN),
+            reloading: AtomicU64::new(0),
         }
     }
 
@@ -82,9 +84,10 @@ impl ClientCell {
         &'static self,
         runtime: &Arc<Runtime>,
         settings: Settings,
-        secret: Secret,
+        deadline: Instant,
     ) -> Result<()> {
-        let binding = Binding::new(runtime, settings, secret, &self.word)?;
+        let secrets = Secrets::read(&settings, deadline, &|_| ())?;
+        let binding = Binding::new(runtime, settings, secrets, &self.word, deadline)?;
         self.reloaded.store(i64::MIN, Ordering::Relaxed);
         self.state.store(Some(Arc::new(binding)));
         Ok(())
@@ -126,18 +129,21 @@ impl ClientCell {
         }
     }
 
-    /// Reads a secret file; a changed secret is another identity. Answers whether the client has moved.
-    pub(super) fn reload_secret_file(
+    /// Reads the files with secrets by the deadline; a changed secret is another identity. Answers whether the client has
+    /// moved.
+    pub(super) fn reload(
         &'static self,
         runtime: &Arc<Runtime>,
         binding: &Arc<Binding>,
+        deadline: Instant,
+        reading: &dyn Fn(Option<String>),
     ) -> Result<bool> {
-        let secret = binding.settings.credential.read()?;
-        if secret == binding.secret {
+        let secrets = Secrets::read(&binding.settings, deadline, reading)?;
+        if secrets == binding.secrets {
             return Ok(false);
         }
         let settings = (*binding.settings).clone();
-        let new = Binding::new(runtime, settings, secret, &self.word)?;
+        let new = Binding::new(runtime, settings, secrets, &self.word, deadline)?;
         self.move_if(runtime, Some(binding), new)?;
         Ok(true)
     }
@@ -147,26 +153,96 @@ impl ClientCell {
         &'static self,
         runtime: &Arc<Runtime>,
         binding: &Arc<Binding>,
+        patience: Patience,
     ) -> Result<bool> {
-        let now = runtime.clock.now().mono;
-        let last = self.reloaded.load(Ordering::Relaxed);
-        let due = now.saturating_sub(last) >= RELOAD_MS;
-        if !binding.settings.credential.is_file()
-            || !due
-            || self
-                .reloaded
-                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_err()
-        {
+        if !binding.settings.credential.is_file() || !self.is_reload_due(runtime) {
             return Ok(false);
         }
-        let moved = self.reload_secret_file(runtime, binding);
+        let is_live = binding.has_live_token();
+        let deadline = match patience {
+            // A token that is still valid is not withheld for a file that does not come.
+            Patience::Until(deadline) if is_live => {
+                deadline.min(Instant::now() + crate::clock::duration(RELOAD_MS))
+            }
+            Patience::Until(deadline) => deadline,
+            Patience::None => {
+                self.reload_apart(runtime, binding);
+                return Ok(false);
+            }
+        };
+        let moved = self.reload(runtime, binding, deadline, &|_| ());
         // A file that cannot be read matters only once the token in hand is dead.
-        if binding.has_live_token() {
+        if is_live {
             Ok(moved.unwrap_or(false))
         } else {
             moved
         }
+    }
+
+    /// Reads the files with secrets again after a refusal. Answers whether the client has moved.
+    pub(super) fn reload_refused(
+        &'static self,
+        runtime: &Arc<Runtime>,
+        binding: &Arc<Binding>,
+        patience: Patience,
+    ) -> bool {
+        match patience {
+            Patience::Until(deadline) => self
+                .reload(runtime, binding, deadline, &|_| ())
+                .unwrap_or(false),
+            Patience::None => {
+                if self.is_reload_due(runtime) {
+                    self.reload_apart(runtime, binding);
+                }
+                false
+            }
+        }
+    }
+
+    /// Whether the last reading was a second ago. Whoever is told so reads.
+    fn is_reload_due(&self, runtime: &Runtime) -> bool {
+        let now = runtime.clock.now().mono;
+        let last = self.reloaded.load(Ordering::Relaxed);
+        now.saturating_sub(last) >= RELOAD_MS
+            && self
+                .reloaded
+                .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// Reads the files with secrets on a thread of the library: a call that must not wait finds the client moved later.
+    fn reload_apart(&'static self, runtime: &Arc<Runtime>, binding: &Arc<Binding>) {
+        // A child has none of its parent's threads.
+        let mark = crate::fork::epoch() + 1;
+        if self.reloading.swap(mark, Ordering::AcqRel) == mark {
+            return;
+        }
+        let (to, of) = (Arc::clone(runtime), Arc::clone(binding));
+        let done = Reloading(self);
+        let job = move || {
+            let limit = Duration::from_millis(of.settings.timeout_ms);
+            // Whatever comes of it, the next call that may wait is told.
+            let _ = self.reload(&to, &of, Instant::now() + limit, &|_| ());
+            drop(done);
+        };
+        let _ = runtime.spawn.spawn(Box::new(job));
+    }
+}
+
+/// How long a call may wait for a file.
+#[derive(Clone, Copy)]
+pub(super) enum Patience {
+    Until(Instant),
+    /// Not at all: the file is read in the background.
+    None,
+}
+
+/// Ends a reading in the background, whatever becomes of its thread.
+struct Reloading(&'static ClientCell);
+
+impl Drop for Reloading {
+    fn drop(&mut self) {
+        self.0.reloading.store(0, Ordering::Release);
     }
 }
 

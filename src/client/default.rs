@@ -1,11 +1,30 @@
-//! The process-wide default client, binding from the `P21_*` environment variables at first use.
+//! The process-wide default client, opened from the `P21_*` environment variables at first use.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 
-use super::Client;
-use crate::error::Result;
+use super::binding::Secrets;
+use super::{Client, Runtime, TokenOptions};
+use crate::error::{Code, Error, Result};
+use crate::fork::{self, Guarded};
+use crate::options::{Config, Settings};
 
 static DEFAULT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
+
+/// The default client that is being opened in the background, for calls that must not wait.
+static OPENING: Guarded<Opening> = Guarded::new_static(Opening {
+    by: None,
+    failed: None,
+});
+
+struct Opening {
+    /// The epoch of the process that is opening it: a forked child has no such thread.
+    by: Option<u64>,
+    /// Why it could not be opened; the next call that must not wait is told.
+    failed: Option<Error>,
+}
 
 /// The process-wide client of the `P21_*` environment variables, opened at the first call, and again after a failure to open.
 /// It is the client that the C functions use when they are given NULL.
@@ -14,27 +33,94 @@ static DEFAULT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 ///
 /// As [`Client::from_env`], the missing variables named.
 pub fn default_client() -> Result<Client> {
-    with_default(|client| Ok(client.clone()))
+    with_default(&TokenOptions::default(), |client, _| Ok(client.clone()))
 }
 
-/// Hands the default client to `work`, opening it first if need be, and again after a failure to open.
+/// Hands the default client to `work`, opening it first if need be, and again after a failure to open. The time that this
+/// takes is taken from that of the call with these options.
 ///
 /// # Errors
 ///
-/// As [`Client::from_env`], the missing variables named; whatever `work` answers.
-pub(crate) fn with_default<R>(work: impl FnOnce(&Client) -> Result<R>) -> Result<R> {
+/// As [`Client::from_env`], the missing variables named; `Pending` for a call that must not wait; whatever `work` answers.
+pub(crate) fn with_default<R>(
+    options: &TokenOptions,
+    work: impl FnOnce(&Client, &TokenOptions) -> Result<R>,
+) -> Result<R> {
     if let Some(client) = &*DEFAULT.load() {
-        return work(client);
+        return work(client, options);
     }
-    let binding = std::sync::Arc::new(Client::from_env("P21_")?);
-    // Whoever comes first wins; another that binding meanwhile shares its slot anyway.
-    let before = DEFAULT.compare_and_swap(
-        &None::<std::sync::Arc<Client>>,
-        Some(std::sync::Arc::clone(&binding)),
-    );
-    match &*before {
-        Some(first) => work(first),
-        None => work(&binding),
+    let began = Instant::now();
+    let settings = settings()?;
+    // Opened here and now, where that opens no file.
+    if (options.no_wait || options.cached_only) && names_files(&settings) {
+        return Err(open_apart(settings));
+    }
+    let wait = options.wait_or(settings.timeout_ms);
+    let client = open(settings, began + wait)?;
+    let left = wait.saturating_sub(began.elapsed());
+    let rest = TokenOptions {
+        wait: Some(left.max(Duration::from_millis(1))),
+        ..*options
+    };
+    work(&client, &rest)
+}
+
+/// By the environment as it is now.
+fn settings() -> Result<Settings> {
+    let mut config = Config::new();
+    config.load_env("P21_")?;
+    config.settings()
+}
+
+fn names_files(settings: &Settings) -> bool {
+    Secrets::are_in_files(settings) || settings.transport.tls.ca_file.is_some()
+}
+
+fn open(settings: Settings, deadline: Instant) -> Result<Arc<Client>> {
+    let opened = Arc::new(Client::open_by(Runtime::global(), settings, deadline)?);
+    // Whoever comes first wins; another that is opened meanwhile shares its slot anyway.
+    let before = DEFAULT.compare_and_swap(&None::<Arc<Client>>, Some(Arc::clone(&opened)));
+    Ok(before.as_ref().map_or(opened, Arc::clone))
+}
+
+/// Opens it on a thread of the library, unless that is under way. Returns what the call is told.
+fn open_apart(settings: Settings) -> Error {
+    let pending = || {
+        Error::new(Code::Pending, "the default client is being opened")
+            .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
+    };
+    let told = OPENING.with(|opening| {
+        if opening.by == Some(fork::epoch()) {
+            return Some(pending());
+        }
+        let failed = opening.failed.take();
+        if failed.is_none() {
+            opening.by = Some(fork::epoch());
+        }
+        failed
+    });
+    if let Some(told) = told {
+        return told;
+    }
+    let guard = Done;
+    let job = move || {
+        let limit = Duration::from_millis(settings.timeout_ms);
+        let result = open(settings, Instant::now() + limit);
+        OPENING.with(|opening| opening.failed = result.err());
+        drop(guard);
+    };
+    match Runtime::global().spawn.spawn(Box::new(job)) {
+        Ok(()) => pending(),
+        Err(error) => error,
+    }
+}
+
+/// Ends the opening whatever becomes of its thread.
+struct Done;
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        OPENING.with(|opening| opening.by = None);
     }
 }
 
@@ -44,7 +130,14 @@ pub(crate) fn with_default<R>(work: impl FnOnce(&Client) -> Result<R>) -> Result
 ///
 /// As [`Client::from_env`]; the client then stays as it was.
 pub(crate) fn update_default() -> Result<()> {
-    let mut config = crate::options::Config::new();
+    let mut config = Config::new();
     config.load_env("P21_")?;
-    with_default(|client| client.update(&config))
+    if let Some(client) = &*DEFAULT.load() {
+        return client.update(&config);
+    }
+    let settings = config.settings()?;
+    let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms);
+    let client = open(settings, deadline)?;
+    drop(client);
+    Ok(())
 }

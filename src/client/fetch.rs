@@ -1,9 +1,9 @@
 //! How one client's credentials reach the server: wire, retry and transport put together.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::binding::Binding;
+use super::binding::{Binding, Secrets};
 use super::cell::ClientCell;
 use super::runtime::{Runtime, public_identity};
 use crate::cache::{Fetch, Fetched, Issued, Reloaded, Routed};
@@ -20,7 +20,7 @@ use crate::wire::{self, Request};
 pub(super) struct ServerFetch {
     pub(super) runtime: Arc<Runtime>,
     pub(super) settings: Arc<Settings>,
-    pub(super) secret: Secret,
+    pub(super) secrets: Secrets,
     /// What the server has sent to whichever client of the identity.
     pub(super) issued: Arc<Issued>,
 }
@@ -73,7 +73,7 @@ impl ServerFetch {
     fn scrubber(&self, transport: &dyn Transport, request: &Request) -> Scrubber {
         let mut scrubber = self.issued.scrubber();
         let user = self.settings.username.as_deref().unwrap_or_default();
-        scrubber.add_login(user, &self.secret);
+        scrubber.add_login(user, &self.secrets.credential);
         if let Some((user, password)) = transport.proxy_login(&request.url) {
             scrubber.add_login(&user, &password);
         }
@@ -83,7 +83,7 @@ impl ServerFetch {
 
 impl Fetch for ServerFetch {
     fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched> {
-        let request = wire::token_request(&self.settings, &self.secret)?;
+        let request = wire::token_request(&self.settings, &self.secrets.credential)?;
         let (exchange, scrubber) = self.exchange(&request, limit, on_try)?;
         let (sent, received) = (exchange.sent, exchange.received);
         let reply = wire::token_reply(
@@ -111,12 +111,12 @@ impl Fetch for ServerFetch {
     }
 
     fn store_keys(&self, salt: &Salt) -> Result<Keys> {
-        let store_key = match &self.settings.store.key {
-            Some(key) => key.read()?,
-            None => Secret::default(),
-        };
         let identity = public_identity(&self.settings);
-        Keys::derive(salt, &identity, &self.secret, &store_key)
+        let Secrets {
+            credential,
+            store_key,
+        } = &self.secrets;
+        Keys::derive(salt, &identity, credential, store_key)
     }
 
     fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed> {
@@ -144,7 +144,7 @@ impl Fetch for ServerFetch {
     }
 }
 
-/// A client's way to the server, for a flight: its secret file is read first, and the client moves if the secret changed.
+/// A client's way to the server, for a flight: its files are read first, and the client moves if a secret changed.
 pub(super) struct BoundFetch {
     runtime: Arc<Runtime>,
     cell: &'static ClientCell,
@@ -168,11 +168,16 @@ impl BoundFetch {
 }
 
 impl Fetch for BoundFetch {
-    fn reload(&self) -> Result<Reloaded> {
-        if !self.binding.settings.credential.is_file() {
+    fn reload(&self, limit: Duration, reading: &dyn Fn(Option<String>)) -> Result<Reloaded> {
+        if !Secrets::are_in_files(&self.binding.settings) {
             return Ok(Reloaded::Same);
         }
-        match self.cell.reload_secret_file(&self.runtime, &self.binding) {
+        let deadline = Instant::now() + limit;
+        let reloaded = self
+            .cell
+            .reload(&self.runtime, &self.binding, deadline, reading);
+        reading(None);
+        match reloaded {
             Ok(true) => Ok(Reloaded::Moved),
             Ok(false) => Ok(Reloaded::Same),
             // It was freed meanwhile: whoever still waits asks by way of a client that is there.

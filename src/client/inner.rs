@@ -1,16 +1,15 @@
 //! What all clones of a client share, and how a call finds the slot that its client is on.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
-use super::binding::Binding;
-use super::cell::{ClientCell, closed};
+use super::binding::{Binding, Secrets};
+use super::cell::{ClientCell, Patience, closed};
 use super::fetch::BoundFetch;
 use super::{Runtime, TokenOptions};
 use crate::cache::{Caller, Fetch, Slot, Waited};
 use crate::error::{Code, Error, Result};
 use crate::options::Settings;
-use crate::secret::Secret;
 use crate::token::Token;
 
 /// One client. It is closed when the last clone goes.
@@ -23,13 +22,13 @@ impl ClientInner {
     pub(super) fn open(
         runtime: &Arc<Runtime>,
         settings: Settings,
-        secret: Secret,
+        deadline: Instant,
     ) -> Result<ClientInner> {
         let inner = ClientInner {
             runtime: Arc::clone(runtime),
             cell: Runtime::take_cell(),
         };
-        inner.cell.open(runtime, settings, secret)?;
+        inner.cell.open(runtime, settings, deadline)?;
         Ok(inner)
     }
 
@@ -53,19 +52,23 @@ impl ClientInner {
         let mut reloaded = false;
         loop {
             let binding = self.binding()?;
-            if binding.hold.is_blocked() && cell.reload_own_token(runtime, &binding)? {
+            let whole = options.wait_or(binding.settings.timeout_ms);
+            let spent = || crate::clock::duration(runtime.clock.now().mono.saturating_sub(start));
+            let patience = || {
+                if options.no_wait || options.cached_only {
+                    Patience::None
+                } else {
+                    Patience::Until(Instant::now() + whole.saturating_sub(spent()))
+                }
+            };
+            if binding.hold.is_blocked() && cell.reload_own_token(runtime, &binding, patience())? {
                 continue;
             }
-            let whole = options
-                .wait
-                .filter(|wait| !wait.is_zero())
-                .unwrap_or(Duration::from_millis(binding.settings.timeout_ms));
-            let spent = crate::clock::duration(runtime.clock.now().mono.saturating_sub(start));
             let fetch = || Arc::new(BoundFetch::new(runtime, cell, &binding)) as Arc<dyn Fetch>;
             let caller = Caller {
                 windows: binding.hold.windows,
                 hold: Some(&binding.hold),
-                wait: whole.saturating_sub(spent),
+                wait: whole.saturating_sub(spent()),
                 no_wait: options.no_wait,
                 presence: &|| cell.presence(&binding),
                 fetch: &fetch,
@@ -77,7 +80,7 @@ impl ClientInner {
             };
             if binding.is_own() && error.code() == Code::TokenExpired {
                 // Only its file can bring another.
-                if !cell.reload_own_token(runtime, &binding)? {
+                if !cell.reload_own_token(runtime, &binding, patience())? {
                     return Err(own_expired(&binding));
                 }
             } else if error.code() == Code::Unauthorized
@@ -86,7 +89,7 @@ impl ClientInner {
             {
                 // Refused, but perhaps the file holds another secret by now.
                 reloaded = true;
-                if !cell.reload_secret_file(runtime, &binding).unwrap_or(false) {
+                if !cell.reload_refused(runtime, &binding, patience()) {
                     return Err(error);
                 }
             } else {
@@ -95,8 +98,10 @@ impl ClientInner {
         }
     }
 
-    pub(super) fn move_to(&self, settings: Settings, secret: Secret) -> Result<()> {
-        let new = Binding::new(&self.runtime, settings, secret, &self.cell.word)?;
+    pub(super) fn move_to(&self, settings: Settings, deadline: Instant) -> Result<()> {
+        let secrets = Secrets::read(&settings, deadline, &|_| ())?;
+        let word = &self.cell.word;
+        let new = Binding::new(&self.runtime, settings, secrets, word, deadline)?;
         self.cell.move_if(&self.runtime, None, new)
     }
 

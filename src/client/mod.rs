@@ -15,7 +15,7 @@ mod store;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use cell::ClientCell;
 pub use default::default_client;
@@ -65,6 +65,12 @@ impl TokenOptions {
             ));
         }
         Ok(())
+    }
+
+    /// How long the call may wait, of a client with this `timeout_ms`.
+    fn wait_or(&self, timeout_ms: u64) -> Duration {
+        let own = self.wait.filter(|wait| !wait.is_zero());
+        own.unwrap_or(Duration::from_millis(timeout_ms))
     }
 
     fn wish(&self) -> Wish {
@@ -134,8 +140,13 @@ impl Client {
     #[doc(hidden)]
     pub fn open_in(runtime: &Arc<Runtime>, config: &Config) -> Result<Client> {
         let settings = config.settings()?;
-        let secret = settings.credential.read()?;
-        let inner = ClientInner::open(runtime, settings, secret)?;
+        let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms);
+        Client::open_by(runtime, settings, deadline)
+    }
+
+    /// Opens a client; what the settings name is read by the deadline.
+    fn open_by(runtime: &Arc<Runtime>, settings: Settings, deadline: Instant) -> Result<Client> {
+        let inner = ClientInner::open(runtime, settings, deadline)?;
         Ok(Client(Arc::new(inner)))
     }
 
@@ -263,6 +274,22 @@ impl Client {
     ///
     /// As [`Client::token`].
     pub fn request_uncached(&self) -> Result<Zeroizing<String>> {
+        let timeout_ms = self.0.binding()?.settings.timeout_ms;
+        self.request_by(Instant::now() + Duration::from_millis(timeout_ms))
+    }
+
+    /// Opens a client and does as [`Client::request_uncached`], both within one `timeout_ms`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::open`] and [`Client::request_uncached`].
+    pub(crate) fn request_once(config: &Config) -> Result<Zeroizing<String>> {
+        let settings = config.settings()?;
+        let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms);
+        Client::open_by(Runtime::global(), settings, deadline)?.request_by(deadline)
+    }
+
+    fn request_by(&self, deadline: Instant) -> Result<Zeroizing<String>> {
         let binding = self.0.binding()?;
         let (slot, now) = (&binding.slot, || self.0.runtime.clock.now());
         if binding.is_own() {
@@ -272,19 +299,23 @@ impl Client {
             return Ok(token.to_json(now()));
         }
         crate::sys::pin_library();
-        let limit = Duration::from_millis(binding.settings.timeout_ms);
+        let limit = deadline.saturating_duration_since(Instant::now());
         let fetch = binding.fetch(&self.0.runtime);
-        if let Some(error) = slot.held_back(&*fetch) {
-            return Err(error);
-        }
-        // On a thread of its own: the caller's may belong to an async runtime, where a blocking request must not be made.
-        let counter = Arc::clone(slot);
-        let request = move || fetch.token(limit, &|| counter.count_request());
+        // On a thread of its own: the caller's may belong to an async runtime, where a blocking request must not be made, and
+        // must not wait for a store that does not answer.
+        let asked = Arc::clone(slot);
+        let request = move || {
+            if let Some(error) = asked.held_back(&*fetch) {
+                return Err(error);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            let fetched = fetch.token(left, &|| asked.count_request());
+            fetched.map_err(|error| asked.note_refusal(error))
+        };
         // The request keeps to the limit; the rest is for a thread that starts late.
         let patience = limit + limit / 10;
         let fetched = crate::sys::run_apart(c"p21auth-request", STACK_BYTES, patience, request)
-            .unwrap_or_else(|error| Err(Error::of_thread("the token request", &error)))
-            .map_err(|error| slot.note_refusal(error))?;
+            .unwrap_or_else(|error| Err(Error::of_thread("the token request", &error)))?;
         slot.issued().remember(&fetched.reply);
         if fetched.life.left_ms(now()) <= 0 {
             return Err(dead_on_arrival(fetched.life, now()));
@@ -299,8 +330,8 @@ impl Client {
     /// As [`Client::open`]; the client then stays as it was. `Closed`.
     pub fn update(&self, config: &Config) -> Result<()> {
         let settings = config.settings()?;
-        let secret = settings.credential.read()?;
-        self.0.move_to(settings, secret)
+        let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms);
+        self.0.move_to(settings, deadline)
     }
 
     /// Closes the client, and with it all its clones: calls that wait return at once with `Closed`.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use super::binding::Secrets;
 use super::cell::ClientCell;
 use crate::cache::{Registry, SlotKey, Spawn, ThreadSpawner};
 use crate::clock::{Clock, SystemClock};
@@ -69,9 +70,8 @@ impl Runtime {
                     runtime.registry.after_fork();
                 }
             });
-            let transports = |settings: &TransportSettings| {
-                Ok(http::transport_for(settings)? as Arc<dyn Transport>)
-            };
+            let transports =
+                |settings: &TransportSettings| Ok(http::pooled(settings) as Arc<dyn Transport>);
             Runtime::over(Box::new(transports))
         })
     }
@@ -97,16 +97,10 @@ impl Runtime {
     }
 
     /// The identity of these settings with this secret: equal only when everything is that decides how a token is fetched.
-    pub(super) fn identity(&self, settings: &Settings, secret: &Secret) -> Identity {
+    pub(super) fn identity(&self, settings: &Settings, secrets: &Secrets) -> Identity {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.key).expect("HMAC takes keys of any length");
         let public = public_identity(settings);
-        let store_key = settings
-            .store
-            .key
-            .as_ref()
-            .and_then(|key| key.read().ok())
-            .unwrap_or_default();
         let proxy = match &settings.transport.proxy {
             crate::options::ProxyChoice::Url(url) => url.clone(),
             other => Secret::new(other.shown()),
@@ -127,10 +121,10 @@ impl Runtime {
         );
         for part in [
             &public,
-            secret.expose(),
+            secrets.credential.expose(),
             proxy.expose(),
             store.expose(),
-            store_key.expose(),
+            secrets.store_key.expose(),
             &rest,
         ] {
             mac.update(&(part.len() as u64).to_le_bytes());

@@ -33,7 +33,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::error::{Error, Result};
 use crate::fork::Guarded;
 use crate::http::stages::Stages;
-use crate::http::{Transport, transport_for};
+use crate::http::{Transport, pooled};
 use crate::options::{Config, Settings, StoreChoice, TransportSettings};
 use crate::token::Token;
 pub use report::{FIELDS, Outcome, Report, Step};
@@ -625,7 +625,7 @@ fn open(mut config: Config, limit: Option<Duration>, watch: &Arc<Watch>) -> Resu
     let watch = Arc::clone(watch);
     let runtime = Runtime::over(Box::new(move |settings: &TransportSettings| {
         Ok(Arc::new(Watched {
-            inner: transport_for(settings)?,
+            inner: pooled(settings),
             watch: Arc::clone(&watch),
         }) as Arc<dyn Transport>)
     }));

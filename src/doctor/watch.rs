@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Instant;
 
 use crate::clock::{Clock as _, Now, SystemClock};
 use crate::error::{Code, Error, Result};
@@ -54,6 +55,10 @@ pub(super) struct Watched {
 }
 
 impl Transport for Watched {
+    fn prepare(&self, deadline: Instant) -> Result<()> {
+        self.inner.prepare(deadline)
+    }
+
     fn send(&self, request: &Request, limits: &Limits) -> Result<Response> {
         let to_token_request = request.method == Method::Post;
         if to_token_request {

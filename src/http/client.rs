@@ -12,10 +12,9 @@ use rustls::ClientConfig;
 use super::failure;
 use super::progress::Watched;
 use super::proxy::ProxyRules;
-use super::trust;
+use super::trust::{self, Trust};
 use crate::error::{Code, Error, Result};
 use crate::fork::{self, Guarded};
-use crate::options::TlsTrust;
 
 /// An HTTP client that connects to the addresses that it is told.
 pub(super) struct HttpClient {
@@ -70,8 +69,8 @@ impl Clients {
         })
     }
 
-    /// The TLS configuration, which holds the system's authorities: made by one thread while others wait.
-    pub(super) fn config(&self, trust: &TlsTrust) -> Result<Arc<ClientConfig>> {
+    /// The TLS configuration, made once.
+    pub(super) fn config(&self, trust: &Arc<Trust>) -> Result<Arc<ClientConfig>> {
         let made = self.made();
         let config = made
             .config
@@ -83,7 +82,7 @@ impl Clients {
     pub(super) fn client(
         &self,
         key: Key,
-        trust: &TlsTrust,
+        trust: &Arc<Trust>,
         rules: &Arc<ProxyRules>,
     ) -> Result<Arc<HttpClient>> {
         let config = self.config(trust)?;

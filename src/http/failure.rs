@@ -158,6 +158,12 @@ impl RequestContext {
         }
     }
 
+    /// Whether any part of the way is by TLS.
+    pub(super) fn speaks_tls(&self) -> bool {
+        let proxy = self.route.as_ref();
+        self.https || proxy.is_some_and(|route| route.url.scheme() == "https")
+    }
+
     pub(super) fn tunnelled(&self) -> bool {
         self.https && self.route.is_some()
     }

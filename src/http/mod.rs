@@ -2,6 +2,7 @@
 
 #[cfg(windows)]
 mod authorities_windows;
+mod bundle;
 mod certificate;
 mod client;
 mod connect;
@@ -13,6 +14,7 @@ mod proxy;
 mod race;
 pub(crate) mod stages;
 mod stream;
+mod system_trust;
 mod tls_failure;
 mod trust;
 mod tunnel;
@@ -35,9 +37,12 @@ use client::{Clients, HttpClient};
 use connect::Connector;
 use failure::{Fault, RequestContext};
 use proxy::ProxyRules;
+#[cfg(not(feature = "store-redis"))]
+use trust::Trust;
 use tunnel::Answer;
 
 pub(crate) use certificate::Certificate;
+pub(crate) use pool::pooled;
 pub use pool::transport_for;
 pub(crate) use proxy::ProxyOrigin;
 pub use proxy::proxy_origin;
@@ -45,7 +50,7 @@ pub use proxy::proxy_origin;
 pub(crate) use {
     lookup::{Unresolved, look_up},
     race::{Attempt, Lost, race},
-    trust::client_config as tls_config,
+    trust::{Trust, client_config as tls_config},
 };
 
 /// Bytes of a body read at a time.
@@ -84,6 +89,16 @@ pub trait Transport: Send + Sync {
     /// HTTP status is a response, not an error.
     fn send(&self, request: &Request, limits: &Limits) -> Result<Response>;
 
+    /// Reads by the deadline what the transport is given to trust, and says what is wrong with it before anything is sent.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when `ca_file` cannot be used; `Timeout` when it cannot be read by the deadline.
+    fn prepare(&self, deadline: Instant) -> Result<()> {
+        let _ = deadline;
+        Ok(())
+    }
+
     /// User and password that a proxy on the way to `url` gets, wherever they come from: its answers may tell them.
     fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
         let _ = url;
@@ -99,6 +114,7 @@ pub trait Transport: Send + Sync {
 pub struct HttpTransport {
     settings: TransportSettings,
     rules: Arc<ProxyRules>,
+    trust: Arc<Trust>,
     clients: Clients,
 }
 
@@ -109,14 +125,19 @@ impl HttpTransport {
     ///
     /// `Config` when `ca_file` cannot be used.
     pub fn new(settings: &TransportSettings) -> Result<HttpTransport> {
-        if let Some(path) = settings.tls.ca_file.as_deref() {
-            trust::read_ca_file(path)?;
-        }
-        Ok(HttpTransport {
+        let transport = HttpTransport::unread(settings);
+        transport.prepare(Instant::now() + Duration::from_millis(settings.connect_timeout_ms))?;
+        Ok(transport)
+    }
+
+    /// A transport that has read the variables, and no file yet.
+    fn unread(settings: &TransportSettings) -> HttpTransport {
+        HttpTransport {
             settings: settings.clone(),
             rules: Arc::new(ProxyRules::new(settings)),
+            trust: Trust::new(&settings.tls),
             clients: Clients::new(),
-        })
+        }
     }
 
     /// Which proxy a request to `url` goes through, and who decided it.
@@ -134,9 +155,9 @@ impl HttpTransport {
         let (host, port) = connector.context.target();
         let named = overrides(&self.settings, &host, port);
         let key = (!self.settings.resolve.is_empty()).then_some(port);
-        let client =
-            self.clients
-                .client((key, connector.limit), &self.settings.tls, &self.rules)?;
+        let client = self
+            .clients
+            .client((key, connector.limit), &self.trust, &self.rules)?;
         // From here on, not from where the client was made.
         let deadline = deadline.min(Instant::now() + connector.limit);
         let addresses = connector.addresses(named, deadline)?;
@@ -153,8 +174,27 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     fn send(&self, request: &Request, limits: &Limits) -> Result<Response> {
+        let deadline = Instant::now() + limits.total;
+        let result = self.attempt(request, limits, deadline);
+        // Nothing was sent yet, and the authority that was lacking may be there by now.
+        if result.is_err() && self.trust.is_in_doubt() && self.trust.refresh(deadline)? {
+            return self.attempt(request, limits, deadline);
+        }
+        result
+    }
+
+    fn prepare(&self, deadline: Instant) -> Result<()> {
+        self.trust.check(deadline)
+    }
+
+    fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
+        self.rules.route(url)?.login()
+    }
+}
+
+impl HttpTransport {
+    fn attempt(&self, request: &Request, limits: &Limits, deadline: Instant) -> Result<Response> {
         let total = limits.total;
-        let deadline = Instant::now() + total;
         let remaining = || deadline.saturating_duration_since(Instant::now());
         let context = Arc::new(RequestContext::new(
             &request.url,
@@ -166,10 +206,14 @@ impl Transport for HttpTransport {
         if total.is_zero() {
             return Err(context.no_reply(&Fault::TimedOut(total), false));
         }
+        if context.speaks_tls() {
+            self.trust
+                .refresh(deadline.min(Instant::now() + limits.connect))?;
+        }
         let connect_timeout = Duration::from_millis(self.settings.connect_timeout_ms);
         let connector = Connector {
             context: Arc::clone(&context),
-            tls: Some(self.clients.config(&self.settings.tls)?),
+            tls: Some(self.clients.config(&self.trust)?),
             limit: rounded(limits.connect.min(connect_timeout)),
         };
         let (client, address) = self.client(&connector, deadline)?;
@@ -217,10 +261,6 @@ impl Transport for HttpTransport {
             headers,
             body,
         })
-    }
-
-    fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
-        self.rules.route(url)?.login()
     }
 }
 

@@ -21,7 +21,7 @@ use super::overrides;
 use super::proxy::{self, ProxyOrigin, ProxyRules};
 use super::race::{Attempt, Lost, race};
 use super::stream::Stream;
-use super::trust::{self, Verifier};
+use super::trust::{self, Trust, Verifier};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::TransportSettings;
@@ -31,6 +31,7 @@ pub(crate) struct Stages<'a> {
     settings: &'a TransportSettings,
     url: &'a Url,
     rules: ProxyRules,
+    trust: Arc<Trust>,
     context: Arc<RequestContext>,
 }
 
@@ -89,6 +90,7 @@ impl<'a> Stages<'a> {
             settings,
             url,
             rules,
+            trust: Trust::new(&settings.tls),
             context: Arc::new(RequestContext::new(url, route)),
         }
     }
@@ -120,9 +122,10 @@ impl<'a> Stages<'a> {
     }
 
     fn connector(&self) -> Result<Connector> {
+        self.trust.refresh(self.deadline())?;
         Ok(Connector {
             context: Arc::clone(&self.context),
-            tls: Some(Arc::new(trust::client_config(&self.settings.tls)?)),
+            tls: Some(Arc::new(trust::client_config(&self.trust)?)),
             limit: self.limit(),
         })
     }
@@ -215,13 +218,18 @@ impl<'a> Stages<'a> {
         mut stream: Stream,
         chain: &Arc<Guarded<Vec<CertificateDer<'static>>>>,
     ) -> std::result::Result<(String, String), (Error, bool)> {
-        let config = trust::config_with(&self.settings.tls, |verifier| {
-            Arc::new(Recorder {
-                verifier,
-                chain: Arc::clone(chain),
+        let config = self
+            .trust
+            .refresh(self.deadline())
+            .and_then(|_| {
+                trust::config_with(&self.trust, |verifier| {
+                    Arc::new(Recorder {
+                        verifier,
+                        chain: Arc::clone(chain),
+                    })
+                })
             })
-        })
-        .map_err(|error| (error, false))?;
+            .map_err(|error| (error, false))?;
         stream.until(self.deadline());
         let stream = stream
             .secure(Arc::new(config), &self.context.host)

@@ -2,40 +2,163 @@
 //!
 //! Whatever is trusted, the signature over the handshake is always verified: a certificate is public, so accepting one
 //! without proof of its key would let anybody who has seen it pose as the server.
+//!
+//! Authorities are renewed while a process runs. Each flight compares the files that name them ([`Trust::refresh`]), and the
+//! verifier, which lives as long as the HTTP client, judges by what was read last.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, Tls12Resumption};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
-    SignatureScheme,
-};
-#[cfg(not(windows))]
-use rustls_platform_verifier::Verifier as Authorities;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
 #[cfg(windows)]
 use super::authorities_windows::Authorities;
+use super::bundle::{self, Bundle, Place};
 use super::certificate::Certificate;
 use super::progress::{self, NoSessions};
+use super::system_trust;
+#[cfg(not(windows))]
+use super::system_trust::Authorities;
 use crate::error::{Code, Error, Result};
+use crate::log::{self, Level};
 use crate::options::{Pin, TlsTrust};
 
-/// The configuration for these settings. A machine without certificate authorities is no error here: plain http needs
-/// none, and the first certificate that meets it says so.
+/// A flight that has authorities already waits no longer than this for a file to be compared.
+const COMPARE_LIMIT: Duration = Duration::from_secs(1);
+
+/// Whom one transport, or one store, trusts.
+pub(crate) struct Trust {
+    tls: TlsTrust,
+    provider: Arc<CryptoProvider>,
+    places: Vec<Place>,
+    current: ArcSwapOption<Judged>,
+    /// Certificates refused for lack of an authority.
+    lacks: AtomicU64,
+    /// As many as there were when the files were read last.
+    answered: AtomicU64,
+}
+
+/// A judge, and what it was made of.
+#[derive(Debug)]
+struct Judged {
+    judge: Judge,
+    bundles: Vec<Arc<Bundle>>,
+}
+
+impl Trust {
+    /// The trust of these settings. Reads the variables that name authorities, and no file yet.
+    pub(crate) fn new(tls: &TlsTrust) -> Arc<Trust> {
+        let mut places = Vec::new();
+        if tls.verify && tls.pins.is_empty() {
+            places.extend(tls.ca_file.clone().map(Place::File));
+            places.extend(system_trust::place());
+        }
+        Arc::new(Trust {
+            tls: tls.clone(),
+            provider: Arc::new(rustls::crypto::ring::default_provider()),
+            places,
+            current: ArcSwapOption::empty(),
+            lacks: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
+        })
+    }
+
+    /// Says what is wrong with `ca_file`, whether or not it will be needed.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when it cannot be used; `Timeout` when it cannot be read by the deadline.
+    pub(super) fn check(&self, deadline: Instant) -> Result<()> {
+        let Some(path) = &self.tls.ca_file else {
+            return Ok(());
+        };
+        let place = Place::File(path.clone());
+        bundle::load(&place, false, deadline)
+            .map(drop)
+            .map_err(|unusable| unusable.error(&place))
+    }
+
+    /// Whether a certificate was refused for lack of an authority since the files were read last.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.lacks.load(Ordering::Relaxed) != self.answered.load(Ordering::Relaxed)
+    }
+
+    /// Reads the authorities if there are none yet, if their files have changed, or if one was lacking since they were read.
+    /// Returns whether others are trusted now. A machine without authorities is no error here: plain http needs none, and
+    /// the first certificate that meets it says so.
+    ///
+    /// # Errors
+    ///
+    /// While there are none yet: `Config` when `ca_file` cannot be used, `Timeout` when a file cannot be read by the deadline.
+    pub(crate) fn refresh(&self, deadline: Instant) -> Result<bool> {
+        let lacks = self.lacks.load(Ordering::Relaxed);
+        let again = self.answered.swap(lacks, Ordering::Relaxed) != lacks;
+        let old = self.current.load_full();
+        let deadline = match &old {
+            Some(_) if self.places.is_empty() => return Ok(false),
+            Some(_) => deadline.min(Instant::now() + COMPARE_LIMIT),
+            None => deadline,
+        };
+        let mut bundles = Vec::new();
+        for (at, place) in self.places.iter().enumerate() {
+            let bundle = match (bundle::load(place, again, deadline), &old) {
+                (Ok(bundle), _) => bundle,
+                (Err(unusable), None) => return Err(unusable.error(place)),
+                // Somebody may be writing it just now.
+                (Err(unusable), Some(old)) => {
+                    let error = unusable.error(place);
+                    log::record(Level::Warn, "tls.authorities", error.message());
+                    Arc::clone(&old.bundles[at])
+                }
+            };
+            bundles.push(bundle);
+        }
+        let is_same = |old: &Arc<Judged>| {
+            let pairs = old.bundles.iter().zip(&bundles);
+            pairs.into_iter().all(|(old, new)| Arc::ptr_eq(old, new))
+        };
+        if old.as_ref().is_some_and(is_same) {
+            return Ok(false);
+        }
+        let judge = self.judge(&bundles);
+        self.current
+            .store(Some(Arc::new(Judged { judge, bundles })));
+        Ok(true)
+    }
+
+    fn judge(&self, bundles: &[Arc<Bundle>]) -> Judge {
+        if !self.tls.verify {
+            return Judge::Anything;
+        }
+        if !self.tls.pins.is_empty() {
+            return Judge::Pins(self.tls.pins.clone());
+        }
+        let certificates = bundles.iter().flat_map(|bundle| &bundle.certificates);
+        let certificates = certificates.cloned().collect();
+        match Authorities::new_with_extra_roots(certificates, Arc::clone(&self.provider)) {
+            Ok(authorities) => Judge::Authorities(authorities),
+            Err(_) => Judge::NoAuthorities,
+        }
+    }
+}
+
+/// The configuration for this trust, which is to be [refreshed](Trust::refresh) before a connection.
 ///
 /// # Errors
 ///
-/// `Config` when `ca_file` cannot be used.
-pub(crate) fn client_config(trust: &TlsTrust) -> Result<ClientConfig> {
+/// `Internal`.
+pub(crate) fn client_config(trust: &Arc<Trust>) -> Result<ClientConfig> {
     config_with(trust, |verifier| Arc::new(verifier))
 }
 
@@ -45,13 +168,12 @@ pub(crate) fn client_config(trust: &TlsTrust) -> Result<ClientConfig> {
 ///
 /// As [`client_config`].
 pub(super) fn config_with(
-    trust: &TlsTrust,
+    trust: &Arc<Trust>,
     around: impl FnOnce(Verifier) -> Arc<dyn ServerCertVerifier>,
 ) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::clone(&trust.provider);
     let verifier = around(Verifier {
-        judge: judge(trust, &provider)?,
-        ca_file: trust.ca_file.clone(),
+        trust: Arc::clone(trust),
         algorithms: provider.signature_verification_algorithms,
     });
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -60,59 +182,10 @@ pub(super) fn config_with(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
+    // A session that was resumed would not be judged anew.
     config.resumption =
         Resumption::store(Arc::new(NoSessions)).tls12_resumption(Tls12Resumption::Disabled);
     Ok(config)
-}
-
-/// The certificates in a PEM file, each fit to be an authority.
-///
-/// # Errors
-///
-/// `Config`, naming `ca_file`, when it cannot be read, holds no certificate or one that cannot be understood.
-pub(super) fn read_ca_file(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let fault = |what: String| {
-        Error::new(Code::Config, format!("ca_file: {} {what}", path.display()))
-            .with_hint("ca_file is a PEM file: base64 text between BEGIN CERTIFICATE and END CERTIFICATE. A DER file (.cer) becomes one by: openssl x509 -inform der -in file.cer -out file.pem")
-    };
-    let bytes = std::fs::read(path).map_err(|error| fault(format!("cannot be read: {error}")))?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let certificates: Vec<_> = CertificateDer::pem_slice_iter(text)
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|error| fault(format!("is not well-formed PEM: {error}")))?;
-    if certificates.is_empty() {
-        return Err(fault("holds no certificate".to_owned()));
-    }
-    for (index, certificate) in certificates.iter().enumerate() {
-        RootCertStore::empty()
-            .add(certificate.clone())
-            .map_err(|error| {
-                fault(format!(
-                    "holds a certificate (number {}) that cannot be used: {error}",
-                    index + 1
-                ))
-            })?;
-    }
-    Ok(certificates)
-}
-
-fn judge(trust: &TlsTrust, provider: &Arc<CryptoProvider>) -> Result<Judge> {
-    if !trust.verify {
-        return Ok(Judge::Anything);
-    }
-    if !trust.pins.is_empty() {
-        return Ok(Judge::Pins(trust.pins.clone()));
-    }
-    let extra = match &trust.ca_file {
-        Some(path) => read_ca_file(path)?,
-        None => Vec::new(),
-    };
-    Ok(
-        match Authorities::new_with_extra_roots(extra, Arc::clone(provider)) {
-            Ok(authorities) => Judge::Authorities(authorities),
-            Err(_) => Judge::NoAuthorities,
-        },
-    )
 }
 
 /// How a server's certificate is judged.
@@ -129,11 +202,15 @@ enum Judge {
 }
 
 /// Judges certificates, and puts what it saw into the error of the one connection that failed.
-#[derive(Debug)]
 pub(super) struct Verifier {
-    judge: Judge,
-    ca_file: Option<PathBuf>,
+    trust: Arc<Trust>,
     algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Verifier({:?})", self.trust.tls)
+    }
 }
 
 impl Verifier {
@@ -149,7 +226,7 @@ impl Verifier {
             why,
             has_intermediates,
             host: host.map(|name| name.to_str().into_owned()),
-            ca_file: self.ca_file.clone(),
+            ca_file: self.trust.tls.ca_file.clone(),
         };
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
     }
@@ -165,7 +242,9 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         progress::certificate_came();
-        let why = match &self.judge {
+        let current = self.trust.current.load();
+        let judge = current.as_ref().map(|judged| &judged.judge);
+        let why = match judge.unwrap_or(&Judge::NoAuthorities) {
             Judge::Anything => return Ok(ServerCertVerified::assertion()),
             Judge::Pins(pins) => {
                 let met = Pin(Sha256::digest(end_entity).into());
@@ -188,6 +267,9 @@ impl ServerCertVerifier for Verifier {
                 }
             }
         };
+        if matches!(why, Why::UnknownIssuer | Why::OtherKey | Why::NoAuthorities) {
+            self.trust.lacks.fetch_add(1, Ordering::Relaxed);
+        }
         Err(self.refusal(
             end_entity,
             !intermediates.is_empty(),
@@ -256,6 +338,9 @@ impl Why {
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 Why::WrongName
             }
+            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+                Why::Other("certificate had invalid extensions".to_owned())
+            }
             // In its own words: rustls shows it as Rust code.
             CertificateError::Other(OtherError(inner)) => Why::Other(inner.to_string()),
             other => Why::Other(other.to_string()),
@@ -284,58 +369,3 @@ impl fmt::Display for Refusal {
 }
 
 impl std::error::Error for Refusal {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Write as _;
-
-    fn ca_file(content: &[u8]) -> tempfile::NamedTempFile {
-        let mut file = tempfile::NamedTempFile::new().expect("temporary file");
-        file.write_all(content).expect("written");
-        file
-    }
-
-    #[test]
-    fn a_ca_file_without_a_certificate_says_so() {
-        for (content, says) in [
-            (b"".as_slice(), "holds no certificate"),
-            (b"\x30\x82\x01\x02", "holds no certificate"),
-            (
-                b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-                "number 1",
-            ),
-            (
-                b"-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n",
-                "not well-formed PEM",
-            ),
-        ] {
-            let file = ca_file(content);
-            let error = read_ca_file(file.path()).expect_err("no certificate");
-            assert_eq!(error.code(), Code::Config);
-            assert!(error.message().starts_with("ca_file: "), "{error}");
-            assert!(error.message().contains(says), "{error}");
-            assert!(error.hint().contains("openssl x509"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_missing_ca_file_is_named() {
-        let error = read_ca_file(Path::new("/nonexistent/ca.pem")).expect_err("missing");
-        assert!(
-            error
-                .message()
-                .contains("/nonexistent/ca.pem cannot be read"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_byte_order_mark_does_not_matter() {
-        let certified =
-            rcgen::generate_simple_self_signed(["p21.example".to_owned()]).expect("certificate");
-        let pem = format!("\u{feff}# our CA\n{}", certified.cert.pem());
-        let read = read_ca_file(ca_file(pem.as_bytes()).path()).expect("read");
-        assert_eq!(read, [certified.cert.der().clone()]);
-    }
-}

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
+use std::time::Instant;
 
 use super::resolve;
 use super::settings::Settings;
 use super::table::{OPTIONS, near_misses, option};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use crate::sources;
 
 /// Environment names that are not an option's own: the field had them before this library.
 const CONSUMER_USERNAME: &str = "CONSUMER_USERNAME";
@@ -174,13 +176,20 @@ impl Config {
     #[doc(hidden)]
     pub fn load_file_with_prefix(&mut self, path: &Path, prefix: &str) -> Result<()> {
         let shown = path.display().to_string();
-        let result = std::fs::read_to_string(path)
-            .map(zeroize::Zeroizing::new)
-            .map_err(|error| {
-                Error::new(Code::Config, format!("{shown} cannot be read: {error}"))
-                    .with_hint("Check the path and that this user may read the file.")
-            })
-            .and_then(|text| super::parse_dotenv(&text, &shown));
+        let hint = "Check the path and that this user may read the file.";
+        let deadline = Instant::now() + sources::LOAD_LIMIT;
+        let result = sources::read(path, sources::CAP, deadline)
+            .map_err(|trouble| trouble.error(&shown, hint))
+            .and_then(|content| {
+                let text = std::str::from_utf8(&content.bytes).map_err(|_| {
+                    Error::new(
+                        Code::Config,
+                        format!("{shown} cannot be read: it is not UTF-8"),
+                    )
+                    .with_hint(hint)
+                })?;
+                super::parse_dotenv(text, &shown)
+            });
         let pairs = match result {
             Ok(pairs) => pairs,
             Err(error) => {

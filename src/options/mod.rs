@@ -13,6 +13,6 @@ pub use dotenv::parse as parse_dotenv;
 #[cfg(feature = "store-file")]
 pub(crate) use settings::file_url;
 pub use settings::{AuthMode, Pin, ProxyChoice, Resolve, TlsTrust, TransportSettings};
-pub(crate) use settings::{ConsumerHeaders, Settings, StoreChoice, StoreSettings};
+pub(crate) use settings::{ConsumerHeaders, Credential, Settings, StoreChoice, StoreSettings};
 pub use table::{Kind, OPTIONS, OptionRow};
 pub(crate) use table::{near_misses, options_json};

@@ -654,6 +654,10 @@ mod tests {
         }
     }
 
+    fn soon() -> std::time::Instant {
+        std::time::Instant::now() + std::time::Duration::from_secs(20)
+    }
+
     #[test]
     fn a_secret_file_loses_one_line_break_and_nothing_else() {
         let file = tempfile::NamedTempFile::new().expect("a file");
@@ -667,17 +671,20 @@ mod tests {
         ] {
             std::fs::write(file.path(), content).expect("written");
             assert_eq!(
-                credential.read().expect("readable").expose(),
+                credential.read(soon()).expect("readable").expose(),
                 secret,
                 "{content:?}"
             );
         }
         for content in [&b""[..], b"\n", b"\xff\xfe"] {
             std::fs::write(file.path(), content).expect("written");
-            assert_eq!(credential.read().expect_err("refused").code(), Code::Config);
+            assert_eq!(
+                credential.read(soon()).expect_err("refused").code(),
+                Code::Config
+            );
         }
         let missing = Credential::File("password_file", "/no/such/file".into())
-            .read()
+            .read(soon())
             .expect_err("missing");
         assert!(
             missing.message().contains("password_file: /no/such/file"),

@@ -3,12 +3,18 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use url::Url;
 
 use super::base_url::BaseUrl;
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use crate::sources;
+
+/// For a file with a secret that cannot be used.
+const FILE_HINT: &str =
+    "Check the path, that this user may read the file, and that the secret is its only content.";
 
 /// How to ask for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,33 +96,49 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The secret as it is now. One final line break of a file is dropped, nothing else.
+    /// The secret as it is now, read by the deadline. One final line break of a file is dropped, nothing else.
     ///
     /// # Errors
     ///
-    /// `Config` when the file cannot be read, is empty or is not UTF-8. The error names the file, never its content.
-    pub fn read(&self) -> Result<Secret> {
+    /// `Config` when the file cannot be read, is too large, is empty or is not UTF-8; `Timeout` when it does not come in
+    /// time; `NoMemory`. The error names option and file, never the content.
+    pub(crate) fn read(&self, deadline: Instant) -> Result<Secret> {
+        let (option, path) = match self {
+            Credential::Value(secret) => return Ok(secret.clone()),
+            Credential::File(option, path) => (option, path),
+        };
+        let subject = format!("{option}: {}", path.display());
+        let fault =
+            |what: &str| Error::new(Code::Config, format!("{subject} {what}")).with_hint(FILE_HINT);
+        let content = sources::read(path, sources::CAP, deadline)
+            .map_err(|trouble| trouble.error(&subject, FILE_HINT))?;
+        let text = std::str::from_utf8(&content.bytes).map_err(|_| fault("is not UTF-8"))?;
+        let text = text
+            .strip_suffix('\n')
+            .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
+        if text.is_empty() {
+            Err(fault("is empty"))
+        } else {
+            Ok(Secret::new(text))
+        }
+    }
+
+    /// Option and path, when the secret is in a file.
+    pub(crate) fn source(&self) -> Option<String> {
         match self {
-            Credential::Value(secret) => Ok(secret.clone()),
-            Credential::File(option, path) => {
-                let fault = |what: &str| {
-                    Error::new(Code::Config, format!("{option}: {} {what}", path.display()))
-                        .with_hint("Check the path, that this user may read the file, and that the secret is its only content.")
-                };
-                let bytes = zeroize::Zeroizing::new(
-                    std::fs::read(path)
-                        .map_err(|error| fault(&format!("cannot be read: {error}")))?,
-                );
-                let text = std::str::from_utf8(&bytes).map_err(|_| fault("is not UTF-8"))?;
-                let text = text
-                    .strip_suffix('\n')
-                    .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-                if text.is_empty() {
-                    Err(fault("is empty"))
-                } else {
-                    Ok(Secret::new(text))
-                }
-            }
+            Credential::Value(_) => None,
+            Credential::File(option, path) => Some(format!("{option}: {}", path.display())),
+        }
+    }
+
+    /// What is wrong with the file: every user of the machine could change it when it was read last.
+    pub(crate) fn exposure(&self) -> Option<String> {
+        match self {
+            Credential::File(option, path) if sources::is_exposed(path) => Some(format!(
+                "{option}: {} can be changed by every user of this machine",
+                path.display()
+            )),
+            _ => None,
         }
     }
 

@@ -8,6 +8,7 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use p21_emulator::{Certificate, Emulator, Options};
 use test_support::programs::{Bench, Link, output, run};
 
 #[test]
@@ -242,5 +243,29 @@ fn signals_cancellations_and_small_stacks_of_the_program_are_respected() {
             .env("P21_MIN_REFRESH_INTERVAL_S", "0")
             .args(arguments));
         assert_eq!(output(&said), format!("process: {} ok\n", arguments[0]));
+    }
+}
+
+/// A program that sees which thread opens what, and can let storage hang.
+#[test]
+fn no_callers_thread_touches_a_file_and_storage_that_hangs_stops_nobody() {
+    let bench = Bench::new();
+    let flags = ["-std=c11", "-Wno-pedantic", "-ldl"];
+    let program = bench.compile("tests/c/files.c", Link::Shared, &flags);
+    for mode in ["threads", "fork", "hang", "pending"] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = Options {
+            tls: Some(Certificate::Good),
+            ..Options::default()
+        };
+        let emulator = Emulator::start(options).expect("a free port on loopback");
+        let ca = folder.path().join("ca.pem");
+        emulator.write_ca(&ca).expect("written");
+        let said = run(bench
+            .command(&program)
+            .env("SSL_CERT_FILE", ca)
+            .args([mode, folder.path().to_str().expect("UTF-8")])
+            .arg(emulator.base_url()));
+        assert_eq!(output(&said), format!("files: {mode} ok\n"));
     }
 }

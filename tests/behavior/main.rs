@@ -6,3 +6,5 @@ mod doctor;
 #[cfg(unix)]
 mod fork;
 mod scenarios;
+#[cfg(target_os = "linux")]
+mod sources;

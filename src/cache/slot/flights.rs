@@ -13,7 +13,7 @@ use crate::cache::commit::{Event, commit};
 use crate::cache::decide::Wish;
 use crate::cache::flight::{Ending, Flight};
 use crate::cache::shared::{FlightContext, FlightResult, Outcome};
-use crate::clock::{Now, millis};
+use crate::clock::{Now, duration, millis};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Level};
 use crate::store::record::token_hash;
@@ -62,6 +62,7 @@ impl Slot {
         wanted: Wanted,
     ) -> Job {
         let slot = Arc::clone(self);
+        let under_way = Arc::clone(&flight);
         let (lifted, began) = (wanted.lifted, self.clock.now());
         let guard = CompletionGuard::new(move |result: Result<Arrival>| {
             let arrival =
@@ -70,10 +71,15 @@ impl Slot {
         });
         let slot = Arc::clone(self);
         Box::new(move || {
-            guard.complete(unpanicked(|| match fetch.reload() {
-                Ok(Reloaded::Same) => Ok(Arrival::Asked(slot.ask(&*fetch, limit, &wanted))),
-                Ok(Reloaded::Moved) => Ok(Arrival::Moved),
-                Err(error) => Ok(Arrival::Unsent(error)),
+            guard.complete(unpanicked(|| {
+                let reloaded = fetch.reload(limit, &|what| under_way.read(what));
+                let spent = slot.clock.now().mono.saturating_sub(began.mono);
+                let left = limit.saturating_sub(duration(spent));
+                Ok(match reloaded {
+                    Ok(Reloaded::Same) => Arrival::Asked(slot.ask(&*fetch, left, &wanted)),
+                    Ok(Reloaded::Moved) => Arrival::Moved,
+                    Err(error) => Arrival::Unsent(error),
+                })
             }));
         })
     }
@@ -104,6 +110,7 @@ impl Slot {
                 Arrival::Asked(result) => self.land_result(gate, result, began),
                 Arrival::Unsent(error) => {
                     gate.tombstones.lifted |= lifted;
+                    self.note_failed(gate, &error, began);
                     Ending::Failed(error)
                 }
                 Arrival::Moved => {
@@ -163,11 +170,18 @@ impl Slot {
             || Error::new(Code::Internal, "a failure left no trace"),
             |failure| failure.error.clone(),
         );
-        gate.note_failure(&error, now);
+        self.note_failed(gate, &error, began);
+        Ending::Failed(error)
+    }
+
+    /// For stats and log: a flight that began then has failed.
+    fn note_failed(&self, gate: &mut Gate, error: &Error, began: Now) {
+        let now = self.clock.now();
+        gate.note_failure(error, now);
         let (url, code) = (&self.info.base_url, error.code().name());
         let message = format!("{url}: {code} {}", error.message());
+        let took_ms = Some(now.since(began).max(0));
         log::record_timed(Level::Error, "token.failed", &message, took_ms);
-        Ending::Failed(error)
     }
 
     pub(super) fn new_token(&self, reply: Reply, life: Life, now: Now) -> Result<Arc<Token>> {

@@ -33,12 +33,14 @@ pub(crate) enum Routed {
 
 /// How a slot reaches the server. One for each client, since the slot itself keeps no secret.
 pub(crate) trait Fetch: Send + Sync {
-    /// Reads again what the credentials are read from, before each flight and on its thread.
+    /// Reads again what the credentials are read from, before each flight and on its thread, within `limit`. `reading` is
+    /// told which of them is being read, and when none is any more.
     ///
     /// # Errors
     ///
     /// A file that cannot be read, or a secret in it that cannot be used.
-    fn reload(&self) -> Result<Reloaded> {
+    fn reload(&self, limit: Duration, reading: &dyn Fn(Option<String>)) -> Result<Reloaded> {
+        let _ = (limit, reading);
         Ok(Reloaded::Same)
     }
 
@@ -60,7 +62,7 @@ pub(crate) trait Fetch: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `NoMemory`; `Config` when the file with the store key cannot be read.
+    /// `NoMemory`.
     fn store_keys(&self, salt: &Salt) -> Result<Keys>;
 }
 

@@ -10,7 +10,7 @@ use super::target::Target;
 use super::trouble::{self, Circumstances};
 use super::wait::Waits;
 use crate::fork::{self, Guarded};
-use crate::http;
+use crate::http::{self, Trust};
 use crate::options::{StoreChoice, TlsTrust};
 use crate::secret::{Scrubber, Secret};
 use crate::store::Fault;
@@ -27,7 +27,7 @@ pub(super) struct Server {
     url: Secret,
     target: Target,
     pub(super) timeout: Duration,
-    tls: TlsTrust,
+    trust: Arc<Trust>,
     idle: Guarded<Idle>,
     pub(super) waits: Guarded<Waits>,
 }
@@ -65,7 +65,7 @@ impl Server {
             url: url.clone(),
             target: Target::parse(url.expose())?,
             timeout,
-            tls: tls.clone(),
+            trust: Trust::new(tls),
             idle: Guarded::new(Idle {
                 epoch: fork::epoch(),
                 connections: Vec::new(),
@@ -82,8 +82,11 @@ impl Server {
     fn connect(&self, deadline: Instant) -> Result<Connection, Fault> {
         let mut target = self.target.clone();
         if target.is_tls {
-            let config =
-                http::tls_config(&self.tls).map_err(|error| Fault::new(error.message()))?;
+            let config = self
+                .trust
+                .refresh(deadline)
+                .and_then(|_| http::tls_config(&self.trust))
+                .map_err(|error| Fault::new(error.message()))?;
             target.tls = Some(Arc::new(config));
         }
         Connection::open(&target, deadline).map_err(|error| self.fault(&error, true, false))

@@ -1,0 +1,267 @@
+//! Reads a file to its end, whatever it is, within a size and without waiting in the opening. Runs on a reader's thread.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::time::Instant;
+
+use zeroize::Zeroizing;
+
+use super::Trouble;
+
+/// Bytes read at a time.
+const PIECE: usize = 16 * 1024;
+
+/// What a file holds.
+#[derive(Debug)]
+pub(crate) struct Content {
+    /// Every byte of it.
+    pub(crate) bytes: Zeroizing<Vec<u8>>,
+    /// Every user of the machine may change it.
+    pub(crate) is_exposed: bool,
+}
+
+/// The content of the file at `path`; `None` when nobody waits for it any more.
+pub(super) fn read(
+    path: &Path,
+    cap: usize,
+    until: &dyn Fn() -> Instant,
+) -> Option<Result<Content, Trouble>> {
+    let about = match fs::metadata(path) {
+        Ok(about) => about,
+        Err(error) => return Some(Err(Trouble::of(&error))),
+    };
+    if let Some(bytes) = pipes::known(&about) {
+        return Some(Ok(private(bytes)));
+    }
+    let file = loop {
+        match imp::open(path) {
+            Ok(file) => break file,
+            // Another program has a lease on it, and is being asked to give it back.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                if Instant::now() >= until() {
+                    return None;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            Err(error) => return Some(Err(Trouble::of(&error))),
+        }
+    };
+    // Not what was there a moment ago, perhaps.
+    let about = match file.metadata() {
+        Ok(about) => about,
+        Err(error) => return Some(Err(Trouble::of(&error))),
+    };
+    let mut bytes = pipes::begun(&about);
+    let result = fill(&mut bytes, &file, &about, cap, until);
+    match result {
+        Ok(true) => {
+            pipes::keep(&about, &bytes, true);
+            Some(Ok(Content {
+                bytes,
+                is_exposed: imp::is_exposed(&about),
+            }))
+        }
+        Ok(false) => {
+            pipes::keep(&about, &bytes, false);
+            None
+        }
+        Err(trouble) => Some(Err(trouble)),
+    }
+}
+
+fn private(bytes: Zeroizing<Vec<u8>>) -> Content {
+    Content {
+        bytes,
+        is_exposed: false,
+    }
+}
+
+/// Reads on to the end. Returns whether it was reached while somebody waited.
+fn fill(
+    bytes: &mut Zeroizing<Vec<u8>>,
+    mut file: &File,
+    about: &Metadata,
+    cap: usize,
+    until: &dyn Fn() -> Instant,
+) -> Result<bool, Trouble> {
+    let mut piece = Zeroizing::new([0; PIECE]);
+    // A device may state any length, and a file may grow.
+    let stated = usize::try_from(about.len()).unwrap_or(usize::MAX);
+    if about.is_file() && stated <= cap {
+        reserve(bytes, stated)?;
+    }
+    loop {
+        if !about.is_file()
+            && !imp::wait_until_readable(file, until).map_err(|e| Trouble::of(&e))?
+        {
+            return Ok(false);
+        }
+        let got = match file.read(&mut piece[..]) {
+            Ok(0) => return Ok(true),
+            Ok(got) => got,
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock
+                ) =>
+            {
+                continue;
+            }
+            Err(error) => return Err(Trouble::of(&error)),
+        };
+        if bytes.len() + got > cap {
+            return Err(Trouble::TooLarge(cap));
+        }
+        reserve(bytes, got)?;
+        bytes.extend_from_slice(&piece[..got]);
+    }
+}
+
+/// Makes room without leaving a copy of a secret behind.
+fn reserve(bytes: &mut Zeroizing<Vec<u8>>, more: usize) -> Result<(), Trouble> {
+    let needed = bytes.len() + more;
+    if needed <= bytes.capacity() {
+        return Ok(());
+    }
+    let mut larger = Zeroizing::new(Vec::new());
+    larger
+        .try_reserve_exact(needed.max(bytes.capacity() * 2))
+        .map_err(|_| Trouble::Exhausted("out of memory".to_owned()))?;
+    larger.extend_from_slice(bytes);
+    *bytes = larger;
+    Ok(())
+}
+
+#[cfg(unix)]
+mod imp {
+    use std::fs::{File, Metadata, OpenOptions};
+    use std::io;
+    use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+    use std::path::Path;
+    use std::time::Instant;
+
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+    /// Neither waits for the writer of a pipe nor takes a terminal over. std adds `O_CLOEXEC`.
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)
+    }
+
+    /// Waits until there are bytes or an end. A pipe without a writer has neither.
+    pub(super) fn wait_until_readable(
+        file: &File,
+        until: &dyn Fn() -> Instant,
+    ) -> io::Result<bool> {
+        loop {
+            let left = until().saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut watched = [PollFd::new(file, PollFlags::IN)];
+            match poll(&mut watched, Some(&left)) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    pub(super) fn is_exposed(about: &Metadata) -> bool {
+        about.is_file() && about.mode() & 0o002 != 0
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use std::fs::{File, Metadata};
+    use std::io;
+    use std::path::Path;
+    use std::time::Instant;
+
+    pub(super) fn open(path: &Path) -> io::Result<File> {
+        File::open(path)
+    }
+
+    #[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
+    pub(super) fn wait_until_readable(_: &File, until: &dyn Fn() -> Instant) -> io::Result<bool> {
+        Ok(Instant::now() < until())
+    }
+
+    pub(super) fn is_exposed(_: &Metadata) -> bool {
+        false
+    }
+}
+
+/// A pipe can be read once. What came out of one is kept for the life of the process, under device, inode and birth.
+#[cfg(unix)]
+mod pipes {
+    use std::collections::BTreeMap;
+    use std::fs::Metadata;
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+    use std::time::SystemTime;
+
+    use zeroize::Zeroizing;
+
+    use crate::fork::Guarded;
+
+    type Key = (u64, u64, Option<SystemTime>);
+
+    struct Kept {
+        bytes: Zeroizing<Vec<u8>>,
+        /// Its end was reached.
+        is_whole: bool,
+    }
+
+    static KEPT: Guarded<BTreeMap<Key, Kept>> = Guarded::new_static(BTreeMap::new());
+
+    /// A named pipe may be removed and its inode used again at once.
+    fn key(about: &Metadata) -> Option<Key> {
+        let is_pipe = about.file_type().is_fifo();
+        is_pipe.then(|| (about.dev(), about.ino(), about.created().ok()))
+    }
+
+    /// All that a pipe held.
+    pub(super) fn known(about: &Metadata) -> Option<Zeroizing<Vec<u8>>> {
+        let key = key(about)?;
+        KEPT.with(|kept| {
+            let kept = kept.get(&key).filter(|kept| kept.is_whole)?;
+            Some(kept.bytes.clone())
+        })
+    }
+
+    /// What has come out of a pipe so far.
+    pub(super) fn begun(about: &Metadata) -> Zeroizing<Vec<u8>> {
+        let kept = key(about).and_then(|key| KEPT.with(|kept| kept.remove(&key)));
+        kept.map(|kept| kept.bytes).unwrap_or_default()
+    }
+
+    /// An empty pipe may be filled by the next writer.
+    pub(super) fn keep(about: &Metadata, bytes: &Zeroizing<Vec<u8>>, is_whole: bool) {
+        if let Some(key) = key(about).filter(|_| !bytes.is_empty()) {
+            let bytes = bytes.clone();
+            KEPT.with(|kept| kept.insert(key, Kept { bytes, is_whole }));
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod pipes {
+    use std::fs::Metadata;
+
+    use zeroize::Zeroizing;
+
+    pub(super) fn known(_: &Metadata) -> Option<Zeroizing<Vec<u8>>> {
+        None
+    }
+
+    pub(super) fn begun(_: &Metadata) -> Zeroizing<Vec<u8>> {
+        Zeroizing::default()
+    }
+
+    pub(super) fn keep(_: &Metadata, _: &Zeroizing<Vec<u8>>, _: bool) {}
+}

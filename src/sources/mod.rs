@@ -1,0 +1,139 @@
+//! What is read from outside at the word of an option or of the environment.
+//!
+//! Storage may stop answering at any moment, and no system call on it takes a deadline. So nothing is read on a caller's
+//! thread, nor on that of a flight: [`Jobs`] reads on a thread of its own, at most one for each name, and whoever wants the
+//! content waits for it within the time that it has. A reader that is stuck stays behind until the storage answers.
+
+mod file;
+mod jobs;
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+pub(crate) use file::Content;
+pub(crate) use jobs::{Jobs, Lost};
+
+use crate::error::{Code, Error};
+use crate::fork::Guarded;
+
+/// Largest secret, `.env` file and the like.
+pub(crate) const CAP: usize = 1 << 20;
+
+/// Time for a file whose reading no option bounds.
+pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why there is no content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It did not come in the time that there was.
+    Late(Duration),
+    /// Threads, descriptors or memory ran out, in the system's words.
+    Exhausted(String),
+    /// It cannot be opened or read, in the system's words.
+    Unreadable(String),
+    /// It has more bytes than this.
+    TooLarge(usize),
+    /// The reader panicked.
+    Panicked,
+}
+
+impl Trouble {
+    pub(crate) fn of(error: &io::Error) -> Trouble {
+        let text = error.to_string();
+        if crate::sys::is_exhausted(error) {
+            Trouble::Exhausted(text)
+        } else {
+            Trouble::Unreadable(text)
+        }
+    }
+
+    pub(crate) fn of_job(lost: Lost, limit: Duration) -> Trouble {
+        match lost {
+            Lost::Late => Trouble::Late(limit),
+            Lost::NoThread(why) => Trouble::Exhausted(why),
+            Lost::Panicked => Trouble::Panicked,
+        }
+    }
+
+    /// The error for `subject`: an option and a path. `hint` is for what cannot be read.
+    pub(crate) fn error(&self, subject: &str, hint: &str) -> Error {
+        let error = |code, what: &str| Error::new(code, format!("{subject} {what}"));
+        match self {
+            Trouble::Late(limit) => {
+                let ms = limit.as_micros().div_ceil(1000);
+                let what = format!("could not be read within {ms} ms");
+                error(Code::Timeout, &what).with_hint(LATE_HINT)
+            }
+            Trouble::Exhausted(why) => error(Code::NoMemory, &format!("cannot be read: {why}"))
+                .with_hint("The process has reached its limit of threads, open files or memory."),
+            Trouble::Unreadable(why) => {
+                error(Code::Config, &format!("cannot be read: {why}")).with_hint(hint)
+            }
+            Trouble::TooLarge(cap) => error(
+                Code::Config,
+                &format!("has more than {} MiB and is not read", cap >> 20),
+            )
+            .with_hint("Check the path: this is not the file that is meant."),
+            Trouble::Panicked => error(Code::Panic, "could not be read: the library failed inside")
+                .with_hint("Please report it. The state is intact: the next call starts afresh."),
+        }
+    }
+}
+
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error("it", "").message())
+    }
+}
+
+/// What to do about a file that does not come.
+pub(crate) const LATE_HINT: &str = "Its storage does not respond, or no program writes to the pipe. Check the mount, or name a file on a local disk; the next call tries again.";
+
+static FILES: Jobs<Result<Arc<Content>, Trouble>> = Jobs::new();
+
+/// Files that every user may change, as they were read last.
+static EXPOSED: Guarded<BTreeSet<PathBuf>> = Guarded::new_static(BTreeSet::new());
+
+/// The content of the file at `path` by the deadline, at most `cap` bytes.
+///
+/// # Errors
+///
+/// [`Trouble`].
+pub(crate) fn read(path: &Path, cap: usize, deadline: Instant) -> Result<Arc<Content>, Trouble> {
+    let limit = deadline.saturating_duration_since(Instant::now());
+    let mut name = OsString::from(format!("{cap} "));
+    name.push(path);
+    let at = path.to_owned();
+    let content = FILES
+        .run(&name, deadline, move |until| {
+            Some(file::read(&at, cap, until)?.map(Arc::new))
+        })
+        .unwrap_or_else(|lost| Err(Trouble::of_job(lost, limit)))?;
+    EXPOSED.with(|exposed| {
+        if content.is_exposed {
+            exposed.insert(path.to_owned());
+        } else {
+            exposed.remove(path);
+        }
+    });
+    Ok(content)
+}
+
+/// As [`read`] on the thread of a job, which tells until when somebody waits for it; `None` once nobody does.
+pub(crate) fn read_here(
+    path: &Path,
+    cap: usize,
+    until: &dyn Fn() -> Instant,
+) -> Option<Result<Content, Trouble>> {
+    file::read(path, cap, until)
+}
+
+/// Whether every user of the machine could change the file when it was read last.
+pub(crate) fn is_exposed(path: &Path) -> bool {
+    EXPOSED.with(|exposed| exposed.contains(path))
+}
