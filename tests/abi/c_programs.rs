@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use p21_emulator::{Certificate, Emulator, Options};
-use test_support::programs::{Bench, Link, output, run};
+use test_support::programs::{Bench, Link, SYSTEM, built, output, run};
 
 #[test]
 fn the_test_programs_pass_with_the_shared_library() {
@@ -229,7 +229,7 @@ fn a_program_examines_itself_with_the_token_that_it_has() {
 }
 
 #[test]
-fn signals_cancellations_and_small_stacks_of_the_program_are_respected() {
+fn what_belongs_to_the_program_stays_as_it_was() {
     let bench = Bench::new();
     // A function pointer travels as a thread's argument, which ISO C does not promise.
     let program = bench.compile(
@@ -237,7 +237,13 @@ fn signals_cancellations_and_small_stacks_of_the_program_are_respected() {
         Link::Shared,
         &["-std=c11", "-Wno-pedantic"],
     );
-    for arguments in [&["signals"][..], &["cancel"], &["stack", "64"]] {
+    for arguments in [
+        &["signals"][..],
+        &["cancel"],
+        &["stack", "64"],
+        &["alone"],
+        &["quiet"],
+    ] {
         let said = run(bench
             .command(&program)
             .env("P21_MIN_REFRESH_INTERVAL_S", "0")
@@ -268,4 +274,74 @@ fn no_callers_thread_touches_a_file_and_storage_that_hangs_stops_nobody() {
             .arg(emulator.base_url()));
         assert_eq!(output(&said), format!("files: {mode} ok\n"));
     }
+}
+
+/// A shared object of the program that has the static library in it: `dlclose` would take the code away from under the
+/// library's threads, so the library pins the object.
+#[test]
+fn a_plugin_with_the_static_library_in_it_stays_loaded() {
+    let bench = Bench::new();
+    let plugin = bench.folder.path().join("plugin.so");
+    run(Command::new("cc")
+        .args(["-shared", "-pthread", "-o"])
+        .arg(&plugin)
+        .args([
+            "-Wl,--whole-archive".as_ref(),
+            built().join("libp21auth.a").as_os_str(),
+            "-Wl,--no-whole-archive".as_ref(),
+        ])
+        .args(SYSTEM));
+    let program = bench.compile("tests/c/unload.c", Link::Shared, &["-ldl"]);
+    let said = run(bench.command(&program).arg(&plugin));
+    assert_eq!(output(&said), "unload: ok\n");
+}
+
+/// The variables that the documentation names, and no others, are asked for.
+#[test]
+fn only_the_documented_variables_are_read() {
+    let bench = Bench::new();
+    let shim = bench.folder.path().join("getenv.so");
+    run(Command::new("cc")
+        .args(["-shared", "-fPIC", "-D_GNU_SOURCE", "-o"])
+        .arg(&shim)
+        .args([
+            concat!(env!("CARGO_MANIFEST_DIR"), "/tests/c/getenv.c"),
+            "-ldl",
+        ]));
+    let program = bench.compile("examples/c/quick_start.c", Link::Shared, &[]);
+    let seen = bench.folder.path().join("variables");
+    let mut command = bench.command(&program);
+    command
+        .env("LD_PRELOAD", &shim)
+        .env("SEEN_VARIABLES", &seen);
+    command
+        .env("P21_STORE", "file")
+        .env("HOME", bench.folder.path());
+    run(&mut command);
+    let seen = std::fs::read_to_string(seen).expect("the shim wrote it");
+    let page = std::fs::read_to_string(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/docs/fork-threads-unload.md"
+    ))
+    .expect("a page");
+    let documented = page
+        .lines()
+        .find(|line| line.starts_with("| environment variables |"))
+        .expect("a row");
+    let names: std::collections::BTreeSet<&str> = seen.lines().collect();
+    assert!(
+        names.contains("P21_BASE_URL") && names.contains("HTTPS_PROXY"),
+        "{names:?}"
+    );
+    let unknown: Vec<_> = names
+        .into_iter()
+        .filter(|name| {
+            let named = documented.contains(&format!("`{}`", name.to_ascii_uppercase()));
+            !named && !name.starts_with("P21_")
+        })
+        .collect();
+    assert!(
+        unknown.is_empty(),
+        "{unknown:?} are read, but {documented} does not say so"
+    );
 }

@@ -51,3 +51,38 @@ fn the_library_has_a_name_with_a_version_and_stays_loaded() {
         "{dynamic}"
     );
 }
+
+/// Functions that change what belongs to the whole program, or that stay behind in it.
+#[test]
+fn nothing_that_changes_the_program_is_called() {
+    let symbols = tool("nm", &["--dynamic", "--undefined-only", "--format=posix"]);
+    let called: BTreeSet<&str> = symbols
+        .lines()
+        .filter_map(|line| line.split([' ', '@']).next())
+        .collect();
+    assert!(
+        called.contains("pthread_atfork") || called.contains("__register_atfork"),
+        "{called:?}"
+    );
+    for name in [
+        "atexit",
+        "on_exit",
+        "setlocale",
+        "chdir",
+        "fchdir",
+        "umask",
+        "setenv",
+        "putenv",
+        "clearenv",
+        "unsetenv",
+        "signal",
+        "setrlimit",
+        "printf",
+        "puts",
+        "fwrite",
+        "exit",
+        "_exit",
+    ] {
+        assert!(!called.contains(name), "{name}");
+    }
+}

@@ -1,14 +1,23 @@
-/* What the library does with a program's signals, cancellations and stacks.
+/* What the library does with a program's signals, cancellations and stacks, and what it leaves alone.
  *
  *     process signals     SIGTERM is blocked in main and waited for; no thread of the library takes it
  *     process cancel      pthread_cancel is pending at each call and takes effect after it
  *     process stack KIB   every call on a thread whose stack has so many KiB
+ *     process alone       handlers, masks, locale, folder, umask, environment stay; no thread before the first request
+ *     process quiet       a hit makes no system call: in seccomp's strict mode any other than read, write, exit is death
  */
 #define _GNU_SOURCE
+#include <dirent.h>
+#include <linux/seccomp.h>
+#include <locale.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "check.h"
@@ -176,16 +185,120 @@ static void stack(size_t bytes)
     pthread_attr_destroy(&attributes);
 }
 
+static int threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int count = 0;
+
+    CHECK(tasks != NULL);
+    while (readdir(tasks) != NULL)
+        count++;
+    closedir(tasks);
+    return count - 2;
+}
+
+/* Below the real-time ones, of which the C library keeps some. */
+#define SIGNALS 32
+
+/* What belongs to the whole process or to the calling thread. */
+typedef struct {
+    struct sigaction handlers[SIGNALS];
+    sigset_t mask;
+    char locale[256];
+    char folder[4096];
+    mode_t umask;
+    int cancel;
+    size_t variables;
+    const char *variable[512];
+} state_t;
+
+static void see(state_t *state)
+{
+    int signal;
+
+    memset(state, 0, sizeof *state);
+    for (signal = 1; signal < SIGNALS; signal++)
+        CHECK(sigaction(signal, NULL, &state->handlers[signal]) == 0);
+    CHECK(pthread_sigmask(SIG_BLOCK, NULL, &state->mask) == 0);
+    strncpy(state->locale, setlocale(LC_ALL, NULL), sizeof state->locale - 1);
+    CHECK(getcwd(state->folder, sizeof state->folder) != NULL);
+    state->umask = umask(0);
+    umask(state->umask);
+    CHECK(pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state->cancel) == 0);
+    for (; environ[state->variables] != NULL; state->variables++) {
+        CHECK(state->variables < 512);
+        state->variable[state->variables] = environ[state->variables];
+    }
+}
+
+static void alone(void)
+{
+    static state_t before, after;
+    p21_error *err = NULL;
+    int signal;
+    char *text = NULL;
+
+    umask(027);
+    see(&before);
+    config = configured();
+    CHECK(p21_client_new(config, &client, NULL) == P21_OK);
+    CHECK(p21_token_get(client, P21_CACHED_ONLY, 0, &text, &err) == P21_E_NO_CACHED_TOKEN);
+    p21_error_free(err);
+    CHECK(threads() == 1);
+    everything();
+    CHECK(threads() > 1);
+    see(&after);
+    for (signal = 1; signal < SIGNALS; signal++)
+        CHECK(after.handlers[signal].sa_handler == before.handlers[signal].sa_handler);
+    CHECK(memcmp(&before.mask, &after.mask, sizeof before.mask) == 0);
+    CHECK(strcmp(before.locale, after.locale) == 0 && strcmp(before.folder, after.folder) == 0);
+    CHECK(before.umask == after.umask && before.cancel == after.cancel);
+    CHECK(before.variables == after.variables);
+    CHECK(memcmp(before.variable, after.variable, sizeof before.variable) == 0);
+    p21_client_free(client);
+    p21_config_free(config);
+}
+
+/* In a child, which has no other thread: strict mode lets a thread end, but not a process. */
+static void quiet(void)
+{
+    char token[4096];
+    size_t len = 0;
+    int i, status = 0;
+    pid_t child;
+
+    get_hit();
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        get_hit();
+        if (p21_token_copy(client, 0, 0, token, sizeof token, &len, NULL) != P21_OK
+            || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT) != 0)
+            _exit(2);
+        for (i = 0; i < 1000; i++) {
+            if (p21_token_copy(client, 0, 0, token, sizeof token, &len, NULL) != P21_OK)
+                syscall(SYS_exit, 3);
+        }
+        syscall(SYS_exit, 42);
+    }
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc >= 2);
     if (strcmp(argv[1], "signals") == 0) {
         signals();
+    } else if (strcmp(argv[1], "alone") == 0) {
+        alone();
     } else {
         config = configured();
         CHECK(p21_client_new(config, &client, NULL) == P21_OK);
         if (strcmp(argv[1], "cancel") == 0) {
             cancel();
+        } else if (strcmp(argv[1], "quiet") == 0) {
+            quiet();
         } else {
             CHECK(strcmp(argv[1], "stack") == 0 && argc == 3);
             stack((size_t)atoi(argv[2]) * 1024);

@@ -17,10 +17,10 @@ fn root() -> &'static Path {
 /// Every warning is an error: the header must be clean in other people's builds too.
 const WARNINGS: [&str; 5] = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Werror"];
 /// What the static library needs; `rustc --print native-static-libs` tells.
-const SYSTEM: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
+pub const SYSTEM: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
 
 /// The folder in which cargo put this test and the libraries.
-fn built() -> PathBuf {
+pub fn built() -> PathBuf {
     let test = std::env::current_exe().expect("the test has a path");
     test.parent().expect("it lies in a folder").to_owned()
 }
