@@ -336,8 +336,8 @@ fn only_the_documented_variables_are_read() {
     let unknown: Vec<_> = names
         .into_iter()
         .filter(|name| {
-            let named = documented.contains(&format!("`{}`", name.to_ascii_uppercase()));
-            !named && !name.starts_with("P21_")
+            let is_told = documented.contains(&format!("`{}`", name.to_ascii_uppercase()));
+            !is_told && !name.starts_with("P21_")
         })
         .collect();
     assert!(
