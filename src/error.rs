@@ -195,6 +195,9 @@ pub struct Error {
     retryable: bool,
 }
 
+/// What to do about a limit of the process.
+const EXHAUSTED_HINT: &str = "The process has reached its limit of open files, threads or memory (ulimit -a): close or free some, or raise the limit. The next call tries again.";
+
 impl Error {
     /// An error with a message. Line breaks become spaces; the message must not hold a secret.
     #[must_use]
@@ -210,6 +213,11 @@ impl Error {
         }
     }
 
+    /// The process is at a limit of its own: `what` cannot be done, and `why` in the system's words.
+    pub(crate) fn exhausted(what: &str, why: &str) -> Error {
+        Error::new(Code::NoMemory, format!("{what}: {why}")).with_hint(EXHAUSTED_HINT)
+    }
+
     /// What became of work that was given to a thread of the library and has no result; `what` is the work.
     pub(crate) fn of_thread(what: &str, error: &std::io::Error) -> Error {
         match error.kind() {
@@ -223,8 +231,7 @@ impl Error {
                     "Please report it. The state is intact: the next call starts afresh.",
                 )
             }
-            _ => Error::new(Code::NoMemory, format!("no thread for {what}: {error}"))
-                .with_hint("The process has reached its limit of threads or memory."),
+            _ => Error::exhausted(&format!("no thread for {what}"), &error.to_string()),
         }
     }
 

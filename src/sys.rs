@@ -79,6 +79,13 @@ pub(crate) fn is_exhausted(error: &std::io::Error) -> bool {
         || code.is_some_and(|code| codes.contains(&code))
 }
 
+/// Why no file or socket can be opened at this moment, if that is so.
+pub(crate) fn lack_of_descriptors() -> Option<String> {
+    let nothing = if cfg!(windows) { "NUL" } else { "/dev/null" };
+    let error = std::fs::File::open(nothing).err()?;
+    is_exhausted(&error).then(|| error.to_string())
+}
+
 /// Keeps the code of this library in memory from now on: a thread of ours may still run when the last user unloads it. The
 /// shared library is linked with `-z nodelete` as well; this serves the static one inside somebody's plugin.
 #[cfg(unix)]

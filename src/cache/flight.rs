@@ -11,7 +11,7 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::clock::Now;
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, Result};
 use crate::fork::Guarded;
 pub(crate) use crate::sync::Pulse;
 
@@ -91,13 +91,8 @@ const STACK_BYTES: usize = 512 * 1024;
 impl Spawn for ThreadSpawner {
     fn spawn(&self, job: Box<dyn FnOnce() + Send>) -> Result<()> {
         crate::sys::pin_library();
-        crate::sys::start_thread(c"p21auth-flight", STACK_BYTES, job).map_err(|error| {
-            Error::new(
-                Code::NoMemory,
-                format!("no thread for the token request: {error}"),
-            )
-            .with_hint("The process has reached its limit of threads or memory.")
-        })
+        crate::sys::start_thread(c"p21auth-flight", STACK_BYTES, job)
+            .map_err(|error| Error::of_thread("the token request", &error))
     }
 }
 

@@ -13,7 +13,7 @@ use super::failure;
 use super::progress::Watched;
 use super::proxy::ProxyRules;
 use super::trust::{self, Trust};
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::fork::{self, Guarded};
 
 /// An HTTP client that connects to the addresses that it is told.
@@ -129,13 +129,7 @@ fn build(config: &ClientConfig, connect: Duration, rules: &Arc<ProxyRules>) -> R
         .build();
     match http {
         Ok(http) => Ok(HttpClient { http, chosen }),
-        Err(error) => Err(Error::new(
-            Code::Internal,
-            format!(
-                "the HTTP client cannot be made: {}",
-                failure::innermost(&error)
-            ),
-        )),
+        Err(error) => Err(failure::not_made(&error)),
     }
 }
 

@@ -37,6 +37,8 @@ pub(super) enum Fault<'a> {
     TimedOut(Duration),
     /// Something on the way or at its other end, in the system's words.
     Broken(String),
+    /// This process is at a limit, in the system's words.
+    Exhausted(String),
     Tls(&'a rustls::Error),
 }
 
@@ -46,9 +48,13 @@ impl<'a> Fault<'a> {
         if error.kind() == io::ErrorKind::TimedOut {
             return Fault::TimedOut(limit);
         }
-        match Chain::of(error).find() {
+        let chain = Chain::of(error);
+        match chain.find() {
             Some(tls) => Fault::Tls(tls),
-            None => Fault::Broken(in_short(&error.to_string())),
+            None => chain.exhausted().map_or_else(
+                || Fault::Broken(in_short(&error.to_string())),
+                Fault::Exhausted,
+            ),
         }
     }
 }
@@ -103,6 +109,10 @@ impl RequestContext {
         total: Duration,
     ) -> Failure {
         let chain = Chain::of(error);
+        if let Some(why) = chain.exhausted() {
+            let fault = Fault::Exhausted(why);
+            return Failure::Known(self.failed(Phase::Connect, true, &fault));
+        }
         let Some(unconnected) = chain.find::<NotConnected>() else {
             return Failure::Known(self.after_connecting(&chain, total));
         };
@@ -173,6 +183,9 @@ impl RequestContext {
         if let Fault::Tls(error) = fault {
             return tls_failure::explain(error, &self.subject(near));
         }
+        if let Fault::Exhausted(why) = fault {
+            return Error::exhausted(&format!("no connection to {}", self.subject(near)), why);
+        }
         match phase {
             Phase::Connect => self.unconnected(fault),
             Phase::Tunnel => self.no_tunnel(fault),
@@ -187,6 +200,9 @@ impl RequestContext {
         let (why, silent) = match why {
             Unresolved::TimedOut => ("the name server does not answer", true),
             Unresolved::Failed(cause) => (cause.as_str(), false),
+            Unresolved::Exhausted(cause) => {
+                return Error::exhausted("a host name cannot be resolved", cause);
+            }
         };
         if let Some(route) = &self.route {
             let hint = format!("Check the proxy in {}, or set proxy=direct.", route.source);
@@ -213,7 +229,7 @@ impl RequestContext {
     /// No connection to the server, or to the proxy where there is one.
     fn unconnected(&self, fault: &Fault<'_>) -> Error {
         let (cause, silent) = match fault {
-            Fault::Broken(cause) => (cause.clone(), false),
+            Fault::Broken(cause) | Fault::Exhausted(cause) => (cause.clone(), false),
             Fault::TimedOut(limit) => (format!("no answer within {} ms", limit.as_millis()), true),
             Fault::Tls(error) => (error.to_string(), false),
         };
@@ -246,6 +262,7 @@ impl RequestContext {
                 "Check that an http proxy listens there.",
             ),
             Fault::Tls(error) => (error.to_string(), ""),
+            Fault::Exhausted(cause) => (cause.clone(), ""),
         };
         Error::new(Code::Proxy, message)
             .with_hint(format!(
@@ -266,7 +283,7 @@ impl RequestContext {
                 ),
                 "The port may not speak TLS, a firewall or load balancer may answer for a server that is down, or the network loses large packets (common in VPNs: lower the MTU of this machine's interface).".to_owned(),
             ),
-            Fault::Broken(cause) => (
+            Fault::Broken(cause) | Fault::Exhausted(cause) => (
                 format!("{subject} broke the connection during the TLS handshake: {cause}"),
                 format!(
                     "{} A firewall that inspects TLS, or plain http on that port, looks the same.",
@@ -453,6 +470,13 @@ impl<'a> Chain<'a> {
         self.0.iter().rev().find_map(|error| error.downcast_ref())
     }
 
+    /// Why the system refused, if this process is at a limit.
+    fn exhausted(&self) -> Option<String> {
+        let refused = |error: &&io::Error| crate::sys::is_exhausted(error);
+        let io = self.0.iter().filter_map(|error| error.downcast_ref());
+        Some(io.into_iter().find(refused)?.to_string())
+    }
+
     fn reqwest(&self) -> Option<&'a reqwest::Error> {
         self.0.iter().find_map(|error| error.downcast_ref())
     }
@@ -483,9 +507,16 @@ fn in_short(text: &str) -> String {
     text.split(": https://").next().unwrap_or(text).to_owned()
 }
 
-/// The text of the innermost cause: the only one that quotes no URL.
-pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
-    Chain::of(error).innermost()
+/// Why the HTTP stack's own client could not be made.
+pub(super) fn not_made(error: &(dyn StdError + 'static)) -> Error {
+    let chain = Chain::of(error);
+    let (what, why) = ("the HTTP client cannot be made", chain.innermost());
+    // It asks the system for a thread and two descriptors, and for nothing else.
+    if chain.find::<io::Error>().is_some() {
+        Error::exhausted(what, &why)
+    } else {
+        Error::new(Code::Internal, format!("{what}: {why}"))
+    }
 }
 
 /// The next cause. An `io::Error` answers for its content's cause but not for its content.

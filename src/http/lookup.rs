@@ -28,6 +28,8 @@ pub(crate) enum Unresolved {
     TimedOut,
     /// The system's own words.
     Failed(String),
+    /// This process is at a limit, in the system's words.
+    Exhausted(String),
 }
 
 type Answer = Result<Vec<IpAddr>, Unresolved>;
@@ -47,7 +49,14 @@ fn ask_system(host: &str) -> Answer {
             let text = text
                 .rsplit_once("address information: ")
                 .map_or(&*text, |(_, why)| why);
-            Err(Unresolved::Failed(text.to_owned()))
+            // The resolver often hides that it could open neither its files nor a socket.
+            Err(if sys::is_exhausted(&error) {
+                Unresolved::Exhausted(text.to_owned())
+            } else if let Some(why) = sys::lack_of_descriptors() {
+                Unresolved::Exhausted(why)
+            } else {
+                Unresolved::Failed(text.to_owned())
+            })
         }
     }
 }
@@ -146,7 +155,7 @@ impl LookUps {
             let job = Box::new(move || self.finish(&asked, id, &(self.resolve)(&asked)));
             sys::pin_library();
             if let Err(error) = sys::start_thread(c"p21auth-lookup", STACK_BYTES, job) {
-                let why = Unresolved::Failed(format!("no thread for the look-up: {error}"));
+                let why = Unresolved::Exhausted(format!("no thread for it: {error}"));
                 self.finish(host, id, &Err(why));
             }
         }

@@ -31,6 +31,7 @@ use zeroize::Zeroizing;
 use crate::error::{Code, Error, Result};
 use crate::options::TransportSettings;
 use crate::secret::Secret;
+use crate::sources;
 use crate::wire::{Method, Request, Response};
 
 use client::{Clients, HttpClient};
@@ -251,7 +252,7 @@ impl HttpTransport {
             if body.len() + got > limits.max_body {
                 return Err(context.too_large(limits.max_body));
             }
-            append(&mut body, &piece[..got]);
+            append(&mut body, &piece[..got])?;
             if remaining().is_zero() {
                 return Err(context.no_reply(&Fault::TimedOut(total), true));
             }
@@ -331,12 +332,9 @@ fn text_headers(headers: &reqwest::header::HeaderMap) -> Vec<(String, String)> {
 }
 
 /// Appends without leaving a copy behind when the buffer grows.
-fn append(buffer: &mut Zeroizing<Vec<u8>>, piece: &[u8]) {
-    let needed = buffer.len() + piece.len();
-    if needed > buffer.capacity() {
-        let mut larger = Zeroizing::new(Vec::with_capacity(needed.max(buffer.capacity() * 2)));
-        larger.extend_from_slice(buffer);
-        *buffer = larger;
-    }
+fn append(buffer: &mut Zeroizing<Vec<u8>>, piece: &[u8]) -> Result<()> {
+    sources::reserve(buffer, piece.len())
+        .map_err(|why| Error::exhausted("no room for the server's reply", why))?;
     buffer.extend_from_slice(piece);
+    Ok(())
 }

@@ -151,7 +151,10 @@ fn bundle_note(refusal: &Refusal) -> String {
     ) {
         return String::new();
     }
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let set = |name: &str| {
+        let value = std::env::var_os(name).filter(|value| !value.is_empty());
+        value.filter(|_| !crate::sys::is_set_uid())
+    };
     // Windows and macOS have stores of their own, which the SSL_CERT variables do not touch.
     let read_here = cfg!(all(unix, not(target_vendor = "apple")));
     let mut used: Vec<PathBuf> = refusal.ca_file.iter().cloned().collect();

@@ -90,8 +90,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first value that an option cannot take; the others are read all the same.
+    /// The first value that an option cannot take; the others are read all the same. `Config` in a set-uid program, whose
+    /// environment is its caller's.
     pub fn load_env(&mut self, prefix: &str) -> Result<()> {
+        if let Err(error) = refuse_if_set_uid("the environment") {
+            self.faults.push(("environment".to_owned(), error.clone()));
+            return Err(error);
+        }
         self.load_from(prefix, |name| std::env::var_os(name))
     }
 
@@ -226,6 +231,23 @@ impl Config {
             self.prefix.as_deref().unwrap_or("P21_"),
         )
     }
+}
+
+/// What the caller of a set-uid program can choose must not decide what it does with its rights.
+///
+/// # Errors
+///
+/// `Config` in such a program; `what` is what its caller chooses.
+pub(crate) fn refuse_if_set_uid(what: &str) -> Result<()> {
+    if !crate::sys::is_set_uid() {
+        return Ok(());
+    }
+    let message = format!(
+        "{what} decides nothing in a program that runs set-uid, set-gid or with file capabilities"
+    );
+    Err(Error::new(Code::Config, message).with_hint(
+        "Set options in the program itself (p21_config_set), or from a file that it names.",
+    ))
 }
 
 /// Names only: the values may be secrets.

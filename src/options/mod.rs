@@ -9,6 +9,7 @@ mod table;
 
 pub use base_url::BaseUrl;
 pub use config::Config;
+pub(crate) use config::refuse_if_set_uid;
 pub use dotenv::parse as parse_dotenv;
 #[cfg(feature = "store-file")]
 pub(crate) use settings::file_url;

@@ -354,6 +354,10 @@ fn parse_resolve(text: &str) -> Result<Vec<Resolve>> {
 
 fn parse_proxy(text: &str) -> Result<ProxyChoice> {
     let text = text.trim();
+    if text.is_empty() && crate::sys::is_set_uid() {
+        // The variables are those of whoever started it.
+        return Ok(ProxyChoice::Direct);
+    }
     if text.is_empty() {
         return Ok(ProxyChoice::System);
     }

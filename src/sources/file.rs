@@ -118,19 +118,8 @@ fn fill(
     }
 }
 
-/// Makes room without leaving a copy of a secret behind.
 fn reserve(bytes: &mut Zeroizing<Vec<u8>>, more: usize) -> Result<(), Trouble> {
-    let needed = bytes.len() + more;
-    if needed <= bytes.capacity() {
-        return Ok(());
-    }
-    let mut larger = Zeroizing::new(Vec::new());
-    larger
-        .try_reserve_exact(needed.max(bytes.capacity() * 2))
-        .map_err(|_| Trouble::Exhausted("out of memory".to_owned()))?;
-    larger.extend_from_slice(bytes);
-    *bytes = larger;
-    Ok(())
+    super::reserve(bytes, more).map_err(|why| Trouble::Exhausted(why.to_owned()))
 }
 
 #[cfg(unix)]

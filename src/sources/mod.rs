@@ -18,6 +18,8 @@ use std::time::{Duration, Instant};
 pub(crate) use file::Content;
 pub(crate) use jobs::{Jobs, Lost};
 
+use zeroize::Zeroizing;
+
 use crate::error::{Code, Error};
 use crate::fork::Guarded;
 
@@ -69,8 +71,7 @@ impl Trouble {
                 let what = format!("could not be read within {ms} ms");
                 error(Code::Timeout, &what).with_hint(LATE_HINT)
             }
-            Trouble::Exhausted(why) => error(Code::NoMemory, &format!("cannot be read: {why}"))
-                .with_hint("The process has reached its limit of threads, open files or memory."),
+            Trouble::Exhausted(why) => Error::exhausted(&format!("{subject} cannot be read"), why),
             Trouble::Unreadable(why) => {
                 error(Code::Config, &format!("cannot be read: {why}")).with_hint(hint)
             }
@@ -136,4 +137,24 @@ pub(crate) fn read_here(
 /// Whether every user of the machine could change the file when it was read last.
 pub(crate) fn is_exposed(path: &Path) -> bool {
     EXPOSED.with(|exposed| exposed.contains(path))
+}
+
+/// Makes room for so many more bytes without leaving a copy of a secret behind. What comes from outside has any size, so that
+/// there may be no room is no reason to abort.
+///
+/// # Errors
+///
+/// Why there is none.
+pub(crate) fn reserve(bytes: &mut Zeroizing<Vec<u8>>, more: usize) -> Result<(), &'static str> {
+    let needed = bytes.len().saturating_add(more);
+    if needed <= bytes.capacity() {
+        return Ok(());
+    }
+    let mut larger = Zeroizing::new(Vec::new());
+    larger
+        .try_reserve_exact(needed.max(bytes.capacity().saturating_mul(2)))
+        .map_err(|_| "out of memory")?;
+    larger.extend_from_slice(bytes);
+    *bytes = larger;
+    Ok(())
 }

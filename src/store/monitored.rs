@@ -7,7 +7,7 @@ use super::{Fault, Store};
 use crate::clock::Now;
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
-use crate::options::{Settings, StoreChoice, StoreSettings, TlsTrust};
+use crate::options::{Settings, StoreChoice, StoreSettings, TlsTrust, refuse_if_set_uid};
 
 /// A store that failed is not asked again by a flight for so long; the look in the background, once a second, is.
 const REST_MS: i64 = 1_000;
@@ -77,6 +77,11 @@ impl StoreRegistry {
     pub(crate) fn open(&self, settings: &Settings) -> Result<Vec<Arc<MonitoredStore>>> {
         let choices = match &settings.store.choice {
             StoreChoice::Memory => return Ok(Vec::new()),
+            StoreChoice::File(None) => {
+                refuse_if_set_uid("the folder that store=file takes from the environment")?;
+                vec![StoreChoice::File(None)]
+            }
+            choice @ StoreChoice::Redis(_) if crate::sys::is_set_uid() => vec![choice.clone()],
             // A fleet without its server is still so many machines with a file store each.
             choice @ StoreChoice::Redis(_) if cfg!(feature = "store-file") => {
                 vec![choice.clone(), StoreChoice::File(None)]

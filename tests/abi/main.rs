@@ -12,6 +12,8 @@ mod flow;
 #[cfg(unix)]
 mod fork;
 mod integers;
+#[cfg(target_os = "linux")]
+mod limits;
 mod misuse;
 #[cfg(target_os = "linux")]
 mod shared_library;

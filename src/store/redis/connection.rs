@@ -277,7 +277,7 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
     }
     let found = look_up(host, deadline).map_err(|why| match why {
         Unresolved::TimedOut => io::ErrorKind::TimedOut.into(),
-        Unresolved::Failed(cause) => io::Error::new(
+        Unresolved::Failed(cause) | Unresolved::Exhausted(cause) => io::Error::new(
             io::ErrorKind::NotFound,
             format!("{host} cannot be resolved: {cause}"),
         ),
