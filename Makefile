@@ -53,11 +53,8 @@ install: ## Installs what `make dist` built into PREFIX (/usr/local), LIBDIR, IN
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
 	$(CARGO) run --quiet --release --example soak -- $(or $(MINUTES),2)
 
-bench: lib ## What a hit costs, from C, Python and C#, beside its peers (15 min)
-	$(CARGO) bench
-	@bindings/python/bench.sh
-	@bindings/csharp/bench/run.sh
-	@benches/emulator.sh
+bench: lib ## What a hit costs, from C, Python and C#, beside its peers: one table, in benches/RESULTS.md (20 min)
+	@benches/run.sh
 
 fmt: ## Formats the Rust code
 	$(CARGO) fmt --all

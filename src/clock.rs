@@ -62,10 +62,27 @@ pub trait Clock: Send + Sync {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
+impl SystemClock {
+    /// [`Now::mono`] alone.
+    #[inline]
+    pub(crate) fn mono() -> i64 {
+        crate::sys::coarse_mono()
+    }
+
+    /// [`Now::wall`] alone.
+    #[inline]
+    pub(crate) fn wall() -> i64 {
+        crate::sys::coarse_wall()
+    }
+}
+
 impl Clock for SystemClock {
     #[inline]
     fn now(&self) -> Now {
-        crate::sys::coarse_now()
+        Now {
+            mono: SystemClock::mono(),
+            wall: SystemClock::wall(),
+        }
     }
 
     fn sleep(&self, duration: Duration) {

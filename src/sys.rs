@@ -4,9 +4,6 @@
     reason = "this module and fork.rs are where the system is asked directly"
 )]
 
-#[cfg(not(windows))]
-use crate::clock::Now;
-
 #[cfg(windows)]
 mod windows;
 #[cfg(all(windows, feature = "store-file"))]
@@ -16,15 +13,22 @@ pub(crate) use windows::*;
 #[cfg(all(windows, feature = "store-file"))]
 pub(crate) use windows_files::*;
 
-/// Both clocks, the coarse ones where the system has them: no system call, about 5 ns.
+/// The monotonic clock in milliseconds, the coarse one where the system has that: no system call, about 5 ns.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
-pub(crate) fn coarse_now() -> Now {
-    use rustix::time::{ClockId, clock_gettime};
-    Now {
-        mono: ms(clock_gettime(ClockId::MonotonicCoarse)),
-        wall: ms(clock_gettime(ClockId::RealtimeCoarse)),
-    }
+pub(crate) fn coarse_mono() -> i64 {
+    ms(rustix::time::clock_gettime(
+        rustix::time::ClockId::MonotonicCoarse,
+    ))
+}
+
+/// The wall clock in milliseconds, as [`coarse_mono`].
+#[cfg(any(target_os = "linux", target_os = "android"))]
+#[inline]
+pub(crate) fn coarse_wall() -> i64 {
+    ms(rustix::time::clock_gettime(
+        rustix::time::ClockId::RealtimeCoarse,
+    ))
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -35,19 +39,22 @@ fn ms(time: rustix::time::Timespec) -> i64 {
         .saturating_add(time.tv_nsec / 1_000_000)
 }
 
-/// Both clocks by way of std, where there are no coarse ones to ask.
+/// The monotonic clock by way of std, where there is no coarse one to ask.
 #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
-pub(crate) fn coarse_now() -> Now {
+pub(crate) fn coarse_mono() -> i64 {
     use std::sync::OnceLock;
-    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+    use std::time::Instant;
     static START: OnceLock<Instant> = OnceLock::new();
-    let wall = SystemTime::now()
+    crate::clock::millis(START.get_or_init(Instant::now).elapsed())
+}
+
+/// The wall clock by way of std.
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+pub(crate) fn coarse_wall() -> i64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .map_or(0, crate::clock::millis);
-    Now {
-        mono: crate::clock::millis(START.get_or_init(Instant::now).elapsed()),
-        wall,
-    }
+        .map_or(0, crate::clock::millis)
 }
 
 /// Whether the program runs with rights that its caller does not have: set-uid, set-gid, or by file capabilities. What the

@@ -8,6 +8,7 @@
     reason = "a forked child throws away every flight"
 )]
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use crate::clock::Now;
@@ -35,6 +36,8 @@ pub(crate) struct Flight {
     reading: Guarded<Option<String>>,
     /// When it is to have ended.
     pub(crate) limit: Now,
+    /// The call that counts as its own has gone, because its time was over.
+    abandoned: AtomicBool,
 }
 
 impl Flight {
@@ -45,6 +48,7 @@ impl Flight {
             ending: OnceLock::new(),
             reading: Guarded::default(),
             limit,
+            abandoned: AtomicBool::new(false),
         })
     }
 
@@ -68,6 +72,54 @@ impl Flight {
     /// Sets the ending; only the first counts.
     pub(crate) fn end(&self, ending: Ending) {
         let _ = self.ending.set(ending);
+    }
+}
+
+/// A call that waits for a flight, and how that counts: each call but one is a shared wait. A call whose time is over no
+/// longer counts, so a caller that waits in slices is one and not as many as its slices.
+pub(crate) struct Share<'a> {
+    /// What it waits for.
+    pub(crate) flight: Arc<Flight>,
+    counter: &'a AtomicU64,
+    is_counted: bool,
+}
+
+impl<'a> Share<'a> {
+    /// That of the call that started the flight.
+    #[must_use]
+    pub(crate) fn own(flight: Arc<Flight>, counter: &'a AtomicU64) -> Share<'a> {
+        Share {
+            flight,
+            counter,
+            is_counted: false,
+        }
+    }
+
+    /// That of another call; it takes the place of the first one if that has gone.
+    #[must_use]
+    pub(crate) fn join(flight: Arc<Flight>, counter: &'a AtomicU64) -> Share<'a> {
+        let is_counted = !flight.abandoned.swap(false, Ordering::Relaxed);
+        if is_counted {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        Share {
+            flight,
+            counter,
+            is_counted,
+        }
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        if self.flight.ending().is_some() {
+            return;
+        }
+        if self.is_counted {
+            self.counter.fetch_sub(1, Ordering::Relaxed);
+        } else {
+            self.flight.abandoned.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -107,5 +159,27 @@ mod tests {
         flight.end(Ending::Landed);
         flight.end(Ending::Moved);
         assert_eq!(flight.ending(), Some(&Ending::Landed));
+    }
+
+    #[test]
+    fn a_caller_that_waits_in_slices_counts_once() {
+        let counter = AtomicU64::new(0);
+        let count = || counter.load(Ordering::Relaxed);
+        let flight = Flight::new(Now::default());
+        // The one that started it comes back twice, another one four times.
+        drop(Share::own(Arc::clone(&flight), &counter));
+        let mine = Share::join(Arc::clone(&flight), &counter);
+        for _ in 0..3 {
+            let other = Share::join(Arc::clone(&flight), &counter);
+            assert_eq!(count(), 1);
+            drop(other);
+            assert_eq!(count(), 0);
+        }
+        let other = Share::join(Arc::clone(&flight), &counter);
+        drop(mine);
+        let mine = Share::join(Arc::clone(&flight), &counter);
+        flight.end(Ending::Landed);
+        drop((mine, other));
+        assert_eq!(count(), 1);
     }
 }

@@ -14,7 +14,7 @@ mod slot;
 
 pub(crate) use answers::{dead_on_arrival, own_expired};
 pub use flight::{Spawn, ThreadSpawner};
-pub(crate) use hold::Hold;
+pub(crate) use hold::{Board, Hold};
 pub(crate) use issued::Issued;
 pub(crate) use registry::{Registry, SlotKey};
 pub(crate) use shared::SharedTokens;

@@ -23,7 +23,7 @@ use order::{Condvar, Mutex, explore, thread};
 
 use super::decide::{Windows, Wish};
 use super::flight::Spawn;
-use super::hold::Hold;
+use super::hold::{Board, Hold};
 use super::slot::{
     Caller, Fetch, Fetched, Presence, Reloaded, Routed, Slot, SlotInfo, SlotOptions, Waited,
 };
@@ -293,8 +293,16 @@ pub(crate) fn together<T: Send + 'static>(
         .collect()
 }
 
-/// A client's hold.
+/// A client's hold, on a board of its own.
 fn hold() -> Arc<Hold> {
-    static WORD: AtomicU64 = AtomicU64::new(0);
-    Hold::new(&WORD, WINDOWS, Duration::from_secs(30))
+    hold_on(board())
+}
+
+fn board() -> &'static Board {
+    // A client's board is never freed.
+    Box::leak(Box::new(Board::new()))
+}
+
+fn hold_on(board: &'static Board) -> Arc<Hold> {
+    Hold::new(board, WINDOWS, Duration::from_secs(30))
 }

@@ -278,6 +278,21 @@ impl Slot {
         })
     }
 
+    /// The client is on this slot from now on: its hits are what is published here.
+    pub(crate) fn activate(&self, hold: &Hold) {
+        self.gate(|_| hold.activate());
+    }
+
+    /// The client is about to leave: it has no hits of this slot any more.
+    pub(crate) fn deactivate(&self, hold: &Hold) {
+        self.gate(|_| hold.deactivate());
+    }
+
+    /// See [`Hold::block`].
+    pub(crate) fn block(&self, hold: &Hold) {
+        self.gate(|_| hold.block());
+    }
+
     /// Whether there is something worth keeping without an open client: an unexpired token or a wait in force.
     #[must_use]
     pub(crate) fn worth_keeping(&self) -> bool {

@@ -42,21 +42,15 @@ pub(super) fn ask_client<R>(
 }
 
 /// Hands a token of the client to `look`, as `options` say.
-#[inline]
 pub(super) fn with_token<R>(
     client: *const p21_client,
     options: &TokenOptions,
-    look: impl Fn(&Token) -> R,
+    look: impl FnOnce(&Token) -> R,
 ) -> Result<R> {
     options.check()?;
-    match handle::hit(client, options, &look) {
-        Some(seen) => Ok(seen),
-        None => uncancelled(|| {
-            ask_client(client, options, |client, options| {
-                client.with_token(options, look)
-            })
-        }),
-    }
+    ask_client(client, options, |client, options| {
+        client.with_token(options, look)
+    })
 }
 
 pub(super) fn with_config<R>(

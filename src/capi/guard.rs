@@ -27,6 +27,22 @@ thread_local! {
     static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
+/// The result of a hit, if `look` finds one. A hit reaches no cancellation point and marks nothing in the thread, which
+/// would cost a shared library a call. Its code has nothing that panics; if it did, the call would go the other way.
+#[inline]
+pub(super) fn hit<R>(name: &str, look: impl FnOnce() -> Option<R>) -> Option<R> {
+    if is_armed(name) {
+        return None;
+    }
+    match catch_unwind(AssertUnwindSafe(look)) {
+        Ok(found) => found,
+        Err(payload) => {
+            std::mem::forget(payload);
+            None
+        }
+    }
+}
+
 /// Runs a function that returns a status; an error goes to the caller through `err`, which may be NULL. A cancellation of
 /// the thread takes effect after the call.
 ///
@@ -38,27 +54,12 @@ pub(super) unsafe fn status(
     err: *mut *mut p21_error,
     body: impl FnOnce() -> Result<()>,
 ) -> p21_status {
-    // SAFETY: `err` is as the caller promised.
-    unsafe { hit_status(name, err, || uncancelled(body)) }
-}
-
-/// As [`status`], for functions whose hits reach no cancellation point: what goes beyond a hit says [`uncancelled`] itself.
-///
-/// # Safety
-///
-/// `err` is NULL or points to memory for a pointer.
-#[inline]
-pub(super) unsafe fn hit_status(
-    name: &'static str,
-    err: *mut *mut p21_error,
-    body: impl FnOnce() -> Result<()>,
-) -> p21_status {
     if !err.is_null() {
         // SAFETY: not NULL, so it points to memory for a pointer.
         unsafe { err.write(std::ptr::null_mut()) };
     }
-    // Boxed where it arises: a hit would spend a sixth of its time on moving room for an error that it does not have.
-    match run(name, || body().map_err(Box::new)) {
+    // Boxed where it arises: a success would spend time on moving room for an error that it does not have.
+    match run(name, || uncancelled(body).map_err(Box::new)) {
         Ok(Ok(())) => P21_OK,
         Ok(Err(error)) | Err(error) => {
             let code = error.code().number();
@@ -157,10 +158,16 @@ fn note(info: &PanicHookInfo<'_>) {
 #[inline]
 fn inject(_name: &str) {}
 
+#[cfg(not(any(test, feature = "panic-injection")))]
+#[inline]
+fn is_armed(_name: &str) -> bool {
+    false
+}
+
 #[cfg(test)]
 pub(super) use injection::arm;
 #[cfg(any(test, feature = "panic-injection"))]
-use injection::inject;
+use injection::{inject, is_armed};
 #[cfg(feature = "panic-injection")]
 pub use injection::p21_test_panic;
 
@@ -174,9 +181,12 @@ mod injection {
         static ARMED: RefCell<String> = const { RefCell::new(String::new()) };
     }
 
+    pub(super) fn is_armed(name: &str) -> bool {
+        ARMED.try_with(|armed| *armed.borrow() == name) == Ok(true)
+    }
+
     pub(super) fn inject(name: &str) {
-        let is_armed = ARMED.try_with(|armed| *armed.borrow() == name);
-        if is_armed == Ok(true) {
+        if is_armed(name) {
             ARMED.take();
             panic!("injected into {name}");
         }

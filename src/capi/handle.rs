@@ -19,7 +19,7 @@ use super::args::null;
 use super::error::Failure;
 use super::snapshot::Snapshot;
 use super::types::{p21_client, p21_config, p21_error, p21_token};
-use crate::client::{Client, ClientCell, TokenOptions};
+use crate::client::{Client, ClientCell};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::Config;
@@ -255,15 +255,15 @@ fn address(key: u64) -> usize {
     usize::try_from(key).unwrap_or_default()
 }
 
-/// A client's hit, without a share in its handle; `None` when there is none, for whatever reason.
+/// A client's hit, without a share in its handle; `None` when there is none, for whatever reason. By the system's clocks, as
+/// all clients of C are.
 ///
 /// A cell is never freed, so what is read there is always some client's. It is this one's if the slot still holds the
-/// handle after the state was taken hold of: a cell changes hands only when its client is gone, and that comes after the
+/// handle after the hit was taken hold of: a cell changes hands only when its client is gone, and that comes after the
 /// handle has left the slot.
 #[inline]
 pub(super) fn hit<R>(
     handle: *const p21_client,
-    options: &TokenOptions,
     look: impl FnOnce(&Token) -> R,
 ) -> Option<R> {
     let key = handle.addr();
@@ -275,7 +275,7 @@ pub(super) fn hit<R>(
     // SAFETY: NULL, or the address of a cell, which is never freed, so that a stale one is still a cell; whether it is this
     // client's, `hit` asks again by `is_here`.
     let cell = unsafe { slot.cell.load(Ordering::Relaxed).as_ref() }?;
-    cell.hit(options, is_here, |token| look(token))
+    cell.hit_now(is_here, look)
 }
 
 /// Hands the object of a handle to `work`; it lives until `work` is done, whoever frees the handle meanwhile.

@@ -22,6 +22,7 @@
     reason = "C comments have no markup; backticks would stay in the header"
 )]
 
+mod arena;
 mod args;
 mod client;
 mod config;

@@ -1,6 +1,7 @@
 //! Text that the caller owns until `p21_free`.
 //!
-//! A string is a block of its own with its size in front of the text. Its address is registered, so that a pointer that
+//! A string as short as a token has a place in the arena of `arena.rs`, if there is one. Any other is a block of its own
+//! with its size in front of the text. The address of a block's text is registered, so that a pointer that
 //! is foreign, or was freed before, is told apart without being followed. The registry is a hash table of buckets that
 //! fill one cache line each. It takes no lock: adding and removing are one compare-and-swap, so threads do not wait for
 //! each other, and a forked child finds it whole.
@@ -19,6 +20,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use zeroize::Zeroize as _;
 
+use super::arena;
 use crate::error::{Code, Error, Result};
 
 /// What stands before the text: the size of the text with its NUL.
@@ -114,7 +116,7 @@ fn unregister(address: usize) -> bool {
 
 /// Strings alive.
 pub(super) fn live() -> u64 {
-    let mut count = 0;
+    let mut count = arena::live();
     for (index, table) in TABLES.iter().enumerate() {
         let buckets = table.load(Ordering::Acquire);
         if buckets.is_null() {
@@ -142,14 +144,14 @@ fn layout(size: usize) -> Option<Layout> {
 /// # Errors
 ///
 /// `NoMemory`.
+#[inline]
 pub(super) fn from_bytes_with_nul(text: &[u8]) -> Result<*mut c_char> {
-    allocate(text.len())
-        .and_then(|at| {
-            // SAFETY: `at` has room for `text.len()` bytes, is new, and so does not overlap the text.
-            unsafe { at.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
-            hand_out(at)
-        })
-        .ok_or_else(no_memory)
+    let Some(at) = arena::take(text.len()) else {
+        return block_of(text, &[]);
+    };
+    // SAFETY: `at` has room for `text.len()` bytes that no other string uses, so it does not overlap the text.
+    unsafe { at.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
+    Ok(at.cast())
 }
 
 /// Copies text into a string that the caller will own.
@@ -158,14 +160,27 @@ pub(super) fn from_bytes_with_nul(text: &[u8]) -> Result<*mut c_char> {
 ///
 /// `NoMemory`.
 pub(super) fn from_text(text: &str) -> Result<*mut c_char> {
-    let size = text.len() + 1;
-    allocate(size)
+    let text = text.as_bytes();
+    let Some(at) = arena::take(text.len() + 1) else {
+        return block_of(text, b"\0");
+    };
+    // SAFETY: `at` has room for the text and its NUL, which no other string uses, so it does not overlap the text.
+    unsafe {
+        at.copy_from_nonoverlapping(text.as_ptr(), text.len());
+        at.add(text.len()).write(0);
+    }
+    Ok(at.cast())
+}
+
+/// A string in a block of its own: the text, and what ends it.
+fn block_of(text: &[u8], end: &[u8]) -> Result<*mut c_char> {
+    allocate(text.len() + end.len())
         .and_then(|at| {
-            // SAFETY: `at` has room for `size` bytes, which are the text's and its NUL, is new, and so does not overlap the
-            // text.
+            // SAFETY: `at` has room for both, is new, and so overlaps neither.
             unsafe {
                 at.copy_from_nonoverlapping(text.as_ptr(), text.len());
-                at.add(text.len()).write(0);
+                at.add(text.len())
+                    .copy_from_nonoverlapping(end.as_ptr(), end.len());
             }
             hand_out(at)
         })
@@ -264,6 +279,9 @@ unsafe fn retire(text: *mut u8) {
 
 /// Zeroises a string and frees it; ignores every other pointer.
 pub(super) fn free(pointer: *mut c_void) {
+    if arena::free(pointer.addr()) {
+        return;
+    }
     // NULL is what an empty entry holds, so it must not be looked for.
     if !pointer.is_null() && unregister(pointer.addr()) {
         // SAFETY: it was registered, so it is from `allocate`; unregistering it gave it to this thread alone.
@@ -282,10 +300,19 @@ mod tests {
     use std::collections::HashSet;
     use std::ffi::CStr;
 
+    /// As [`from_text`], in a block of its own.
+    fn block(text: &str) -> Result<*mut c_char> {
+        block_of(text.as_bytes(), b"\0")
+    }
+
     #[test]
     fn strings_are_copies_that_end_with_a_nul() {
         for text in ["", "x", "tökén"] {
             let string = from_text(text).expect("memory");
+            // SAFETY: just made.
+            assert_eq!(unsafe { CStr::from_ptr(string) }.to_str(), Ok(text));
+            free(string.cast());
+            let string = block(text).expect("memory");
             // SAFETY: just made.
             assert_eq!(unsafe { CStr::from_ptr(string) }.to_str(), Ok(text));
             free(string.cast());
@@ -298,7 +325,7 @@ mod tests {
 
     #[test]
     fn foreign_and_freed_pointers_are_ignored() {
-        let string = from_text("once").expect("memory");
+        let string = block("once").expect("memory");
         free(string.cast());
         assert!(!unregister(string.addr()));
         free(string.cast());
@@ -313,10 +340,10 @@ mod tests {
         // Sizes that other tests of this process do not use: a class of blocks is shared by all threads.
         for len in [5_000, 9_000] {
             let text = "x".repeat(len);
-            let first = from_text(&text).expect("memory");
+            let first = block(&text).expect("memory");
             free(first.cast());
             for round in 1..RESTING {
-                let next = from_text(&text).expect("memory");
+                let next = block(&text).expect("memory");
                 assert_ne!(next, first, "block {round} after it");
                 // A second free of the first is ignored and harms no string that lives.
                 free(first.cast());
@@ -343,7 +370,7 @@ mod tests {
     #[test]
     fn many_strings_overflow_into_larger_tables_and_all_come_back() {
         let strings: Vec<_> = (0..20_000)
-            .map(|n| from_text(&n.to_string()).expect("memory").addr())
+            .map(|n| block(&n.to_string()).expect("memory").addr())
             .collect();
         assert_eq!(strings.iter().collect::<HashSet<_>>().len(), strings.len());
         assert!(!TABLES[2].load(Ordering::Relaxed).is_null());
@@ -366,7 +393,7 @@ mod tests {
     fn threads_make_and_free_side_by_side_and_each_string_is_freed_once() {
         let freed = AtomicUsize::new(0);
         let shared: Vec<_> = (0..500)
-            .map(|_| from_text("shared").expect("memory").addr())
+            .map(|_| block("shared").expect("memory").addr())
             .collect();
         std::thread::scope(|scope| {
             for _ in 0..4 {

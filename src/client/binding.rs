@@ -1,13 +1,12 @@
 //! What a client is bound to: under which identity, on which slot, and by which way to the server.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use super::fetch::ServerFetch;
 use super::{Reuse, Runtime};
 use crate::cache::decide::Windows;
-use crate::cache::{Fetch, Hold, SharedTokens, Slot, SlotInfo, SlotKey, SlotOptions};
+use crate::cache::{Board, Fetch, Hold, SharedTokens, Slot, SlotInfo, SlotKey, SlotOptions};
 use crate::error::Result;
 use crate::fork::Once;
 use crate::log::{self, Level};
@@ -78,7 +77,7 @@ impl Binding {
         runtime: &Arc<Runtime>,
         mut settings: Settings,
         secrets: Secrets,
-        word: &'static AtomicU64,
+        board: &'static Board,
         deadline: Instant,
     ) -> Result<Binding> {
         let own = settings.auth_mode == AuthMode::Token;
@@ -119,7 +118,7 @@ impl Binding {
             refresh_margin_ms: settings.refresh_margin_ms,
             max_token_age_ms: settings.max_token_age_ms,
         };
-        let hold = Hold::new(word, windows, Duration::from_millis(settings.timeout_ms));
+        let hold = Hold::new(board, windows, Duration::from_millis(settings.timeout_ms));
         let slot = runtime.registry.open(identity.key, &hold, || {
             let info = SlotInfo {
                 base_url: settings.base_url.to_string(),
@@ -156,7 +155,7 @@ impl Binding {
     /// A token of one's own was reported: its file is read before the next call.
     pub(super) fn reload_before_next(&self) {
         if self.settings.credential.is_file() {
-            self.hold.block();
+            self.slot.block(&self.hold);
         }
     }
 

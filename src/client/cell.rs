@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::binding::{Binding, Secrets};
 use super::{Runtime, TokenOptions};
-use crate::cache::Presence;
-use crate::clock::millis;
+use crate::cache::{Board, Presence};
+use crate::clock::{Clock, SystemClock, millis};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::Settings;
@@ -21,10 +21,10 @@ const RELOAD_MS: i64 = 1_000;
 /// What of a client is never freed: another client takes the cell over when it is gone.
 #[repr(align(64))]
 pub(crate) struct ClientCell {
+    /// What hits read.
+    pub(super) board: Board,
     /// What the client is open on; `None` once it is closed.
     pub(super) state: Published<Binding>,
-    /// See [`super::Client::generation`].
-    pub(super) word: AtomicU64,
     /// Held while the client moves from slot to slot, so that two moves do not cross.
     moving: Guarded<()>,
     /// Monotonic milliseconds at which files were last read again by a call.
@@ -36,36 +36,45 @@ pub(crate) struct ClientCell {
 impl ClientCell {
     pub(super) fn new() -> ClientCell {
         ClientCell {
+            board: Board::new(),
             state: Published::empty(),
-            word: AtomicU64::new(0),
             moving: Guarded::new(()),
             reloaded: AtomicI64::new(i64::MIN),
             reloading: AtomicU64::new(0),
         }
     }
 
-    /// The whole way of a hit: cell → hold → token → two clocks. No lock, no allocation, no write to shared memory.
+    /// A hit by the system's clocks: board → token → clocks. No lock, no allocation, no write to shared memory but once in
+    /// each tick of the clock.
     ///
-    /// Whoever has no share in the client looks through `is_taken`, once the state is safe from being dropped, whether the
-    /// cell is still that client's. If it is, so is the state.
+    /// A caller that has no share in the client checks through `is_taken`, once the hit is safe from being dropped, that
+    /// the cell is still that client's. If it is, so is the hit.
+    #[inline]
+    pub(crate) fn hit_now<R>(
+        &self,
+        is_taken: impl FnOnce() -> bool,
+        look: impl FnOnce(&Token) -> R,
+    ) -> Option<R> {
+        let hit = self.board.hit();
+        let hit = hit.as_ref()?;
+        let is_fresh = hit.is_fresh_by_ticks(SystemClock::mono(), SystemClock::wall);
+        (is_fresh && is_taken()).then(|| look(&hit.token))
+    }
+
+    /// A hit by any clock, if there is one for these options.
     #[inline]
     pub(crate) fn hit<R>(
         &self,
         options: &TokenOptions,
-        is_taken: impl FnOnce() -> bool,
+        clock: &dyn Clock,
         look: impl FnOnce(&Arc<Token>) -> R,
     ) -> Option<R> {
-        let state = self.state.load();
-        if !is_taken() {
-            return None;
-        }
-        let binding = state.as_ref()?;
         if options.force_refresh {
             return None;
         }
-        let hit = binding.hold.hit();
+        let hit = self.board.hit();
         let hit = hit.as_ref()?;
-        let now = binding.slot.clock().now();
+        let now = clock.now();
         let lives_long =
             options.min_valid.is_zero() || hit.token.life.left_ms(now) >= millis(options.min_valid);
         (lives_long && hit.is_fresh(now)).then(|| look(&hit.token))
@@ -87,9 +96,11 @@ impl ClientCell {
         deadline: Instant,
     ) -> Result<()> {
         let secrets = Secrets::read(&settings, deadline, &|_| ())?;
-        let binding = Binding::new(runtime, settings, secrets, &self.word, deadline)?;
+        let binding = Binding::new(runtime, settings, secrets, &self.board, deadline)?;
+        let binding = Arc::new(binding);
         self.reloaded.store(i64::MIN, Ordering::Relaxed);
-        self.state.store(Some(Arc::new(binding)));
+        self.state.store(Some(Arc::clone(&binding)));
+        binding.slot.activate(&binding.hold);
         Ok(())
     }
 
@@ -109,7 +120,11 @@ impl ClientCell {
                 new.leave(runtime);
                 return Ok(());
             }
-            self.state.store(Some(Arc::new(new)));
+            // In this order: what is on the board is of the binding that calls find, or there is nothing on it.
+            let new = Arc::new(new);
+            old.slot.deactivate(&old.hold);
+            self.state.store(Some(Arc::clone(&new)));
+            new.slot.activate(&new.hold);
             old.leave(runtime);
             Ok(())
         })
@@ -120,6 +135,7 @@ impl ClientCell {
     pub(super) fn close(&'static self, runtime: &Runtime) {
         let old = self.moving.with(|()| {
             let old = self.state.swap(None)?;
+            old.slot.deactivate(&old.hold);
             old.leave(runtime);
             Some(old)
         });
@@ -143,7 +159,7 @@ impl ClientCell {
             return Ok(false);
         }
         let settings = (*binding.settings).clone();
-        let new = Binding::new(runtime, settings, secrets, &self.word, deadline)?;
+        let new = Binding::new(runtime, settings, secrets, &self.board, deadline)?;
         self.move_if(runtime, Some(binding), new)?;
         Ok(true)
     }

@@ -36,6 +36,16 @@ impl ClientInner {
         self.cell.state.load_full().ok_or_else(closed)
     }
 
+    /// A hit, if there is one.
+    #[inline]
+    pub(super) fn hit<R>(
+        &self,
+        options: &TokenOptions,
+        look: impl FnOnce(&Arc<Token>) -> R,
+    ) -> Option<R> {
+        self.cell.hit(options, &*self.runtime.clock, look)
+    }
+
     #[cold]
     pub(super) fn acquire(&self, options: &TokenOptions) -> Result<Arc<Token>> {
         self.ask(options, |slot, caller| slot.acquire(options.wish(), caller))
@@ -100,8 +110,8 @@ impl ClientInner {
 
     pub(super) fn move_to(&self, settings: Settings, deadline: Instant) -> Result<()> {
         let secrets = Secrets::read(&settings, deadline, &|_| ())?;
-        let word = &self.cell.word;
-        let new = Binding::new(&self.runtime, settings, secrets, word, deadline)?;
+        let board = &self.cell.board;
+        let new = Binding::new(&self.runtime, settings, secrets, board, deadline)?;
         self.cell.move_if(&self.runtime, None, new)
     }
 

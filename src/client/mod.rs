@@ -166,7 +166,7 @@ impl Client {
     /// As [`Client::token`]; `InvalidArgument` for options that exclude each other; `NoCachedToken`, `Pending`, `Closed`.
     pub fn token_with(&self, options: &TokenOptions) -> Result<Arc<Token>> {
         options.check()?;
-        if let Some(token) = self.0.cell.hit(options, || true, Arc::clone) {
+        if let Some(token) = self.0.hit(options, Arc::clone) {
             Ok(token)
         } else {
             self.0.acquire(options)
@@ -187,7 +187,7 @@ impl Client {
         options.check()?;
         let mut look = Some(look);
         let mut once = |token: &Arc<Token>| look.take().map(|look| look(token));
-        if let Some(Some(seen)) = self.0.cell.hit(options, || true, &mut once) {
+        if let Some(Some(seen)) = self.0.hit(options, &mut once) {
             return Ok(seen);
         }
         let token = self.0.acquire(options)?;
@@ -353,7 +353,7 @@ impl Client {
     /// process; it says nothing about time. The address stays valid for the life of the process.
     #[must_use]
     pub fn generation(&self) -> &'static AtomicU64 {
-        &self.0.cell.word
+        &self.0.cell.board.word
     }
 
     /// Where the client lives, for whoever knows by other means how long that is.

@@ -10,22 +10,23 @@ use windows_sys::Win32::System::SystemInformation::{GetSystemTimeAsFileTime, Get
 
 use crate::clock::Now;
 
-/// Both clocks, read from a page that the kernel shares: no system call. They move every 10 to 16 ms, and both go on while
-/// the machine sleeps.
-pub(crate) fn coarse_now() -> Now {
+/// Milliseconds since the system started, read from a page that the kernel shares: no system call. They move every 10 to
+/// 16 ms, and go on while the machine sleeps.
+pub(crate) fn coarse_mono() -> i64 {
+    // SAFETY: the function takes nothing and cannot fail.
+    let mono = unsafe { GetTickCount64() };
+    i64::try_from(mono).unwrap_or(i64::MAX)
+}
+
+/// The wall clock in milliseconds, as [`coarse_mono`].
+pub(crate) fn coarse_wall() -> i64 {
     /// Milliseconds from 1601, where Windows begins to count, to 1970.
     const TO_1970: u64 = 11_644_473_600_000;
     let mut time = FILETIME::default();
-    // SAFETY: `time` is a valid out pointer; neither function can fail.
-    let mono = unsafe {
-        GetSystemTimeAsFileTime(&raw mut time);
-        GetTickCount64()
-    };
+    // SAFETY: `time` is a valid out pointer; the function cannot fail.
+    unsafe { GetSystemTimeAsFileTime(&raw mut time) };
     let wall = (u64::from(time.dwHighDateTime) << 32 | u64::from(time.dwLowDateTime)) / 10_000;
-    Now {
-        mono: i64::try_from(mono).unwrap_or(i64::MAX),
-        wall: i64::try_from(wall.saturating_sub(TO_1970)).unwrap_or(i64::MAX),
-    }
+    i64::try_from(wall.saturating_sub(TO_1970)).unwrap_or(i64::MAX)
 }
 
 /// Keeps the code of this library in memory from now on: a thread of ours may still run when the last user frees it.

@@ -140,7 +140,7 @@ sizes() {
         name=${name#target/}
         case $name in *.so | *.dll) limit="at most 4,194,304" ;; *) limit= ;; esac
         # The same row for the next version.
-        [ ! -f "$file" ] || printf '| size | `%s` | %s bytes | %s |\n' "${name/[-.]$version/}" \
+        [ ! -f "$file" ] || printf '| size | `%s` | %s bytes | | %s |\n' "${name/[-.]$version/}" \
             "$(stat -Lc %s "$file" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')" "$limit"
     done
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The Python package where it takes too long for every run: Celery's pools and programs frozen by PyInstaller, with CPython 3.11
-# and 3.13, and the suite without its slow parts with 3.10 and 3.12, which `make test` leaves out. Uses the wheel and the
-# environments that bindings/python/test.sh has made.
+# The Python package where it takes too long for every run: Celery's pools, other schedulers and programs frozen by PyInstaller,
+# with CPython 3.11 and 3.13, and the suite without its slow parts with 3.10 and 3.12, which `make test` leaves out. Uses the
+# wheel and the environments that bindings/python/test.sh has made.
 set -euo pipefail
 cd "$(dirname "$0")/../../bindings/python"
 work=../../target/python
@@ -36,6 +36,11 @@ for version in 3.10 3.11 3.12 3.13; do
     case $version in 3.11 | 3.13) what="deep" ;; *) what="not slow and not deep" ;; esac
     echo "== python: '$what' with python$version"
     "$venv/bin/python" -m pytest -q -n 2 -m "$what" </dev/null || failed=1
+    if [ "$what" = deep ]; then
+        # gevent, eventlet, trio and anyio, the slow ones too.
+        echo "== python: schedulers with python$version"
+        "$venv/bin/python" -m pytest -q -n 2 -m "not deep" tests/test_greenlets.py tests/test_trio.py tests/test_asyncio.py </dev/null || failed=1
+    fi
 done
-[ -z "$untested" ] || echo "== python: NOT TESTED, because these interpreters are not here:$untested"
+[ -z "$untested" ] || ../../tools/not-tested.sh --optional "the Python package with these interpreters, which are not here:$untested"
 exit $failed

@@ -4,7 +4,7 @@ use super::*;
 
 /// As a client does: a hit, or else a call.
 fn hit_or_call(slot: &Arc<Slot>, mine: &Arc<Hold>, server: &Arc<Server>) -> Result<String> {
-    if let Some(hit) = mine.hit().as_ref()
+    if let Some(hit) = mine.board().hit().as_ref()
         && hit.is_fresh(slot.clock().now())
     {
         return Ok(hit.token.value().to_owned());
@@ -30,6 +30,7 @@ fn with_token(server: &Arc<Server>) -> (Arc<Slot>, Arc<Hold>) {
     let slot = slot_at(Arc::clone(&server.clock), Threads, 0);
     let mine = hold();
     slot.attach(&mine);
+    slot.activate(&mine);
     let first = hit_or_call(&slot, &mine, server);
     assert_eq!(first, Ok("token-1".to_owned()));
     (slot, mine)
@@ -100,10 +101,40 @@ fn a_client_that_left_is_told_nothing_more() {
             if number > 0 {
                 token(&same, &asked, true).expect("a token");
             } else {
+                same.deactivate(&left);
                 same.detach(&left);
             }
         });
-        assert!(mine.hit().is_none());
+        assert!(mine.board().hit().is_none());
+    });
+}
+
+#[test]
+fn a_client_that_moved_has_no_hit_of_the_slot_that_it_left_whatever_that_publishes() {
+    explore(|| {
+        let server = Server::good();
+        let (old, mine) = with_token(&server);
+        let elsewhere = Server::good();
+        elsewhere.requests.store(1_000, Ordering::Relaxed);
+        let new = slot_at(Arc::clone(&elsewhere.clock), Threads, 0);
+        together(3, move |number| match number {
+            0 => {
+                // As a client moves.
+                let next = hold_on(mine.board());
+                new.attach(&next);
+                old.deactivate(&mine);
+                new.activate(&next);
+                old.detach(&mine);
+                for _ in 0..3 {
+                    let token = hit_or_call(&new, &next, &elsewhere);
+                    assert_eq!(token, Ok("token-1001".to_owned()));
+                }
+            }
+            1 => old.invalidate(),
+            _ => {
+                token(&old, &server, true).expect("a token");
+            }
+        });
     });
 }
 
@@ -117,11 +148,11 @@ fn a_client_that_must_look_first_has_no_hit_whatever_is_published() {
             if number > 0 {
                 token(&same, &asked, true).expect("a token");
             } else {
-                blocked.block();
+                same.block(&blocked);
                 assert!(blocked.is_blocked());
             }
         });
-        assert!(mine.hit().is_none());
+        assert!(mine.board().hit().is_none());
     });
 }
 
@@ -162,14 +193,14 @@ fn in_the_window_one_call_starts_the_flight_and_all_are_hits_until_it_lands() {
         let (slot, mine) = with_token(&server);
         server.clock.pass(WINDOW_MS);
         let now = server.clock.now();
-        assert!(!mine.hit().as_ref().expect("published").is_fresh(now));
+        assert!(!mine.board().hit().as_ref().expect("published").is_fresh(now));
         let hit = hit_or_call(&slot, &mine, &server);
         assert_eq!(hit, Ok("token-1".to_owned()));
         wait_for(&server, 2);
-        assert!(mine.hit().as_ref().expect("published").is_fresh(now));
+        assert!(mine.board().hit().as_ref().expect("published").is_fresh(now));
         release();
         wait_until_landed(&slot);
-        let hit = mine.hit().as_ref().map(|hit| hit.token.value().to_owned());
+        let hit = mine.board().hit().as_ref().map(|hit| hit.token.value().to_owned());
         assert_eq!(hit.as_deref(), Some("token-2"));
         assert_eq!(server.requests(), 2);
     });
@@ -187,7 +218,7 @@ fn after_a_failure_all_are_hits_until_the_backoff_ends_and_then_one_asks() {
         wait_until_landed(&slot);
         let fresh = |ms| {
             let now = server.clock.now().plus(ms);
-            mine.hit().as_ref().is_some_and(|hit| hit.is_fresh(now))
+            mine.board().hit().as_ref().is_some_and(|hit| hit.is_fresh(now))
         };
         // Chance is at its most: a backoff of a whole second.
         assert!(fresh(0) || hit_or_call(&slot, &mine, &server).is_ok());
@@ -216,5 +247,43 @@ fn a_forked_child_asks_itself_for_what_its_parent_was_asking() {
         wait_until_landed(&slot);
         // In the child it never lands; here it does, and late.
         release();
+    });
+}
+
+/// A backoff holds in the child as in its parent, and no longer.
+#[test]
+#[cfg(unix)]
+fn a_forked_child_keeps_the_backoff_that_its_parent_was_in() {
+    explore(|| {
+        let (server, release) = held_back(|| Err(Error::new(Code::Connect, "refused")));
+        let (slot, mine) = with_token(&server);
+        server.clock.pass(WINDOW_MS);
+        hit_or_call(&slot, &mine, &server).expect("a token");
+        release();
+        wait_for(&server, 2);
+        wait_until_landed(&slot);
+        server.clock.pass(500);
+        // Forked while another thread calls: that one is the parent's.
+        let (same, asked, also_mine) = (Arc::clone(&slot), Arc::clone(&server), Arc::clone(&mine));
+        together(2, move |number| {
+            if number > 0 {
+                hit_or_call(&same, &also_mine, &asked).expect("a token");
+            } else {
+                same.after_fork();
+            }
+        });
+        let ask = || hit_or_call(&slot, &mine, &server).expect("a token");
+        ask();
+        assert_eq!(server.requests(), 2, "the backoff is not over");
+        let is_hit = |ms| {
+            let now = server.clock.now().plus(ms);
+            let hit = mine.board().hit();
+            hit.as_ref().is_some_and(|hit| hit.is_fresh(now))
+        };
+        assert!(is_hit(0) && is_hit(499) && !is_hit(500));
+        server.clock.pass(500);
+        ask();
+        wait_for(&server, 3);
+        wait_until_landed(&slot);
     });
 }

@@ -1,13 +1,12 @@
 //! How a call gets a token: it asks for the decision under the gate, acts on it, and asks again after each wait.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::remote::{HELD_BACK_POLL_MS, POLL_MS};
 use super::{Caller, Gate, Slot, Waited};
 use crate::cache::decide::{Call, Decision, Wish, decide};
-use crate::cache::flight::{Flight, Pulse};
+use crate::cache::flight::{Pulse, Share};
 use crate::clock::{Clock, Now, duration, millis};
 use crate::error::Result;
 use crate::token::Token;
@@ -85,7 +84,8 @@ impl Slot {
     ) -> Result<Waited<Arc<Token>>> {
         let clock = self.clock();
         let deadline = Deadline::after(caller.wait, clock);
-        let mut awaited: Option<Arc<Flight>> = None;
+        let counter = &self.counters.shared_waits;
+        let mut awaited: Option<Share<'_>> = None;
         let mut has_polled = false;
         loop {
             // Client and time are looked at under the gate too: what a call gets is valid when it leaves the gate, and a
@@ -99,7 +99,7 @@ impl Slot {
                     no_wait: caller.no_wait,
                     presence,
                     left_ms: deadline.left_ms(clock),
-                    awaited: awaited.as_ref(),
+                    awaited: awaited.as_ref().map(|share| &share.flight),
                 };
                 let flight = gate.flight.as_ref();
                 let decision = decide(&gate.entry, flight, &call, self.rules(), now);
@@ -133,13 +133,15 @@ impl Slot {
                         return Ok(Waited::Got(token));
                     }
                 }
-                Decision::Start => awaited = started,
+                Decision::Start => awaited = started.map(|flight| Share::own(flight, counter)),
                 Decision::Join(flight) => {
-                    if !awaited.is_some_and(|awaited| Arc::ptr_eq(&awaited, &flight)) {
-                        self.counters.shared_waits.fetch_add(1, Ordering::Relaxed);
+                    if !awaited
+                        .as_ref()
+                        .is_some_and(|awaited| Arc::ptr_eq(&awaited.flight, &flight))
+                    {
+                        awaited = Some(Share::join(flight, counter));
                     }
                     ticket.wait(deadline.left(clock), clock);
-                    awaited = Some(flight);
                 }
                 Decision::Wait(ms) => ticket.wait(deadline.left(clock).min(duration(ms)), clock),
                 Decision::Moved => return Ok(Waited::Moved),

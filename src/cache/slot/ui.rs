@@ -10,7 +10,7 @@ use super::{Caller, Fetch, Gate, Need, Presence, Routed, Slot, Waited};
 use crate::cache::answers::{closed, not_cached, pending, replay, timed_out};
 use crate::cache::commit::{Event, Pace, commit};
 use crate::cache::decide::{Entry, Windows, Wish};
-use crate::cache::flight::{Ending, Flight};
+use crate::cache::flight::{Ending, Flight, Share};
 use crate::clock::{Now, millis};
 use crate::error::{Error, Result};
 
@@ -109,7 +109,8 @@ impl Slot {
     ) -> Result<Waited<Arc<str>>> {
         let clock = self.clock();
         let deadline = Deadline::after(caller.wait, clock);
-        let mut awaited: Option<Arc<Flight>> = None;
+        let counter = &self.counters.shared_waits;
+        let mut awaited: Option<Share<'_>> = None;
         let mut need_token = true;
         loop {
             if need_token {
@@ -133,7 +134,7 @@ impl Slot {
                     no_wait: caller.no_wait,
                     presence: (caller.presence)(),
                     left_ms: deadline.left_ms(clock),
-                    awaited: awaited.as_ref(),
+                    awaited: awaited.as_ref().map(|share| &share.flight),
                 };
                 let generation = gate.entry.live(now).map(|token| token.generation);
                 let interval = self.options.min_refresh_interval_ms;
@@ -149,13 +150,15 @@ impl Slot {
             match decision {
                 Decision::Serve(url) => return Ok(Waited::Got(url)),
                 Decision::NeedToken => need_token = true,
-                Decision::Start => awaited = started,
+                Decision::Start => awaited = started.map(|flight| Share::own(flight, counter)),
                 Decision::Join(flight) => {
-                    if !awaited.is_some_and(|awaited| Arc::ptr_eq(&awaited, &flight)) {
-                        self.counters.shared_waits.fetch_add(1, Ordering::Relaxed);
+                    if !awaited
+                        .as_ref()
+                        .is_some_and(|awaited| Arc::ptr_eq(&awaited.flight, &flight))
+                    {
+                        awaited = Some(Share::join(flight, counter));
                     }
                     ticket.wait(deadline.left(clock), clock);
-                    awaited = Some(flight);
                 }
                 Decision::Moved => return Ok(Waited::Moved),
                 Decision::Fail(error) => return Err(error),

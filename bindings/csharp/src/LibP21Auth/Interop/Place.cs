@@ -8,7 +8,7 @@ namespace LibP21Auth.Interop
     {
         private readonly Func<string> readBaseUrl;
         private readonly Func<string?> readUiUrl;
-        private readonly string[] allowed;
+        private readonly AllowedHost[] allowed;
         private string? baseUrl;
         private Uri? baseAddress;
         private volatile Uri? uiUrl;
@@ -27,7 +27,7 @@ namespace LibP21Auth.Interop
                 Resolve = options?.Resolve,
                 ConnectTimeout = options?.ConnectTimeout,
             };
-            allowed = (options?.AllowedHosts ?? Enumerable.Empty<string>()).ToArray();
+            allowed = (options?.AllowedHosts ?? Enumerable.Empty<string>()).Select(host => new AllowedHost(host)).ToArray();
         }
 
         internal P21Options Options { get; }
@@ -47,22 +47,54 @@ namespace LibP21Auth.Interop
             {
                 return false;
             }
-            bool downgrade = url.Scheme != "https" && BaseAddress.Scheme == "https";
-            return Hosts.IsOn(url, BaseAddress) || (!downgrade && allowed.Any(host => Hosts.Same(url, host)))
-                || (uiUrl is { } known && Hosts.IsOn(url, known)) || (readUiUrl() is { } ui && Hosts.IsOn(url, new Uri(ui)));
+            if (Hosts.IsOn(url, BaseAddress) || (uiUrl is { } known && Hosts.IsOn(url, known)))
+            {
+                return true;
+            }
+            if (url.Scheme == "https" || BaseAddress.Scheme != "https")
+            {
+                foreach (var host in allowed)
+                {
+                    if (host.Allows(url))
+                    {
+                        return true;
+                    }
+                }
+            }
+            // Another manager of this identity may have asked for it.
+            if (readUiUrl() is { } ui)
+            {
+                SetUiUrl(ui);
+                return Hosts.IsOn(url, new Uri(ui));
+            }
+            return false;
         }
+    }
+
+    /// <summary>A host of the user's: on every port unless it is written with one.</summary>
+    internal readonly struct AllowedHost
+    {
+        private readonly string name;
+        private readonly int port;
+
+        internal AllowedHost(string host)
+        {
+            int colon = host.LastIndexOf(':');
+            // A second colon without brackets: an IPv6 address.
+            bool hasPort = colon > 0 && (host[colon - 1] == ']' || host.IndexOf(':') == colon);
+            port = !hasPort ? -1 : int.TryParse(host.Substring(colon + 1), out int number) ? number : 0;
+            name = (hasPort ? host.Substring(0, colon) : host).Trim('[', ']');
+        }
+
+        internal bool Allows(Uri url) =>
+            (port < 0 || port == url.Port) && string.Equals(url.Host.Trim('[', ']'), name, StringComparison.OrdinalIgnoreCase);
     }
 
     /// <summary>Comparing and refusing hosts.</summary>
     internal static class Hosts
     {
         internal static bool IsOn(Uri url, Uri server) =>
-            url.IsAbsoluteUri && url.Scheme == server.Scheme && url.Authority == server.Authority;
-
-        /// <summary>Whether a URL is on that host; a port counts where one is given.</summary>
-        internal static bool Same(Uri url, string host) =>
-            string.Equals(url.Host.Trim('[', ']'), host.Trim('[', ']'), StringComparison.OrdinalIgnoreCase)
-            || string.Equals(url.Host + ":" + url.Port, host, StringComparison.OrdinalIgnoreCase);
+            url.IsAbsoluteUri && url.Scheme == server.Scheme && url.Port == server.Port && url.Host == server.Host;
 
         internal static Exception Refusal(Uri url) => url.IsAbsoluteUri
             ? P21Failure.Config(
