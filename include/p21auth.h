@@ -477,6 +477,7 @@ p21_status p21_token_snapshot(const p21_client *client,
  * Sorts an API's answer to a token that it was sent: *out_verdict is one of P21_VERDICT_..., and a token that is to blame
  * is dropped. Call it for every 401 and 403; after P21_VERDICT_RETRY get a token and send the call once more. body is the
  * answer's, len bytes of any encoding; NULL when there is none. Never waits: a shared store is told in the background.
+ * p21_client_free waits for that. A process that ends without it, as with the default client, may end before the store knows.
  */
 p21_status p21_token_report(const p21_client *client,
                             const char *token,

@@ -166,10 +166,10 @@ fn is_armed(_name: &str) -> bool {
 
 #[cfg(test)]
 pub(super) use injection::arm;
-#[cfg(any(test, feature = "panic-injection"))]
-use injection::{inject, is_armed};
 #[cfg(feature = "panic-injection")]
 pub use injection::p21_test_panic;
+#[cfg(any(test, feature = "panic-injection"))]
+use injection::{inject, is_armed};
 
 /// For the tests of this library: an exported function that panics. No release has it.
 #[cfg(any(test, feature = "panic-injection"))]

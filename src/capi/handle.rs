@@ -262,10 +262,7 @@ fn address(key: u64) -> usize {
 /// handle after the hit was taken hold of: a cell changes hands only when its client is gone, and that comes after the
 /// handle has left the slot.
 #[inline]
-pub(super) fn hit<R>(
-    handle: *const p21_client,
-    look: impl FnOnce(&Token) -> R,
-) -> Option<R> {
+pub(super) fn hit<R>(handle: *const p21_client, look: impl FnOnce(&Token) -> R) -> Option<R> {
     let key = handle.addr();
     let slot = slot_of(key as u64)?;
     let is_here = || key != 0 && slot.client.load(Ordering::Acquire) == key;

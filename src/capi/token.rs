@@ -118,10 +118,7 @@ pub unsafe extern "C" fn p21_token_copy(
 /// Whether a hit is all that a call with these flags may want. Others, wrong ones included, are sorted out beyond a hit.
 #[inline]
 fn hits_serve(flags: u32) -> bool {
-    matches!(
-        flags & !P21_WITH_SCHEME,
-        0 | P21_CACHED_ONLY | P21_NO_WAIT
-    )
+    matches!(flags & !P21_WITH_SCHEME, 0 | P21_CACHED_ONLY | P21_NO_WAIT)
 }
 
 /// # Safety

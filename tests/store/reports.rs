@@ -132,7 +132,10 @@ fn storm(store: &str, timeout_ms: &str, hang: impl FnOnce(), meanwhile: impl FnO
     });
     let end = Instant::now() + PATIENCE;
     while reported.load(Ordering::Relaxed) < 64 {
-        assert!(Instant::now() < end, "{store}: a report waits for the store");
+        assert!(
+            Instant::now() < end,
+            "{store}: a report waits for the store"
+        );
         std::thread::sleep(Duration::from_millis(1));
     }
     meanwhile(&client);

@@ -1,4 +1,4 @@
-//! A hit by `p21_token_copy` takes no memory, and `p21_token_get` one block.
+//! A hit takes no memory from the allocator: `p21_token_get` has places of its own for tokens.
 
 use std::cell::Cell;
 use std::ptr;
@@ -44,5 +44,5 @@ fn a_hit_takes_no_memory_of_the_librarys() {
         p21_free(token.cast());
     };
     get();
-    assert_eq!(allocations(|| (0..1000).for_each(|_| get())), 1000);
+    assert_eq!(allocations(|| (0..1000).for_each(|_| get())), 0);
 }

@@ -193,14 +193,31 @@ fn in_the_window_one_call_starts_the_flight_and_all_are_hits_until_it_lands() {
         let (slot, mine) = with_token(&server);
         server.clock.pass(WINDOW_MS);
         let now = server.clock.now();
-        assert!(!mine.board().hit().as_ref().expect("published").is_fresh(now));
+        assert!(
+            !mine
+                .board()
+                .hit()
+                .as_ref()
+                .expect("published")
+                .is_fresh(now)
+        );
         let hit = hit_or_call(&slot, &mine, &server);
         assert_eq!(hit, Ok("token-1".to_owned()));
         wait_for(&server, 2);
-        assert!(mine.board().hit().as_ref().expect("published").is_fresh(now));
+        assert!(
+            mine.board()
+                .hit()
+                .as_ref()
+                .expect("published")
+                .is_fresh(now)
+        );
         release();
         wait_until_landed(&slot);
-        let hit = mine.board().hit().as_ref().map(|hit| hit.token.value().to_owned());
+        let hit = mine
+            .board()
+            .hit()
+            .as_ref()
+            .map(|hit| hit.token.value().to_owned());
         assert_eq!(hit.as_deref(), Some("token-2"));
         assert_eq!(server.requests(), 2);
     });
@@ -218,7 +235,10 @@ fn after_a_failure_all_are_hits_until_the_backoff_ends_and_then_one_asks() {
         wait_until_landed(&slot);
         let fresh = |ms| {
             let now = server.clock.now().plus(ms);
-            mine.board().hit().as_ref().is_some_and(|hit| hit.is_fresh(now))
+            mine.board()
+                .hit()
+                .as_ref()
+                .is_some_and(|hit| hit.is_fresh(now))
         };
         // Chance is at its most: a backoff of a whole second.
         assert!(fresh(0) || hit_or_call(&slot, &mine, &server).is_ok());
