@@ -51,6 +51,7 @@ pub use proxy::proxy_origin;
 pub(crate) use {
     lookup::{Unresolved, look_up},
     race::{Attempt, Lost, race},
+    tls_failure::explain as explain_tls,
     trust::{Trust, client_config as tls_config},
 };
 

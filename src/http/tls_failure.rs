@@ -10,7 +10,7 @@ use super::trust::{Refusal, Why};
 use crate::error::{Code, Error};
 
 /// The error for a failed handshake with `place` (`host:port`, or the proxy in words).
-pub(super) fn explain(error: &rustls::Error, place: &str) -> Error {
+pub(crate) fn explain(error: &rustls::Error, place: &str) -> Error {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
             match inner.downcast_ref::<Refusal>() {

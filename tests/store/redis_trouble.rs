@@ -433,6 +433,105 @@ fn what_is_not_supported_says_so_and_what_to_do() {
     assert_eq!(requests(&emulator), 0);
 }
 
+/// What an account may do that lacks these rights of the documented ones.
+fn account_without(lacking: &[&str]) -> RedisServer {
+    let mut options = vec!["--user", "p21", "on", ">planted-secret"];
+    let rights =
+        "~p21auth:* +get +mget +set +del +pttl +pexpire +time +eval +select +scan +xadd +xread";
+    options.extend(rights.split(' ').filter(|right| !lacking.contains(right)));
+    RedisServer::start_with(&options)
+}
+
+/// What the page says of Redis' reasons is what a caller is told.
+#[test]
+fn what_redis_refuses_is_explained() {
+    let (emulator, home) = (emulator(), home());
+    let (ca, certificate, key) = certificates(home.path());
+    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
+    let secure = RedisServer::start_with(&[
+        "--tls-port",
+        "TLS_PORT",
+        "--tls-cert-file",
+        &text(&certificate),
+        "--tls-key-file",
+        &text(&key),
+        "--tls-ca-cert-file",
+        &text(&ca),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let busy = RedisServer::start_with(&["--maxclients", "1"]);
+    let taken = std::net::TcpStream::connect(("127.0.0.1", busy.port())).expect("the only one");
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let closed_url = format!("redis://{}", closed.local_addr().expect("an address"));
+    drop(closed);
+    let accounts: Vec<(&str, RedisServer)> = [
+        ("EVAL", account_without(&["+eval"])),
+        ("GET", account_without(&["+get", "+mget"])),
+        ("SET", account_without(&["+set"])),
+        ("TIME", account_without(&["+time"])),
+        ("~p21auth:*", account_without(&["~p21auth:*"])),
+    ]
+    .into();
+    let tls = secure.url().replace("redis:", "rediss:");
+    let ca = text(&ca);
+    let pin = "00".repeat(32);
+    let mut rows = vec![
+        (
+            "nothing listens there",
+            closed_url,
+            vec![],
+            "the Redis server runs there",
+        ),
+        (
+            "a web server listens there",
+            emulator.base_url().replace("http:", "redis:"),
+            vec![],
+            "no Redis server",
+        ),
+        (
+            "the certificate is not trusted",
+            tls.clone(),
+            vec![],
+            "tls_pin_sha256=",
+        ),
+        (
+            "the certificate is another than the pinned one",
+            tls.clone(),
+            vec![("tls_pin_sha256", pin.as_str())],
+            "is none of those in tls_pin_sha256",
+        ),
+        ("too many connections", busy.url(), vec![], "maxclients"),
+    ];
+    for (right, server) in &accounts {
+        let url = format!("redis://p21:planted-secret@127.0.0.1:{}", server.port());
+        let what = match *right {
+            "EVAL" => "the account lacks `+eval`",
+            "GET" => "the account lacks `+get`",
+            "SET" => "the account lacks `+set`",
+            "TIME" => "the account lacks `+time`",
+            _ => "the account lacks `~p21auth:*`",
+        };
+        rows.push((what, url, vec![], right));
+    }
+    for (what, url, options, says) in &rows {
+        let client = client_on(&emulator, url, options);
+        let error = client.token().expect_err("it is required");
+        assert_eq!(error.code(), p21auth::Code::Store, "{what}");
+        assert!(
+            error.message().contains(says) && !error.message().contains("planted"),
+            "{what}: {error}"
+        );
+        println!("{what}: {}", error.message());
+    }
+    drop(taken);
+    // Trusted by its authority it is a store like any.
+    client_on(&emulator, &tls, &[("ca_file", &ca)])
+        .token()
+        .expect("a token");
+    assert_eq!(requests(&emulator), 1);
+}
+
 #[test]
 fn a_connection_that_is_forgotten_on_its_way_costs_a_new_one_and_no_request() {
     let (emulator, redis) = (emulator(), RedisServer::start());

@@ -15,6 +15,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 
 use super::target::Target;
+use super::trouble::Reached;
 use crate::http::{Attempt, Lost, Unresolved, look_up, race};
 
 pub(super) struct Connection {
@@ -187,6 +188,13 @@ impl Connection {
         self.first
     }
 
+    pub(super) fn reached(&self) -> Reached {
+        match &self.stream {
+            Stream::Tls(stream) if stream.conn.is_handshaking() => Reached::Handshake,
+            _ => Reached::Commands,
+        }
+    }
+
     /// When it was made.
     pub(super) fn made(&self) -> Instant {
         self.made
@@ -276,7 +284,10 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
         return Ok(vec![SocketAddr::new(address, port)]);
     }
     let found = look_up(host, deadline).map_err(|why| match why {
-        Unresolved::TimedOut => io::ErrorKind::TimedOut.into(),
+        Unresolved::TimedOut => io::Error::new(
+            io::ErrorKind::TimedOut,
+            format!("{host} cannot be resolved: the name server does not answer"),
+        ),
         Unresolved::Failed(cause) | Unresolved::Exhausted(cause) => io::Error::new(
             io::ErrorKind::NotFound,
             format!("{host} cannot be resolved: {cause}"),

@@ -2,6 +2,7 @@
 //!
 //! A key may hold anything: another program's list, a lease without an end, a fence that is no number. A script takes what is
 //! not ours for missing, so that the next write replaces it. `redis.pcall` returns an error as a table instead of raising it.
+//! Other errors are raised with the command's name in front: some servers do not say which one an account may not run.
 //!
 //! Those who wait read a stream. Lease number N announces itself there as entry `N-0` and its end as `N-1`; who reads from
 //! behind `N-0` on misses no end, whenever it comes. An account that may not write the stream, or a server that has none,
@@ -11,9 +12,17 @@
 macro_rules! script {
     ($text:literal) => {
         concat!(
-            "local function text(key)
+            "local function checked(name, done)
+  if type(done) == 'table' and done.err then error(name .. ': ' .. done.err, 0) end
+  return done
+end
+local function run(name, ...)
+  return checked(name, redis.pcall(name, ...))
+end
+local function text(key)
   local value = redis.pcall('GET', key)
-  return type(value) == 'string' and value
+  if type(value) == 'table' and value.err and value.err:find('WRONGTYPE') then return false end
+  return type(checked('GET', value)) == 'string' and value
 end
 local function number(key)
   local value = text(key)
@@ -26,7 +35,7 @@ local function tell(key, id, to)
   for _, id in ipairs({id, '*'}) do
     local done = redis.pcall('XADD', key, 'MAXLEN', '16', id, 'to', to)
     if type(done) == 'table' and done.err and done.err:find('WRONGTYPE') then
-      redis.call('DEL', key)
+      run('DEL', key)
       done = redis.pcall('XADD', key, 'MAXLEN', '16', id, 'to', to)
     end
     if type(done) == 'string' then
@@ -56,7 +65,7 @@ for at, key in ipairs(KEYS) do
   if value and #value > tonumber(ARGV[1]) then value = false end
   table.insert(found, value)
   if at > 3 then
-    local left = value and (at == 5 and values[6] and 0 or redis.call('PTTL', key))
+    local left = value and (at == 5 and values[6] and 0 or run('PTTL', key))
     table.insert(found, left)
   end
 end
@@ -71,20 +80,20 @@ return found"
 pub(super) const ACQUIRE: &str = script!(
     "local holder = text(KEYS[1])
 if holder and not ours(holder, ARGV[1]) then
-  local left = redis.call('PTTL', KEYS[1])
+  local left = run('PTTL', KEYS[1])
   if left >= 0 and left <= tonumber(ARGV[4]) then
-    redis.call('SET', KEYS[4], ARGV[1], 'NX', 'PX', left + 1)
+    run('SET', KEYS[4], ARGV[1], 'NX', 'PX', left + 1)
     return {left, holder:sub(1, 1) == 'w' and 1 or 0}
   end
 end
-local time = redis.call('TIME')
+local time = run('TIME')
 local fence = tonumber(time[1]) * 1000000 + tonumber(time[2])
 local last = number(KEYS[2])
 if last and last >= fence and last < fence + 31536000000000 then fence = last + 1 end
 local written = string.format('%.0f', fence)
-redis.call('SET', KEYS[2], written, 'PX', ARGV[3])
+run('SET', KEYS[2], written, 'PX', ARGV[3])
 local tells = tell(KEYS[3], written .. '-0', '')
-redis.call('SET', KEYS[1], (tells and 'w' or '') .. ARGV[1], 'PX', ARGV[2])
+run('SET', KEYS[1], (tells and 'w' or '') .. ARGV[1], 'PX', ARGV[2])
 return {written, tells and 1 or 0}"
 );
 
@@ -95,18 +104,18 @@ pub(super) const RENEW: &str = script!(
     "local holder = text(KEYS[1])
 if holder ~= ARGV[1] then
   if holder or number(KEYS[2]) or text(KEYS[3]) then return 0 end
-  redis.call('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
+  run('SET', KEYS[2], ARGV[3], 'PX', ARGV[4])
 end
-redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+run('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1"
 );
 
 /// KEYS lease, stream, next. ARGV what the lease holds, fence. Wakes the next, and all others should there be none.
 pub(super) const RELEASE: &str = script!(
     "if text(KEYS[1]) == ARGV[1] then
-  redis.call('DEL', KEYS[1])
+  run('DEL', KEYS[1])
   local next = text(KEYS[3])
-  redis.call('DEL', KEYS[3])
+  run('DEL', KEYS[3])
   tell(KEYS[2], ARGV[2] .. '-1', next or '*')
 end
 return 1"
@@ -122,10 +131,10 @@ local is_ours = text(KEYS[1]) == ARGV[1]
 if not last and not is_ours and text(KEYS[5]) then return 0 end
 for at = 3, 7, 2 do
   local key = KEYS[(at + 7) / 2]
-  if ARGV[at + 1] == '0' then redis.call('DEL', key)
-  elseif ARGV[at] ~= '' then redis.call('SET', key, ARGV[at], 'PX', ARGV[at + 1]) end
+  if ARGV[at + 1] == '0' then run('DEL', key)
+  elseif ARGV[at] ~= '' then run('SET', key, ARGV[at], 'PX', ARGV[at + 1]) end
 end
-if is_ours then redis.call('DEL', KEYS[1], KEYS[4]) end
+if is_ours then run('DEL', KEYS[1], KEYS[4]) end
 tell(KEYS[3], ARGV[2] .. '-1', '*')
 return 1"
 );
@@ -134,6 +143,6 @@ return 1"
 pub(super) const SALT: &str = script!(
     "local salt = text(KEYS[1])
 if salt and #salt == 16 then return salt end
-redis.call('SET', KEYS[1], ARGV[1])
+run('SET', KEYS[1], ARGV[1])
 return ARGV[1]"
 );

@@ -7,7 +7,7 @@ use redis::{ConnectionLike as _, FromRedisValue, RedisError, cmd};
 
 use super::connection::Connection;
 use super::target::Target;
-use super::trouble::{self, Circumstances};
+use super::trouble::{self, Circumstances, Reached};
 use super::wait::Waits;
 use crate::fork::{self, Guarded};
 use crate::http::{self, Trust};
@@ -89,7 +89,8 @@ impl Server {
                 .map_err(|error| Fault::new(error.message()))?;
             target.tls = Some(Arc::new(config));
         }
-        Connection::open(&target, deadline).map_err(|error| self.fault(&error, true, false))
+        Connection::open(&target, deadline)
+            .map_err(|error| self.fault(&error, Reached::Nothing, true, false))
     }
 
     fn with_idle<R>(&self, work: impl FnOnce(&mut Idle) -> R) -> R {
@@ -163,12 +164,12 @@ impl Server {
         result: Result<T, RedisError>,
     ) -> Result<T, Fault> {
         let fault = result.map_err(|error| {
-            let is_first = connection.is_first();
+            let (is_first, reached) = (connection.is_first(), connection.reached());
             let is_unknown = error
                 .detail()
                 .is_some_and(|text| text.contains("unknown command"));
             let is_sentinel = is_unknown && is_sentinel(&mut connection);
-            self.fault(&error, is_first, is_sentinel)
+            self.fault(&error, reached, is_first, is_sentinel)
         });
         self.give_back(connection);
         fault
@@ -195,14 +196,24 @@ impl Server {
         self.run(|connection| command.query(connection))
     }
 
-    fn fault(&self, error: &RedisError, is_first: bool, is_sentinel: bool) -> Fault {
+    fn fault(
+        &self,
+        error: &RedisError,
+        reached: Reached,
+        is_first: bool,
+        is_sentinel: bool,
+    ) -> Fault {
         let about = Circumstances {
             timeout: self.timeout,
+            reached,
             is_tls: self.target.is_tls,
             is_first,
             is_sentinel,
         };
         let what = trouble::explain(error, about);
+        if !what.is_quoted {
+            return Fault::new(format!("{}: {}", self.shown(), what.text));
+        }
         // A server that does not know a command repeats its arguments, those of AUTH too.
         let mut scrubber = Scrubber::default();
         if let Some(password) = &self.target.password {
@@ -211,7 +222,7 @@ impl Server {
                 password,
             );
         }
-        Fault::new(format!("{}: {}", self.shown(), scrubber.scrub(&what)))
+        Fault::new(format!("{}: {}", self.shown(), scrubber.scrub(&what.text)))
     }
 }
 
