@@ -12,6 +12,7 @@ use crate::fork::Once;
 use crate::log::{self, Level};
 use crate::options::{AuthMode, Credential, Settings, StoreChoice};
 use crate::secret::Secret;
+use crate::store::seal;
 use crate::token::Token;
 use crate::wire;
 
@@ -161,6 +162,21 @@ impl Binding {
 
     pub(super) fn is_own(&self) -> bool {
         self.settings.auth_mode == AuthMode::Token
+    }
+
+    /// What the entries of a shared store are sealed with; `None` without such a store.
+    pub(super) fn sealed_with(&self) -> Option<&'static str> {
+        self.slot.shared()?;
+        Some(
+            match (
+            seal::is_random(&self.secrets.credential),
+            self.secrets.store_key.is_empty(),
+        ) {
+                (true, _) => "consumer key",
+                (false, false) => "password and store_key",
+                (false, true) => "password",
+            },
+        )
     }
 
     pub(super) fn has_live_token(&self) -> bool {

@@ -23,6 +23,7 @@ pub(crate) use default::{update_default, with_default};
 pub use examine::{ApiCall, Asked};
 pub use runtime::Runtime;
 pub use stats::FIELDS;
+pub(crate) use stats::USE_STORE_KEY;
 pub use store::{OwnEntry, StoreEntry};
 
 use zeroize::Zeroizing;

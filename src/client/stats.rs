@@ -16,7 +16,7 @@ const SCHEMA: u32 = 1;
 
 /// Every field: its path and what it says. `null` stands where there is nothing to say. The documentation's table is made
 /// of this.
-pub const FIELDS: [(&str, &str); 49] = [
+pub const FIELDS: [(&str, &str); 51] = [
     (
         "schema",
         "Version of this layout; grows if a name changes its meaning, not if one is added.",
@@ -115,6 +115,14 @@ pub const FIELDS: [(&str, &str); 49] = [
         "store.pending",
         "How many dropped tokens the store has not been told of yet; that is done in the background.",
     ),
+    (
+        "store.sealed_with",
+        "What protects the entries: `consumer key`, `password and store_key`, or `password`; null without a shared store.",
+    ),
+    (
+        "store.hint",
+        "How to protect them better; null if there is nothing to do.",
+    ),
     ("store.required", "The option `store_required`."),
     (
         "ui_url",
@@ -130,6 +138,9 @@ pub const FIELDS: [(&str, &str); 49] = [
         "Options that another client of the identity decided, because it was opened first.",
     ),
 ];
+
+/// Where nothing but a password protects the entries.
+pub(crate) const USE_STORE_KEY: &str = "The entries are sealed by the password alone, so a stolen store can be searched for a weak one: set store_key or store_key_file, the same on all machines.";
 
 pub(super) fn json(binding: &Binding) -> String {
     let (slot, settings) = (&binding.slot, &binding.settings);
@@ -232,6 +243,8 @@ fn store_json(binding: &Binding, status: &Status) -> Value {
         "health": if reason.is_some() { "degraded" } else { "ok" },
         "reason": reason,
         "pending": status.tellings,
+        "sealed_with": binding.sealed_with(),
+        "hint": (binding.sealed_with() == Some("password")).then_some(USE_STORE_KEY),
         "required": binding.settings.store.required,
     })
 }

@@ -20,6 +20,8 @@ pub struct StoreEntry {
     pub kind: &'static str,
     /// Whole seconds for which it still matters; 0: it is over. `None`: it is no entry of this version.
     pub left_s: Option<i64>,
+    /// It is sealed by what may be a weak password; whether a `store_key` is mixed in does not show.
+    pub by_password: bool,
     /// What it says, when it is this client's own.
     pub own: Option<OwnEntry>,
 }
@@ -40,6 +42,12 @@ pub enum OwnEntry {
 }
 
 impl Client {
+    /// Whether the entries of this client are sealed by a password alone.
+    pub(crate) fn is_sealed_by_password(&self) -> bool {
+        let binding = self.0.binding();
+        binding.is_ok_and(|binding| binding.sealed_with() == Some("password"))
+    }
+
     /// Whether the shared store can be used for sharing: takes the right to ask the server and gives it back. Then as
     /// [`Client::store_entries`].
     ///
@@ -77,7 +85,9 @@ impl Client {
             .map_err(|fault| unusable(&fault))?;
         let now = self.0.runtime.clock.now();
         let entries = listed.into_iter().map(|(name, kind, sealed)| {
-            let left_ms = seal::header(&sealed.bytes).map(|header| {
+            let header = seal::header(&sealed.bytes);
+            let by_password = header.is_some_and(seal::Header::is_stretched);
+            let left_ms = header.map(|header| {
                 let by_clock = header.expiry_ms.saturating_sub(now.wall);
                 sealed.left_ms.unwrap_or(by_clock).max(0)
             });
@@ -104,6 +114,7 @@ impl Client {
                 name: name.chars().take(8).collect(),
                 kind: kind.name(),
                 left_s: left_ms.map(|ms| ms / 1000),
+                by_password,
                 own,
             }
         });

@@ -28,7 +28,7 @@ use std::ops::ControlFlow::{self, Continue};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::client::{Client, Runtime, TokenOptions};
+use crate::client::{Client, Runtime, TokenOptions, USE_STORE_KEY};
 use crate::clock::{Clock as _, SystemClock};
 use crate::error::{Error, Result};
 use crate::fork::Guarded;
@@ -370,7 +370,10 @@ impl<F: FnMut(Event<'_>) -> Flow<()>> Run<'_, F> {
             return Continue(Stored::Nothing);
         }
         let checked = (store.choice != StoreChoice::Memory).then(|| patient.client.check_store());
-        let (step, stored) = store::judge(&store.choice, store.required, checked);
+        let (mut step, stored) = store::judge(&store.choice, store.required, checked);
+        if patient.client.is_sealed_by_password() {
+            step = step.advise(USE_STORE_KEY);
+        }
         self.end(step)?;
         Continue(stored)
     }
@@ -435,9 +438,30 @@ impl<F: FnMut(Event<'_>) -> Flow<()>> Run<'_, F> {
             self.end(Step::ok("tunnel", "the proxy opens one to the server"))?;
         }
         self.begin("tls")?;
-        let seen = stages.handshake(stream);
+        let mut seen = stages.handshake(stream);
+        let mut silent = Vec::new();
+        if seen.chain.is_empty() {
+            silent.push(connected.address);
+            // Another address may do better; those of a proxy lead to the same server.
+            let others = addresses.all().iter().filter(|_| !by_proxy);
+            for other in others.filter(|address| **address != connected.address) {
+                if self.is_late() {
+                    break;
+                }
+                let Ok(connected) = stages.connect(&[*other]) else {
+                    continue;
+                };
+                let next = stages.handshake(connected.stream);
+                if !next.chain.is_empty() {
+                    seen = next;
+                    break;
+                }
+                silent.push(*other);
+            }
+        }
         let now = SystemClock.now().unix();
         let step = tls::judge(&seen, &transport.tls, &self.examination.prefix, now);
+        let step = tls::at(step, &silent, !seen.chain.is_empty());
         let trusted = self.end(step)?;
         if !trusted {
             self.skip(&["server"], "because tls failed")?;

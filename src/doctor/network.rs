@@ -45,6 +45,9 @@ pub(super) fn tcp(addresses: &[SocketAddr], by_proxy: bool, connected: &Result<C
                 "tcp",
                 format!("connected to {whom}{} in {took} ms", connected.address),
             );
+            let is_v6_dead = connected.address.is_ipv4()
+                && !connected.in_vain.is_empty()
+                && connected.in_vain.iter().all(|(dead, _)| dead.is_ipv6());
             for (address, why) in &connected.in_vain {
                 step = step
                     .also(format!("{address} did not answer: {why}"))
@@ -52,6 +55,8 @@ pub(super) fn tcp(addresses: &[SocketAddr], by_proxy: bool, connected: &Result<C
             }
             if connected.in_vain.is_empty() {
                 step
+            } else if is_v6_dead {
+                step.advise("IPv6 does not reach the server from here: repair its route, or take the name's AAAA records out of DNS. Each new connection loses up to a quarter of a second to it.")
             } else {
                 step.advise("Each new connection may try these first and lose time: mend DNS, or name the right address with the option resolve.")
             }

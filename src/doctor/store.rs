@@ -42,6 +42,10 @@ pub(super) fn judge(
         "store",
         format!("{place}: usable, {} entries", entries.len()),
     );
+    let weak = entries.iter().filter(|entry| entry.by_password).count();
+    if weak > 0 {
+        step = step.also(format!("{weak} of them sealed by a password"));
+    }
     let mut stored = Stored::Nothing;
     for entry in &own {
         step = match entry {
@@ -103,6 +107,7 @@ mod tests {
             name: "01234567".to_owned(),
             kind: "token",
             left_s: Some(5),
+            by_password: false,
             own: Some(own),
         };
         let other = StoreEntry {

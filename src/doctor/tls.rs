@@ -1,5 +1,7 @@
 //! TLS: the certificates that the server shows, what it agreed to, and what an old IIS lacks.
 
+use std::net::SocketAddr;
+
 use crate::http::Certificate;
 use crate::http::stages::Handshake;
 use crate::options::{BaseUrl, TlsTrust};
@@ -11,6 +13,8 @@ use super::report::Step;
 const SOON_DAYS: i64 = 30;
 
 const DAY_S: i64 = 86_400;
+
+const LOWER_MTU: &str = "Lower the MTU of this machine's interface (ip link set dev NAME mtu 1280; on Windows netsh interface ipv4 set subinterface NAME mtu=1280), and have the VPN or firewall on the way let ICMP \"fragmentation needed\" through.";
 
 /// Without TLS.
 pub(super) fn plain(base: &BaseUrl) -> Step {
@@ -30,6 +34,11 @@ pub(super) fn judge(seen: &Handshake, trust: &TlsTrust, prefix: &str, now_unix: 
         let mut step = Step::failed("tls", error);
         for line in seen.chain.iter().skip(1).map(link) {
             step = step.also(line);
+        }
+        if seen.loses_large_packets {
+            return step
+                .also("it answers a small packet at once, so large ones are lost on the way")
+                .advise(LOWER_MTU);
         }
         if let Some(old) = &seen.old {
             return old_server(step, old);
@@ -76,6 +85,18 @@ pub(super) fn judge(seen: &Handshake, trust: &TlsTrust, prefix: &str, now_unix: 
         );
     }
     step
+}
+
+/// Adds at which addresses no handshake came about; `elsewhere`: at another one it did.
+pub(super) fn at(mut step: Step, silent: &[SocketAddr], elsewhere: bool) -> Step {
+    for address in silent {
+        step = step.also(format!("no TLS handshake with {address}"));
+    }
+    if silent.is_empty() || !elsewhere {
+        return step;
+    }
+    step.worth_a_warning()
+        .advise("Connections that try such an address first lose time: take it out of DNS, or see to the server or balancer there.")
 }
 
 /// What the server answers to a hello of its own time, and what it needs.

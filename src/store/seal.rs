@@ -18,7 +18,7 @@
 //!
 //! The public identity is base URL, auth mode, username and header profile, a line feed between them: what is the same on
 //! every machine of a fleet. A GUID has 122 random bits, which nobody guesses; anything else is stretched, so that each
-//! guess at a password from a stolen store costs 19 MiB and some 20 ms.
+//! guess at a password from a stolen store costs 19 MiB and some 40 ms.
 //!
 //! # Entries
 //!
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Derives the keys: some 20 ms and 19 MiB, unless the credential is a GUID.
+    /// Derives the keys: some 40 ms and 19 MiB, unless the credential is a GUID.
     ///
     /// # Errors
     ///
@@ -217,6 +217,14 @@ pub struct Header {
     pub expiry_ms: i64,
 }
 
+impl Header {
+    /// Whether the credential may be a password, so that it was stretched.
+    #[must_use]
+    pub fn is_stretched(self) -> bool {
+        self.kdf == Kdf::Argon2id as u8
+    }
+}
+
 /// The clear part of an entry of this version, whoever sealed it.
 #[must_use]
 pub fn header(entry: &[u8]) -> Option<Header> {
@@ -257,6 +265,12 @@ fn stretch(credential: &str, salt: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     blocks.iter_mut().for_each(Block::zeroize);
     done.map_err(fault)?;
     Ok(key)
+}
+
+/// Whether a credential is random enough that nobody guesses it from a stolen store.
+#[must_use]
+pub(crate) fn is_random(credential: &Secret) -> bool {
+    is_guid(credential.expose())
 }
 
 /// Whether `text` is a GUID in its usual form: 8-4-4-4-12 hex digits.

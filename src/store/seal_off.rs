@@ -49,6 +49,20 @@ pub struct Header {
     pub expiry_ms: i64,
 }
 
+impl Header {
+    /// Nothing is an entry here.
+    #[must_use]
+    pub fn is_stretched(self) -> bool {
+        false
+    }
+}
+
+/// Nothing is sealed here.
+#[must_use]
+pub(crate) fn is_random(_: &Secret) -> bool {
+    true
+}
+
 /// Nothing is an entry here.
 #[must_use]
 pub fn is_over(_: &[u8], _: i64) -> bool {

@@ -491,3 +491,64 @@ fn a_forked_childs_end_does_not_free_its_parents_lock() {
     control.release();
     holder.token();
 }
+
+#[test]
+fn a_store_key_that_cannot_be_read_is_a_configuration_error() {
+    let (emulator, home) = (emulator(), home());
+    let missing = home.path().join("missing").display().to_string();
+    let store = format!("file://{}", home.path().join("store").display());
+    let mut config = common::config(&emulator);
+    config.set("store_key_file", Some(&missing)).expect("set");
+    // Nothing is sealed without a shared store.
+    p21auth::Client::open(&config).expect("not needed");
+    config.set("store", Some(&store)).expect("set");
+    let error = p21auth::Client::open(&config).expect_err("it is needed");
+    assert_eq!(error.code(), p21auth::Code::Config);
+    assert!(error.message().contains("store_key_file"), "{error}");
+    assert_eq!(requests(&emulator), 0);
+}
+
+#[test]
+fn entries_that_a_password_alone_protects_are_named() {
+    const GUID: &str = common::KEY;
+    let (emulator, home) = (emulator(), home());
+    let store = format!("file://{}", home.path().join("store").display());
+    let key = [("auth_mode", "v2_consumer"), ("consumer_key", GUID)];
+    let options: [(&[(&str, &str)], &str, bool); 3] = [
+        (&[], "password", true),
+        (
+            &[("store_key", "0123456789abcdef")],
+            "password and store_key",
+            false,
+        ),
+        (&key, "consumer key", false),
+    ];
+    for (options, sealed_with, is_weak) in options {
+        let mut config = common::config(&emulator);
+        config.set("store", Some(&store)).expect("set");
+        for (name, value) in options {
+            config.set(name, Some(value)).expect("set");
+        }
+        let client = p21auth::Client::open(&config).expect("a client");
+        let stats: serde_json::Value =
+            serde_json::from_str(&client.stats().expect("open")).expect("JSON");
+        assert_eq!(stats["store"]["sealed_with"], sealed_with);
+        let hint = stats["store"]["hint"].as_str().unwrap_or_default();
+        assert_eq!(hint.contains("store_key"), is_weak, "{hint}");
+        let report = p21auth::doctor::Examination::of(&config)
+            .client(&client)
+            .allow_token_request()
+            .apis(&[])
+            .run();
+        let step = report
+            .steps
+            .iter()
+            .find(|step| step.id == "store")
+            .expect("looked at");
+        assert_eq!(
+            step.advice.concat().contains("store_key"),
+            is_weak,
+            "{step:?}"
+        );
+    }
+}

@@ -58,7 +58,7 @@ pub(crate) trait Fetch: Send + Sync {
     /// Whatever the server or the network has to say, except a rejected token.
     fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed>;
 
-    /// The keys of the identity's entries in the shared store with this salt: takes some 20 ms for a password.
+    /// The keys of the identity's entries in the shared store with this salt: takes some 40 ms for a password.
     ///
     /// # Errors
     ///
