@@ -171,7 +171,10 @@ impl Connector {
         };
         let answer = match self.ask_proxy(address, with_user, ask_until) {
             // The second answer may differ from the first; what is certain is the first.
-            Some(answer) if assumed == 0 || answer.status == assumed => answer,
+            Ok(answer) if assumed == 0 || answer.status == assumed => answer,
+            Err(error) if assumed == 0 && error.kind() == io::ErrorKind::InvalidData => {
+                return not_a_proxy(route);
+            }
             _ => Answer {
                 status: assumed,
                 schemes: Vec::new(),
@@ -181,11 +184,20 @@ impl Connector {
     }
 
     /// What the proxy answers when it is asked for a tunnel once more.
-    fn ask_proxy(&self, address: SocketAddr, with_user: bool, deadline: Instant) -> Option<Answer> {
-        let route = self.context.route.as_ref()?;
-        let stream = Stream::connect(address, deadline).ok()?;
-        let mut stream = self.secure_proxy(stream).ok()?;
-        tunnel::open(&mut stream, route, &self.context.place, with_user).ok()
+    fn ask_proxy(
+        &self,
+        address: SocketAddr,
+        with_user: bool,
+        deadline: Instant,
+    ) -> io::Result<Answer> {
+        let Some(route) = &self.context.route else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let stream = Stream::connect(address, deadline)?;
+        let mut stream = self
+            .secure_proxy(stream)
+            .map_err(|_| io::ErrorKind::NotConnected)?;
+        tunnel::open(&mut stream, route, &self.context.place, with_user)
     }
 
     fn lost(&self, phase: Phase, near: bool, error: &io::Error) -> Lost<Failed> {

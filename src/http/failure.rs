@@ -400,6 +400,10 @@ impl RequestContext {
                 self.host
             ))
             .with_retryable(true),
+            0 => error(format!("{proxy} refuses to connect to {target}")).with_hint(format!(
+                "Ask the proxy's administrator why. If the server is inside your network, set no_proxy={} or proxy=direct.",
+                self.host
+            )),
             status => error(format!("{proxy} refuses to connect to {target} (HTTP {status})"))
                 .with_hint(format!(
                     "Ask for an entry in the proxy's allow list for {target} (many allow port 443 alone). If the server is inside your network, set no_proxy={} or proxy=direct.",

@@ -31,6 +31,8 @@ pub(crate) struct Race<T, E> {
     pub(crate) won: Option<(SocketAddr, T)>,
     /// The attempts that failed, in the order in which they did.
     pub(crate) lost: Vec<(SocketAddr, E)>,
+    /// Those that were under way when it ended.
+    pub(crate) silent: Vec<SocketAddr>,
 }
 
 /// One attempt: brings up a connection to an address by a deadline. It must end by itself then.
@@ -47,6 +49,7 @@ pub(crate) fn race<T: Send + 'static, E: Send + 'static>(
     let mut race = Race {
         won: None,
         lost: Vec::new(),
+        silent: Vec::new(),
     };
     let (sender, receiver) = mpsc::channel();
     let addresses = interleaved(addresses);
@@ -72,6 +75,7 @@ pub(crate) fn race<T: Send + 'static, E: Send + 'static>(
                 job()();
             }
             running += 1;
+            race.silent.push(address);
             next_start = now + stagger;
         } else if running == 0 {
             return race;
@@ -82,11 +86,13 @@ pub(crate) fn race<T: Send + 'static, E: Send + 'static>(
         };
         match receiver.recv_timeout(wake.saturating_duration_since(Instant::now())) {
             Ok((address, Ok(won))) => {
+                race.silent.retain(|other| *other != address);
                 race.won = Some((address, won));
                 return race;
             }
             Ok((address, Err(lost))) => {
                 running -= 1;
+                race.silent.retain(|other| *other != address);
                 next_start = Instant::now();
                 race.lost.push((address, lost.error));
                 if lost.end {
@@ -185,6 +191,7 @@ mod tests {
         let (race, started) = run(&["10.0.0.9", "10.0.1.9", "10.0.0.1"], soon());
         assert_eq!(race.won.map(|(_, what)| what), Some("up"));
         assert_eq!(started, 3);
+        assert_eq!(race.silent, addresses(&["10.0.0.9", "10.0.1.9"]));
         // Two staggers; the deadline is far off.
         let took = begun.elapsed();
         assert!(

@@ -75,6 +75,8 @@ pub(crate) struct Handshake {
     pub agreed: Option<(String, String)>,
     /// Why it failed.
     pub error: Option<Error>,
+    /// It is silent after a hello of ordinary size and answers a small one, whose answer is small as well.
+    pub loses_large_packets: bool,
     /// Version and cipher suite that the server takes from a client that offers old ones, looked for after a handshake
     /// that failed for want of a common one.
     pub old: Option<(String, String)>,
@@ -163,11 +165,14 @@ impl<'a> Stages<'a> {
             })
         });
         let race = race(addresses, self.deadline(), &attempt);
-        let (failed, in_vain): (Vec<_>, Vec<_>) = race
+        let (failed, in_vain): (Vec<_>, Vec<(SocketAddr, String)>) = race
             .lost
             .into_iter()
             .map(|(address, (failed, why))| (failed, (address, why)))
             .unzip();
+        let silent = race.silent.into_iter();
+        let silent = silent.map(|address| (address, "nothing yet".to_owned()));
+        let in_vain = in_vain.into_iter().chain(silent).collect();
         match race.won {
             Some((address, stream)) => Ok(Connected {
                 stream,
@@ -202,9 +207,10 @@ impl<'a> Stages<'a> {
         match result {
             Ok(agreed) => seen.agreed = Some(agreed),
             Err((error, silent)) => {
-                // A server that says nothing at all says no more to another hello.
-                if seen.chain.is_empty() && !silent {
-                    seen.old = self.old_tls();
+                if seen.chain.is_empty() && silent {
+                    seen.loses_large_packets = self.hello(old_tls::is_answered) == Some(true);
+                } else if seen.chain.is_empty() {
+                    seen.old = self.hello(old_tls::ask).flatten();
                 }
                 seen.error = Some(error);
             }
@@ -250,12 +256,13 @@ impl<'a> Stages<'a> {
         Ok((version.unwrap_or_default(), suite.unwrap_or_default()))
     }
 
-    /// Asks once more with the hello of an old client. It is a diagnosis: whatever goes wrong with it merely leaves the error less specific.
-    fn old_tls(&self) -> Option<(String, String)> {
+    /// Asks once more with another hello. It is a diagnosis: a failure merely leaves the error less specific.
+    fn hello<T>(&self, ask: fn(Stream, &str) -> T) -> Option<T> {
         let addresses = self.look_up().ok()?;
         let stream = self.connect(addresses.all()).ok()?.stream;
-        let stream = self.tunnel(stream).ok()?;
-        old_tls::ask(stream, &self.context.host)
+        let mut stream = self.tunnel(stream).ok()?;
+        stream.until(self.deadline());
+        Some(ask(stream, &self.context.host))
     }
 }
 

@@ -37,6 +37,10 @@ struct Faults {
     lost: u8,
     /// Answers of the server that are failures.
     failures: u8,
+    /// Clocks that run apart: a wait that ends while the lease is held, by the clock of the process that waits; or a lease
+    /// that ends by the server's clock while its holder believes that it has renewed it in time.
+    early: u8,
+    expired: u8,
     /// Requests that fail for a reason which only their own machine has: the others are told nothing.
     local: u8,
 }
@@ -346,6 +350,28 @@ impl World {
                 }
             }
         }
+        if self.left.expired > 0 && self.lease.is_some() {
+            fault(
+                &|world| {
+                    world.lease = None;
+                    world.left.expired -= 1;
+                },
+                true,
+            );
+        }
+        for at in 0..COUNT {
+            let process = &self.processes[at];
+            let waits = matches!(process.next, Action::Wait(_)) && process.end.is_none();
+            if self.left.early > 0 && waits && !process.gone && !process.paused {
+                fault(
+                    &|world| {
+                        world.left.early -= 1;
+                        world.go_on(at, Event::Woken(Wake::Nothing));
+                    },
+                    false,
+                );
+            }
+        }
         if self.left.lost > 0 && !self.stream.is_empty() {
             fault(
                 &|world| {
@@ -462,6 +488,8 @@ const NONE: Faults = Faults {
     evictions: 0,
     lost: 0,
     failures: 0,
+    early: 0,
+    expired: 0,
     local: 0,
 };
 
@@ -502,6 +530,20 @@ fn one_fault_costs_one_request_at_most_and_ends_nobodys_way() {
         (pause, KNOWN[2]),
         (eviction, KNOWN[2]),
     ] {
+        let states = search(left, dead, true);
+        println!("{left:?} {dead:?}: {states} states");
+    }
+}
+
+#[test]
+fn clocks_that_run_apart_cost_a_request_for_each_lease_that_ends_early() {
+    let early = Faults { early: 2, ..NONE };
+    let expired = Faults {
+        early: 1,
+        expired: 1,
+        ..NONE
+    };
+    for (left, dead) in [(early, KNOWN[0]), (early, KNOWN[2]), (expired, KNOWN[0])] {
         let states = search(left, dead, true);
         println!("{left:?} {dead:?}: {states} states");
     }

@@ -72,6 +72,14 @@ pub(super) fn ask(mut stream: Stream, host: &str) -> Option<(String, String)> {
     }
 }
 
+/// Whether the server answers a hello that it can only refuse: the refusal is a packet of a few bytes, where the answer to
+/// any other hello has the certificates in it.
+pub(super) fn is_answered(mut stream: Stream, host: &str) -> bool {
+    // A suite that is no suite but a signal.
+    let hello = hello_with(host, &[0x5600]);
+    stream.send(&hello).is_ok() && stream.read(&mut [0; 8]).is_ok_and(|got| got > 0)
+}
+
 fn u16s(numbers: &[u16]) -> Vec<u8> {
     numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
 }
@@ -86,8 +94,12 @@ fn extension(number: u16, content: &[u8]) -> Vec<u8> {
     [number.to_be_bytes().to_vec(), counted(2, content)].concat()
 }
 
-/// A `ClientHello` in its record. The random part is fixed: no secret will ever be made with it.
 fn hello(host: &str) -> Vec<u8> {
+    hello_with(host, &SUITES.map(|(number, _)| number))
+}
+
+/// A `ClientHello` in its record. The random part is fixed: no secret will ever be made with it.
+fn hello_with(host: &str, suites: &[u16]) -> Vec<u8> {
     let mut extensions = Vec::new();
     // An address is no server name.
     if host.parse::<std::net::IpAddr>().is_err() {
@@ -104,7 +116,7 @@ fn hello(host: &str) -> Vec<u8> {
         NEWEST.to_be_bytes().to_vec(),
         b"p21auth doctor: which TLS, then?".to_vec(),
         counted(1, &[]),
-        counted(2, &u16s(&SUITES.map(|(number, _)| number))),
+        counted(2, &u16s(suites)),
         // No compression.
         counted(1, &[0]),
         counted(2, &extensions),
