@@ -5,6 +5,8 @@ mod drive;
 mod link;
 #[cfg(all(test, not(shuttle)))]
 mod search;
+#[cfg(all(test, not(shuttle)))]
+mod simulation;
 mod step;
 
 use std::sync::Arc;
