@@ -19,6 +19,8 @@ need redis-server redis-server
 need nginx nginx-light
 need squid squid
 need openssl openssl
+need ip iproute2
+need nft nftables
 need pkg-config pkg-config
 need cmake cmake
 need python3 python3

@@ -169,9 +169,9 @@ impl Binding {
         self.slot.shared()?;
         Some(
             match (
-            seal::is_random(&self.secrets.credential),
-            self.secrets.store_key.is_empty(),
-        ) {
+                seal::is_random(&self.secrets.credential),
+                self.secrets.store_key.is_empty(),
+            ) {
                 (true, _) => "consumer key",
                 (false, false) => "password and store_key",
                 (false, true) => "password",

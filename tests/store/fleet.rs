@@ -145,6 +145,55 @@ fn a_waiting_process_costs_few_commands_and_has_the_token_at_once() {
     assert_eq!(requests(&emulator), 2);
 }
 
+/// Unix microseconds, as the processes tell them.
+fn told_us(answer: &str) -> u64 {
+    let (us, rest) = answer.split_once(' ').expect("a time");
+    token_in(rest);
+    us.parse().expect("a number")
+}
+
+/// `tests/tools/fleet.sh` runs it.
+#[test]
+#[ignore = "starts 200 processes"]
+fn two_hundred_processes_start_cold_on_one_redis() {
+    const COUNT: usize = 200;
+    let (emulator, redis, home) = (emulator(), RedisServer::start(), home());
+    let mut fleet: Vec<Process> = (0..COUNT)
+        .map(|_| start(&emulator, home.path(), &redis.url()))
+        .collect();
+    // All are up.
+    ask_all(&mut fleet, "stats");
+    redis.query::<()>(cmd("CONFIG").arg("RESETSTAT"));
+    emulator.control().fault(Fault {
+        latency_ms: 1_000,
+        ..Fault::on("/token", Action::Pass)
+    });
+    let mut times: Vec<u64> = ask_all(&mut fleet, "timed")
+        .iter()
+        .map(|answer| told_us(answer))
+        .collect();
+    times.sort_unstable();
+    let all = commands(&redis);
+    let each = all.values().sum::<u64>().div_ceil(COUNT as u64);
+    let after = |at: usize| Duration::from_micros(times[at] - times[0]);
+    println!(
+        "== seen: {COUNT} cold processes: {} token requests, at most {each} Redis commands each; after the first one the median has its token {:.1?} later, the last {:.1?}",
+        requests(&emulator),
+        after(COUNT / 2),
+        after(COUNT - 1),
+    );
+    println!("{all:?}");
+    let info: String = redis.query(cmd("INFO").arg("commandstats"));
+    for line in info
+        .lines()
+        .filter(|line| line.contains("eval") || line.contains("xread"))
+    {
+        println!("{line}");
+    }
+    assert_eq!(requests(&emulator), 1);
+    assert!(each <= 20, "{each} commands: {all:?}");
+}
+
 /// The rights of an account as the page gives them.
 fn documented() -> Vec<String> {
     let page = include_str!("../../docs/sharing-tokens.md");

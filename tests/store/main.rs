@@ -3,6 +3,8 @@
 mod processes;
 
 #[cfg(unix)]
+mod costs;
+#[cfg(unix)]
 mod disks;
 mod file;
 #[cfg(unix)]

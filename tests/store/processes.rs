@@ -256,6 +256,14 @@ pub fn serve() {
         let (command, rest) = line.split_once(' ').unwrap_or((&line, ""));
         let answer = match command {
             "token" => got(client.token()),
+            // With the time in front, in Unix microseconds.
+            "timed" => {
+                let got = got(client.token());
+                let now = std::time::SystemTime::now()
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .expect("after 1970");
+                format!("{} {got}", now.as_micros())
+            }
             "start" => {
                 let pending = client.token_with(&TokenOptions {
                     no_wait: true,

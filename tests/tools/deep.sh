@@ -4,7 +4,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 here=tests/tools
-all=(msrv clang deny model hits panics asan tsan fuzz soak windows python dist languages page cleanroot)
+all=(msrv clang deny model hits panics asan tsan fuzz soak day fleet windows python dist languages page cleanroot)
 tools=("$@")
 [ $# -gt 0 ] || tools=("${all[@]}")
 

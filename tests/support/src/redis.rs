@@ -123,7 +123,9 @@ impl Drop for RedisServer {
 fn launch(port: u16, folder: &Path, options: &[String]) -> Option<Child> {
     let tls = options.iter().any(|option| option == "--tls-port");
     let (plain, secure) = if tls { (0, port) } else { (port, 0) };
-    let mut command = Command::new("redis-server");
+    // Another one that speaks the same: Valkey.
+    let program = std::env::var_os("P21AUTH_TEST_REDIS").unwrap_or_else(|| "redis-server".into());
+    let mut command = Command::new(program);
     // A file comes before all options.
     let options = match options {
         [mark, path, rest @ ..] if mark == "CONFIG" => {
