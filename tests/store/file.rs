@@ -497,7 +497,7 @@ fn a_store_key_that_cannot_be_read_is_a_configuration_error() {
     let (emulator, home) = (emulator(), home());
     let missing = home.path().join("missing").display().to_string();
     let store = format!("file://{}", home.path().join("store").display());
-    let mut config = common::config(&emulator);
+    let mut config = test_support::config(&emulator);
     config.set("store_key_file", Some(&missing)).expect("set");
     // Nothing is sealed without a shared store.
     p21auth::Client::open(&config).expect("not needed");
@@ -510,12 +510,13 @@ fn a_store_key_that_cannot_be_read_is_a_configuration_error() {
 
 #[test]
 fn entries_that_a_password_alone_protects_are_named() {
-    const GUID: &str = common::KEY;
+    const GUID: &str = test_support::KEY;
     let (emulator, home) = (emulator(), home());
     let store = format!("file://{}", home.path().join("store").display());
     let key = [("auth_mode", "v2_consumer"), ("consumer_key", GUID)];
-    let options: [(&[(&str, &str)], &str, bool); 3] = [
-        (&[], "password", true),
+    let none: &[(&str, &str)] = &[];
+    let options = [
+        (none, "password", true),
         (
             &[("store_key", "0123456789abcdef")],
             "password and store_key",
@@ -524,7 +525,7 @@ fn entries_that_a_password_alone_protects_are_named() {
         (&key, "consumer key", false),
     ];
     for (options, sealed_with, is_weak) in options {
-        let mut config = common::config(&emulator);
+        let mut config = test_support::config(&emulator);
         config.set("store", Some(&store)).expect("set");
         for (name, value) in options {
             config.set(name, Some(value)).expect("set");
