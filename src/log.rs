@@ -84,9 +84,9 @@ pub const EVENTS: [(&str, Level, &str); 10] = [
         "A file with certificate authorities cannot be read; those that were read before stay in use.",
     ),
     (
-        "secret.exposed",
+        "file.exposed",
         Level::Warn,
-        "A client was opened with a secret in a file that every user of the machine can change.",
+        "A secret, a trusted certificate or options were read from a file that every user of the machine can change.",
     ),
     (
         "log.lost",

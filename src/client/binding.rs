@@ -90,12 +90,8 @@ impl Binding {
             wire::token_request(&settings, &secrets.credential)?;
         }
         (runtime.transports)(&settings.transport)?.prepare(deadline)?;
-        let keys = settings.store.key.iter();
-        for exposure in std::iter::once(&settings.credential)
-            .chain(keys)
-            .filter_map(Credential::exposure)
-        {
-            log::record(Level::Warn, "secret.exposed", &exposure);
+        for exposure in settings.exposures() {
+            log::record(Level::Warn, "file.exposed", &exposure);
         }
         if !settings.transport.tls.verify {
             let message = format!(

@@ -53,6 +53,12 @@ pub(super) fn judge(
         let from = origin.map_or_else(String::new, |(_, origin)| format!(", from {origin}"));
         step = step.also(format!("{} {value}{from}", row.name));
     }
+    for exposure in settings.exposures() {
+        step = step
+            .also(exposure)
+            .advise("Let only its owner write to it (chmod 600).")
+            .worth_a_warning();
+    }
     (misspelt(step, prefix, variables), Some(patient))
 }
 

@@ -6,9 +6,10 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::resolve;
-use super::settings::Settings;
+use super::settings::{Settings, exposure};
 use super::table::{OPTIONS, near_misses, option};
 use crate::error::{Code, Error, Result};
+use crate::log::{self, Level};
 use crate::secret::Secret;
 use crate::sources;
 
@@ -186,6 +187,10 @@ impl Config {
         let result = sources::read(path, sources::CAP, deadline)
             .map_err(|trouble| trouble.error(&shown, hint))
             .and_then(|content| {
+                if content.is_exposed {
+                    let exposure = exposure("options", path);
+                    log::record(Level::Warn, "file.exposed", &exposure);
+                }
                 let text = std::str::from_utf8(&content.bytes).map_err(|_| {
                     Error::new(
                         Code::Config,

@@ -131,14 +131,10 @@ impl Credential {
         }
     }
 
-    /// What is wrong with the file: every user of the machine could change it when it was read last.
-    pub(crate) fn exposure(&self) -> Option<String> {
+    fn file(&self) -> Option<(&'static str, &Path)> {
         match self {
-            Credential::File(option, path) if sources::is_exposed(path) => Some(format!(
-                "{option}: {} can be changed by every user of this machine",
-                path.display()
-            )),
-            _ => None,
+            Credential::Value(_) => None,
+            Credential::File(option, path) => Some((option, path)),
         }
     }
 
@@ -309,6 +305,30 @@ pub struct Settings {
     pub transport: TransportSettings,
     /// Where tokens are shared.
     pub store: StoreSettings,
+}
+
+impl Settings {
+    /// Files that they name and that every user of the machine could change when they were read last, each as a sentence.
+    pub(crate) fn exposures(&self) -> Vec<String> {
+        let key = self.store.key.as_ref();
+        let ca_file = self.transport.tls.ca_file.as_deref();
+        let named = [
+            self.credential.file(),
+            key.and_then(Credential::file),
+            ca_file.map(|path| ("ca_file", path)),
+        ];
+        let named = named.into_iter().flatten();
+        named
+            .filter(|(_, path)| sources::is_exposed(path))
+            .map(|(option, path)| exposure(option, path))
+            .collect()
+    }
+}
+
+/// What is wrong with a file that every user of the machine can change.
+pub(super) fn exposure(what: &str, path: &Path) -> String {
+    let path = path.display();
+    format!("{what}: {path} can be changed by every user of this machine")
 }
 
 fn without_userinfo(url: &str) -> String {

@@ -110,19 +110,11 @@ pub(crate) fn read(path: &Path, cap: usize, deadline: Instant) -> Result<Arc<Con
     let mut name = OsString::from(format!("{cap} "));
     name.push(path);
     let at = path.to_owned();
-    let content = FILES
+    FILES
         .run(&name, deadline, move |until| {
-            Some(file::read(&at, cap, until)?.map(Arc::new))
+            Some(read_here(&at, cap, until)?.map(Arc::new))
         })
-        .unwrap_or_else(|lost| Err(Trouble::of_job(lost, limit)))?;
-    EXPOSED.with(|exposed| {
-        if content.is_exposed {
-            exposed.insert(path.to_owned());
-        } else {
-            exposed.remove(path);
-        }
-    });
-    Ok(content)
+        .unwrap_or_else(|lost| Err(Trouble::of_job(lost, limit)))
 }
 
 /// As [`read`] on the thread of a job, which tells until when somebody waits for it; `None` once nobody does.
@@ -131,7 +123,17 @@ pub(crate) fn read_here(
     cap: usize,
     until: &dyn Fn() -> Instant,
 ) -> Option<Result<Content, Trouble>> {
-    file::read(path, cap, until)
+    let content = file::read(path, cap, until)?;
+    if let Ok(content) = &content {
+        EXPOSED.with(|exposed| {
+            if content.is_exposed {
+                exposed.insert(path.to_owned());
+            } else {
+                exposed.remove(path);
+            }
+        });
+    }
+    Some(content)
 }
 
 /// Whether every user of the machine could change the file when it was read last.

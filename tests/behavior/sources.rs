@@ -417,3 +417,41 @@ fn files_that_are_loaded_have_five_seconds() {
         assert_eq!(config.get("username"), Some("demo"));
     });
 }
+
+#[test]
+fn files_that_everybody_can_change_are_named_by_log_and_doctor() {
+    use p21auth::doctor::{Examination, Outcome};
+    use std::os::unix::fs::PermissionsExt as _;
+    let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
+    let log = || {
+        let (mut cursor, mut lines) = (0, String::new());
+        while let Some(more) = p21auth::log::read(&mut cursor, 2) {
+            lines += &more;
+        }
+        lines
+    };
+    for case in cases(&emulator, folder.path()) {
+        let says = format!("{}: {} can be changed", case.option, case.path.display());
+        for (mode, warns) in [
+            (0o600, false),
+            (0o644, false),
+            (0o666, true),
+            (0o640, false),
+        ] {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(&case.path, mode).expect("its owner may");
+            let before = log().matches(&says).count();
+            Client::open(&case.config).expect("a client all the same");
+            assert_eq!(log().matches(&says).count() > before, warns);
+            let report = Examination::of(&case.config).apis(&[]).run();
+            let step = &report.steps[0];
+            assert_eq!(step.outcome == Outcome::Warn, warns, "{step:?}");
+            assert_eq!(step.saw.iter().any(|saw| saw.contains(&says)), warns);
+        }
+    }
+    let path = folder.path().join(".env");
+    fs::write(&path, "P21_PASSWORD=x\n").expect("written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o606)).expect("its owner may");
+    Config::new().load_file(&path).expect("loaded");
+    assert!(log().contains(&format!("options: {} can be changed", path.display())));
+}
