@@ -1,5 +1,6 @@
 //! Text that must never be seen: zeroising strings, fingerprints, and the scrubbing of server text.
 
+mod oddity;
 mod scrub;
 mod spelling;
 
@@ -8,6 +9,7 @@ use std::fmt::{self, Write as _};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+pub(crate) use oddity::{is_invisible, is_quotation_mark, oddity};
 pub use scrub::Scrubber;
 
 /// A password, consumer key, access token or refresh token. Zeroised when dropped; `Debug` shows nothing of it.

@@ -7,11 +7,11 @@ use super::binding::{Binding, Secrets};
 use super::cell::ClientCell;
 use super::runtime::{Runtime, public_identity};
 use crate::cache::{Fetch, Fetched, Issued, Reloaded, Routed};
-use crate::error::{Code, Result};
+use crate::error::{Code, Error, Result};
 use crate::http::Transport;
 use crate::options::{AuthMode, Settings};
 use crate::retry::{self, Exchange, Policy};
-use crate::secret::{Scrubber, Secret};
+use crate::secret::{Scrubber, Secret, oddity};
 use crate::store::seal::{Keys, Salt};
 use crate::token::{Token, effective_life, jwt_claims, skew_s};
 use crate::wire::{self, Request};
@@ -69,6 +69,31 @@ impl ServerFetch {
         }
     }
 
+    /// A refusal says of credentials that look damaged what is odd about them.
+    fn name_damage(&self, mut error: Error) -> Error {
+        if error.code() != Code::Unauthorized {
+            return error;
+        }
+        let user = self.settings.username.as_deref().unwrap_or_default();
+        let secret = if self.settings.auth_mode.uses_consumer_key() {
+            "consumer key"
+        } else {
+            "password"
+        };
+        for (what, text) in [
+            ("username", user),
+            (secret, self.secrets.credential.expose()),
+        ] {
+            if let Some((damage, advice)) = oddity(text) {
+                let hint = format!("The {what} {damage}. {advice} {}", error.hint());
+                error = error
+                    .with_note(&format!("the {what} {damage}"))
+                    .with_hint(hint);
+            }
+        }
+        error
+    }
+
     /// Knows every secret that the server or a proxy on the way might write into its answers.
     fn scrubber(&self, transport: &dyn Transport, request: &Request) -> Scrubber {
         let mut scrubber = self.issued.scrubber();
@@ -92,7 +117,8 @@ impl Fetch for ServerFetch {
             self.settings.auth_mode,
             &scrubber,
             received.unix(),
-        )?;
+        )
+        .map_err(|error| self.name_damage(error))?;
         let claims = jwt_claims(reply.access_token.expose());
         let date = wire::server_date_unix(&exchange.response);
         let life = effective_life(

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::spelling::{Reading, SOME_LETTER, readings};
-use super::{Secret, hex};
+use super::{Secret, hex, is_invisible};
 
 /// Longest text from a server that enters an error, in characters.
 pub(crate) const MAX_SERVER_TEXT: usize = 200;
@@ -107,12 +107,12 @@ impl Scrubber {
         }
     }
 
-    /// `text` without secrets, on one line, at most [`MAX_SERVER_TEXT`] characters long.
+    /// `text` without secrets and without characters that show nothing, on one line, at most [`MAX_SERVER_TEXT`] characters long.
     #[must_use]
     pub fn scrub(&self, text: &str) -> String {
         // Far more than will be shown, and a bound on the work that a server can cause.
         let text = &text[..text.floor_char_boundary(64 * 1024)];
-        let masked = self.mask(text, MIN_SECRET);
+        let masked = self.mask(&visible(text), MIN_SECRET);
         let mut line = String::new();
         for word in masked
             .split(|c: char| c.is_whitespace() || c.is_control())
@@ -134,7 +134,7 @@ impl Scrubber {
     /// a short password that is a common word would tell it.
     #[must_use]
     pub fn hide(&self, text: &str) -> String {
-        self.mask(text, 8)
+        self.mask(&visible(text), 8)
     }
 
     fn mask(&self, text: &str, least: usize) -> String {
@@ -164,6 +164,13 @@ impl Scrubber {
         out.push_str(&text[done.unwrap_or(0)..]);
         out
     }
+}
+
+/// `text` without characters that show nothing: they turn the rest around, or hide a secret from those who look for it.
+fn visible(text: &str) -> Zeroizing<String> {
+    let mut shown = Zeroizing::new(String::with_capacity(text.len()));
+    shown.extend(text.chars().filter(|c| !is_invisible(*c)));
+    shown
 }
 
 impl fmt::Debug for Scrubber {

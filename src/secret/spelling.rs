@@ -3,6 +3,8 @@
 
 use zeroize::Zeroizing;
 
+use super::is_invisible;
+
 /// Stands for a letter beyond ASCII of which nothing more is known, such as `&uuml;`.
 pub(super) const SOME_LETTER: char = '\u{fffd}';
 
@@ -29,8 +31,8 @@ impl Reading {
     }
 
     fn push(&mut self, c: char, place: (usize, usize)) {
-        // A NUL between all letters is UTF-16 that was taken for something else.
-        if c.is_control() && !c.is_whitespace() {
+        // A NUL between all letters is UTF-16 that was taken for something else; what shows nothing divides nothing.
+        if (c.is_control() && !c.is_whitespace()) || is_invisible(c) {
             if let Some(last) = self.places.last_mut() {
                 last.1 = place.1;
             }

@@ -187,7 +187,64 @@ fn text_is_one_short_line() {
     assert!(!scrubbed.chars().any(char::is_control));
 }
 
+/// Plain characters that show nothing, and their escapes.
+const HIDDEN: [&str; 12] = [
+    "\u{202e}",
+    "\u{200b}",
+    "\u{feff}",
+    "\u{ad}",
+    "\u{2066}",
+    "\u{e0041}",
+    "\u{fe0f}",
+    "\u{34f}",
+    "\\u202e",
+    "%E2%80%8B",
+    "&#8203;",
+    "&amp;#x200B;",
+];
+
+#[test]
+fn characters_that_show_nothing_are_gone_and_hide_nothing() {
+    let scrubber = Scrubber::new([&Secret::new("hunter22")]);
+    for hidden in HIDDEN {
+        let text = format!("a{hidden} hun{hidden}ter2{hidden}2 z");
+        for shown in [scrubber.scrub(&text), scrubber.hide(&text)] {
+            assert!(shown.contains(&format!(" {MASK} z")), "{hidden:?}: {shown}");
+            assert!(!shown.chars().any(is_invisible), "{shown:?}");
+        }
+        // A secret that holds one, with it and without.
+        let secret = format!("hun{hidden}ter23");
+        let scrubber = Scrubber::new([&Secret::new(secret.as_str())]);
+        for text in [secret.as_str(), "hunter23"] {
+            assert_eq!(scrubber.scrub(text), MASK, "{hidden:?}");
+        }
+    }
+    let jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2ln";
+    let parted: String = jwt.chars().flat_map(|c| [c, '\u{200b}']).collect();
+    assert_eq!(scrubber.scrub(&parted), MASK);
+}
+
 proptest! {
+    #[test]
+    fn a_planted_secret_is_not_hidden_by_what_shows_nothing(
+        secret in "[!-~äöüß]{8,20}",
+        parts in proptest::collection::vec(0..HIDDEN.len() + 4, 20),
+        before in "[a-z\u{202e}\u{200d} ]{0,8}",
+    ) {
+        let scrubber = Scrubber::new([&Secret::new(secret.as_str())]);
+        let parted: String = secret
+            .chars()
+            .zip(parts)
+            .map(|(c, part)| format!("{c}{}", HIDDEN.get(part).unwrap_or(&"")))
+            .collect();
+        for text in [format!("{before}{parted}"), serde_json::json!({ "x": parted }).to_string()] {
+            for shown in [scrubber.scrub(&text), scrubber.hide(&text)] {
+                prop_assert!(!shown.contains(&secret), "{text:?}: {shown:?}");
+                prop_assert!(!shown.chars().any(is_invisible), "{shown:?}");
+            }
+        }
+    }
+
     #[test]
     fn what_is_scrubbed_stays_scrubbed(
         secret in "[^\\p{C}\\s\\[\\]]{4,20}",
