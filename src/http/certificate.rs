@@ -6,7 +6,7 @@ use der::asn1::{AnyRef, GeneralizedTime, ObjectIdentifier, UtcTime};
 use der::{DateTime, Decode as _, Tag, Tagged as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::secret::hex;
+use crate::secret::{hex, is_invisible};
 
 /// Longest name shown, in characters: a certificate comes from whoever answered and may hold anything.
 const MAX_NAME: usize = 120;
@@ -57,8 +57,14 @@ pub(crate) struct Certificate {
     pub not_before: String,
     /// Last day.
     pub not_after: String,
-    /// End of its validity in Unix seconds.
+    /// Begin and end of its validity in Unix seconds.
+    pub begins_unix: i64,
     pub expires_unix: i64,
+    /// The algorithm of its signature, as an object identifier, and the signature's length in bits: for RSA that of the
+    /// issuer's key.
+    pub signature: (String, usize),
+    /// Length of its own key in bits if that is an RSA key, else 0.
+    pub rsa_bits: usize,
     /// SHA-256 of its DER in lower-case hex, as `tls_pin_sha256` takes it.
     pub sha256: String,
     /// Issuer and subject are the same.
@@ -80,7 +86,10 @@ impl Certificate {
     /// All but the SHA-256; `None` if it is no certificate as RFC 5280 lays one out.
     fn parse(der: &[u8]) -> Option<Certificate> {
         let (certificate, _) = AnyRef::from_der_partial(der).ok()?;
-        let body = sequence(*sequence(certificate)?.first()?)?;
+        let [body, algorithm, signature] = sequence(certificate)?[..] else {
+            return None;
+        };
+        let body = sequence(body)?;
         // Version 1 is not written out.
         let version = usize::from(is_context(body.first()?, 0));
         let [
@@ -89,7 +98,7 @@ impl Certificate {
             issuer,
             validity,
             subject,
-            _key,
+            key,
             optional @ ..,
         ] = body.get(version..)?
         else {
@@ -104,7 +113,13 @@ impl Certificate {
             issuer: shown(&name(*issuer)?),
             not_before: day(not_before),
             not_after: day(not_after),
+            begins_unix: not_before.unix_duration().as_secs().cast_signed(),
             expires_unix: not_after.unix_duration().as_secs().cast_signed(),
+            signature: (
+                first_id(algorithm.value()).unwrap_or_default(),
+                signature.value().len().saturating_sub(1) * 8,
+            ),
+            rsa_bits: rsa_bits(*key).unwrap_or(0),
             self_signed: subject == issuer,
             ..Certificate::default()
         };
@@ -181,6 +196,27 @@ fn sequence(value: AnyRef<'_>) -> Option<Vec<AnyRef<'_>>> {
     (value.tag() == Tag::Sequence).then(|| elements(value.value()))?
 }
 
+/// The object identifier with which an algorithm begins.
+pub(super) fn first_id(algorithm: &[u8]) -> Option<String> {
+    let (id, _) = AnyRef::from_der_partial(algorithm).ok()?;
+    let id: ObjectIdentifier = id.decode_as().ok()?;
+    Some(id.to_string())
+}
+
+/// Length of the modulus, in bits, of what is an RSA key.
+fn rsa_bits(key: AnyRef<'_>) -> Option<usize> {
+    let [algorithm, key] = sequence(key)?[..] else {
+        return None;
+    };
+    if first_id(algorithm.value())? != "1.2.840.113549.1.1.1" {
+        return None;
+    }
+    // Before the content of a bit string stands a byte that counts unused bits, before that of an integer perhaps a zero.
+    let parts = sequence(AnyRef::from_der(key.value().get(1..)?).ok()?)?;
+    let modulus = parts.first()?.value();
+    Some(modulus.strip_prefix(&[0]).unwrap_or(modulus).len() * 8)
+}
+
 fn is_context(value: &AnyRef<'_>, number: u32) -> bool {
     context_number(*value) == Some(number)
 }
@@ -252,8 +288,9 @@ fn host_name(name: AnyRef<'_>) -> Option<String> {
 }
 
 fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(MAX_NAME).collect();
-    if short.len() < text.len() {
+    let mut visible = text.chars().filter(|c| !is_invisible(*c));
+    let mut short: String = visible.by_ref().take(MAX_NAME).collect();
+    if visible.next().is_some() {
         short.push('…');
     }
     short
@@ -308,7 +345,10 @@ mod tests {
                     .into(),
                 not_before: "2026-11-26".to_owned(),
                 not_after: "2061-02-15".to_owned(),
+                begins_unix: 1_795_726_942,
                 expires_unix: 2_875_726_942,
+                signature: ("1.2.840.10045.4.3.2".to_owned(), 576),
+                rsa_bits: 0,
                 sha256: sha256.to_owned(),
                 self_signed: true,
                 is_authority: true,
@@ -354,5 +394,7 @@ mod tests {
         };
         assert!(certificate.names_shown().ends_with("h7 and 2 more"));
         assert_eq!(shown(&"x".repeat(200)).chars().count(), MAX_NAME + 1);
+        assert_eq!(shown(&"x".repeat(MAX_NAME)).chars().count(), MAX_NAME);
+        assert_eq!(shown("CN=\u{202e}12p\u{200b}"), "CN=12p");
     }
 }

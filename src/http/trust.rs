@@ -19,13 +19,14 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 use sha2::{Digest as _, Sha256};
 
 #[cfg(windows)]
 use super::authorities_windows::Authorities;
 use super::bundle::{self, Bundle, Place};
-use super::certificate::Certificate;
+use super::certificate::{Certificate, first_id};
 use super::progress::{self, NoSessions};
 use super::system_trust;
 #[cfg(not(windows))]
@@ -217,18 +218,39 @@ impl Verifier {
     fn refusal(
         &self,
         der: &CertificateDer<'_>,
-        has_intermediates: bool,
+        intermediates: &[CertificateDer<'_>],
         host: Option<&ServerName<'_>>,
-        why: Why,
+        why: impl FnOnce(&Certificate, &[Certificate]) -> (Why, Option<Certificate>),
     ) -> rustls::Error {
+        let certificate = Certificate::read(der);
+        let issuers: Vec<_> = intermediates
+            .iter()
+            .map(|der| Certificate::read(der))
+            .collect();
+        let (why, culprit) = why(&certificate, &issuers);
         let refusal = Refusal {
-            certificate: Certificate::read(der),
+            certificate,
             why,
-            has_intermediates,
+            culprit,
+            // Its key must be read to verify the handshake, whatever is trusted.
+            is_usable: ParsedCertificate::try_from(der).is_ok(),
+            has_intermediates: !intermediates.is_empty(),
             host: host.map(|name| name.to_str().into_owned()),
             ca_file: self.trust.tls.ca_file.clone(),
         };
         rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
+    }
+}
+
+impl Verifier {
+    /// The signature over the handshake does not fit, or cannot be verified with such a certificate.
+    fn unproven(&self, der: &CertificateDer<'_>, error: &rustls::Error) -> rustls::Error {
+        let why = if ParsedCertificate::try_from(der).is_ok() {
+            Why::Unproven(in_words(error))
+        } else {
+            Why::Other(name_of(error))
+        };
+        self.refusal(der, &[], None, |_, _| (why, None))
     }
 }
 
@@ -242,40 +264,39 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> std::result::Result<ServerCertVerified, rustls::Error> {
         progress::certificate_came();
+        let refuse = |why: Blame<'_>| {
+            let noted = |own: &Certificate, issuers: &[Certificate]| {
+                let (why, culprit) = why(own, issuers);
+                if matches!(why, Why::UnknownIssuer | Why::OtherKey | Why::NoAuthorities) {
+                    self.trust.lacks.fetch_add(1, Ordering::Relaxed);
+                }
+                (why, culprit)
+            };
+            Err(self.refusal(end_entity, intermediates, Some(server_name), noted))
+        };
         let current = self.trust.current.load();
         let judge = current.as_ref().map(|judged| &judged.judge);
-        let why = match judge.unwrap_or(&Judge::NoAuthorities) {
-            Judge::Anything => return Ok(ServerCertVerified::assertion()),
+        match judge.unwrap_or(&Judge::NoAuthorities) {
+            Judge::Anything => Ok(ServerCertVerified::assertion()),
             Judge::Pins(pins) => {
                 let met = Pin(Sha256::digest(end_entity).into());
                 if pins.contains(&met) {
                     return Ok(ServerCertVerified::assertion());
                 }
-                Why::NotPinned
+                refuse(&|_, _| (Why::NotPinned, None))
             }
-            Judge::NoAuthorities => Why::NoAuthorities,
+            Judge::NoAuthorities => refuse(&|_, _| (Why::NoAuthorities, None)),
             Judge::Authorities(authorities) => {
-                match authorities.verify_server_cert(
+                let verdict = authorities.verify_server_cert(
                     end_entity,
                     intermediates,
                     server_name,
                     ocsp_response,
                     now,
-                ) {
-                    Ok(verified) => return Ok(verified),
-                    Err(error) => Why::of(&error),
-                }
+                );
+                verdict.or_else(|error| refuse(&|own, issuers| Why::of(&error, own, issuers)))
             }
-        };
-        if matches!(why, Why::UnknownIssuer | Why::OtherKey | Why::NoAuthorities) {
-            self.trust.lacks.fetch_add(1, Ordering::Relaxed);
         }
-        Err(self.refusal(
-            end_entity,
-            !intermediates.is_empty(),
-            Some(server_name),
-            why,
-        ))
     }
 
     fn verify_tls12_signature(
@@ -285,7 +306,7 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls12_signature(message, cert, dss, &self.algorithms)
-            .map_err(|error| self.refusal(cert, true, None, Why::Unproven(error.to_string())))
+            .map_err(|error| self.unproven(cert, &error))
     }
 
     fn verify_tls13_signature(
@@ -295,13 +316,16 @@ impl ServerCertVerifier for Verifier {
         dss: &DigitallySignedStruct,
     ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
         verify_tls13_signature(message, cert, dss, &self.algorithms)
-            .map_err(|error| self.refusal(cert, true, None, Why::Unproven(error.to_string())))
+            .map_err(|error| self.unproven(cert, &error))
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
 }
+
+/// From the server's certificate and its issuers' to why they are refused, and which issuer's is to blame.
+type Blame<'a> = &'a dyn Fn(&Certificate, &[Certificate]) -> (Why, Option<Certificate>);
 
 /// Why a certificate was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -314,38 +338,132 @@ pub(super) enum Why {
     WrongName,
     NotPinned,
     NoAuthorities,
+    /// The algorithm of its signature, as an object identifier.
+    Algorithm(String),
+    /// The RSA key that signed it is so short, in bits.
+    ShortKey(usize),
     /// The server did not prove that it has the certificate's key.
     Unproven(String),
+    /// As the TLS stack calls it.
     Other(String),
 }
 
 impl Why {
-    fn of(error: &rustls::Error) -> Why {
+    /// Why the chain was refused, and which of the issuers' certificates in it is to blame; `None`: the server's own.
+    pub(super) fn of(
+        error: &rustls::Error,
+        own: &Certificate,
+        issuers: &[Certificate],
+    ) -> (Why, Option<Certificate>) {
         let rustls::Error::InvalidCertificate(error) = error else {
-            return Why::Other(error.to_string());
+            return (Why::Other(in_words(error)), None);
         };
+        let culprit = |is: &dyn Fn(&Certificate) -> bool| {
+            issuers
+                .iter()
+                .find(|issuer| !is(own) && is(issuer))
+                .cloned()
+        };
+        let seconds = |time: &UnixTime| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
         match error {
-            CertificateError::UnknownIssuer => Why::UnknownIssuer,
-            // The second when the key is of another kind, such as RSA where the signature is by ECDSA.
-            CertificateError::BadSignature
-            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-                Why::OtherKey
+            CertificateError::UnknownIssuer => (Why::UnknownIssuer, None),
+            CertificateError::BadSignature => match short_key(own, issuers) {
+                Some((bits, culprit)) => (Why::ShortKey(bits), culprit),
+                None => (Why::OtherKey, None),
+            },
+            CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext {
+                signature_algorithm_id,
+                public_key_algorithm_id,
+            } => {
+                // An RSA signature where the issuer's key is for ECDSA, or the other way round, is not that issuer's.
+                let ids = [signature_algorithm_id, public_key_algorithm_id];
+                let is_rsa = ids
+                    .map(|id| first_id(id).is_some_and(|id| id.starts_with("1.2.840.113549.1.1.")));
+                let is_ec =
+                    ids.map(|id| first_id(id).is_some_and(|id| id.starts_with("1.2.840.10045.")));
+                if is_rsa == [true; 2] || is_ec == [true; 2] {
+                    (Why::Other("UnsupportedKey".to_owned()), None)
+                } else {
+                    (Why::OtherKey, None)
+                }
             }
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Why::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-                Why::NotYetValid
+            CertificateError::UnsupportedSignatureAlgorithmContext {
+                signature_algorithm_id,
+                ..
+            } => {
+                let id = first_id(signature_algorithm_id).unwrap_or_default();
+                let culprit = culprit(&|certificate| certificate.signature.0 == id);
+                (Why::Algorithm(id), culprit)
+            }
+            CertificateError::Expired => (Why::Expired, None),
+            CertificateError::ExpiredContext { not_after, .. } => {
+                let end = seconds(not_after);
+                (
+                    Why::Expired,
+                    culprit(&|certificate| certificate.expires_unix == end),
+                )
+            }
+            CertificateError::NotValidYet => (Why::NotYetValid, None),
+            CertificateError::NotValidYetContext { not_before, .. } => {
+                let begin = seconds(not_before);
+                (
+                    Why::NotYetValid,
+                    culprit(&|certificate| certificate.begins_unix == begin),
+                )
             }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Why::WrongName
-            }
-            CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-                Why::Other("certificate had invalid extensions".to_owned())
+                (Why::WrongName, None)
             }
             // In its own words: rustls shows it as Rust code.
-            CertificateError::Other(OtherError(inner)) => Why::Other(inner.to_string()),
-            other => Why::Other(other.to_string()),
+            CertificateError::Other(OtherError(inner)) => (Why::Other(inner.to_string()), None),
+            other => (Why::Other(name_of(other)), None),
         }
     }
+}
+
+/// Signatures by RSA keys of less than 2048 bits are never verified, and fail as if they were wrong.
+fn short_key(own: &Certificate, issuers: &[Certificate]) -> Option<(usize, Option<Certificate>)> {
+    let is_short = |certificate: &Certificate| {
+        let (id, bits) = &certificate.signature;
+        id.starts_with("1.2.840.113549.1.1.") && (1..2048).contains(bits)
+    };
+    if is_short(own) {
+        return Some((own.signature.1, None));
+    }
+    let culprit = issuers.iter().find(|issuer| is_short(issuer))?;
+    Some((culprit.signature.1, Some(culprit.clone())))
+}
+
+/// The innermost name in what Rust shows of an error: `AlertReceived(HandshakeFailure)` is `HandshakeFailure`.
+pub(super) fn name_of(error: &dyn fmt::Debug) -> String {
+    let shown = format!("{error:?}");
+    let names = shown.split([' ', '{', '"', '[']).next().unwrap_or_default();
+    let name = names.trim_end_matches(')').rsplit('(').next();
+    name.unwrap_or_default().to_owned()
+}
+
+/// The same as words: `handshake failure`.
+pub(super) fn in_words(error: &dyn fmt::Debug) -> String {
+    words_of(&name_of(error))
+}
+
+/// `HandshakeFailure` as words; what is no such name stays as it is, up to a length.
+pub(super) fn words_of(name: &str) -> String {
+    let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
+        && name.chars().all(|c| c.is_ascii_alphanumeric());
+    let (mut words, mut after_capital) = (String::new(), false);
+    for c in name.chars().take(120) {
+        let begins = c.is_ascii_uppercase() && !after_capital;
+        after_capital = c.is_ascii_uppercase();
+        if is_name && begins && !words.is_empty() {
+            words.push(' ');
+        }
+        words.push(if is_name { c.to_ascii_lowercase() } else { c });
+    }
+    if words.is_empty() {
+        words.push_str("no reason was given");
+    }
+    words
 }
 
 /// A certificate that was not accepted. It travels inside the connection's own error, so that connections made at the
@@ -354,6 +472,10 @@ impl Why {
 pub(super) struct Refusal {
     pub(super) certificate: Certificate,
     pub(super) why: Why,
+    /// The issuer's certificate that is to blame, if it is not the server's own.
+    pub(super) culprit: Option<Certificate>,
+    /// Whether the TLS stack can read it, as it must if it is pinned.
+    pub(super) is_usable: bool,
     /// Whether the server sent further certificates after its own.
     pub(super) has_intermediates: bool,
     /// The host that was asked for, where known.

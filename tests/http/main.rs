@@ -3,6 +3,7 @@
 mod network;
 mod pool;
 mod proxy;
+mod refusals;
 mod tls;
 
 use std::time::Duration;

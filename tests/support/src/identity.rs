@@ -69,15 +69,27 @@ impl Identity {
         versions: &[&'static SupportedProtocolVersion],
     ) -> ServerConfig {
         let key = PrivateKeyDer::try_from(key.serialize_der()).expect("key");
-        let key = rustls::crypto::ring::sign::any_supported_type(&key).expect("key");
-        let shown = CertifiedKey::new(vec![self.der.clone()], key);
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Always(Arc::new(shown))))
+        config_of(vec![self.der.clone()], &key, versions)
     }
+}
+
+/// Shows these certificates, the server's own first, and signs with `key`.
+///
+/// # Panics
+///
+/// If the key cannot be used.
+pub fn config_of(
+    chain: Vec<CertificateDer<'static>>,
+    key: &PrivateKeyDer<'static>,
+    versions: &[&'static SupportedProtocolVersion],
+) -> ServerConfig {
+    let key = rustls::crypto::ring::sign::any_supported_type(key).expect("key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(versions)
+        .expect("versions")
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Always(Arc::new(CertifiedKey::new(chain, key)))))
 }
 
 /// Shows its certificate to everybody, whether or not it fits the key.
