@@ -193,6 +193,7 @@ pub struct Error {
     hint: String,
     retry_after: Option<Duration>,
     retryable: bool,
+    two_causes: bool,
 }
 
 /// What to do about a limit of the process.
@@ -210,6 +211,7 @@ impl Error {
             hint: String::new(),
             retry_after: None,
             retryable: code.is_retryable(),
+            two_causes: false,
         }
     }
 
@@ -265,6 +267,19 @@ impl Error {
     pub fn with_retryable(mut self, retryable: bool) -> Error {
         self.retryable = retryable;
         self
+    }
+
+    /// Says that the credentials may be right: something before the server may have refused them.
+    #[must_use]
+    pub(crate) fn with_two_causes(mut self) -> Error {
+        self.two_causes = true;
+        self
+    }
+
+    /// See [`Error::with_two_causes`]. Such a refusal does not make the cool-down longer.
+    #[must_use]
+    pub(crate) fn has_two_causes(&self) -> bool {
+        self.two_causes
     }
 
     /// Passes message and hint through `change`.

@@ -86,9 +86,20 @@ pub(crate) fn commit(
     }
 }
 
+/// How long nothing is sent after this refusal, the next after so many in a row, and how many those are now. One that may not
+/// be about the credentials does not count.
+#[must_use]
+pub(crate) fn cool_down(error: &Error, denials: u32, pace: Pace) -> (i64, u32) {
+    if error.has_two_causes() {
+        (cool_down_ms(0, pace), denials)
+    } else {
+        (cool_down_ms(denials, pace), denials.saturating_add(1))
+    }
+}
+
 /// How long refused credentials are left alone after so many refusals in a row before this one.
 #[must_use]
-pub(crate) fn cool_down_ms(denials: u32, pace: Pace) -> i64 {
+fn cool_down_ms(denials: u32, pace: Pace) -> i64 {
     let step = usize::try_from(denials).unwrap_or(usize::MAX);
     let step = COOL_DOWN_STEPS[step.min(COOL_DOWN_STEPS.len() - 1)];
     pace.cooldown_ms.saturating_mul(step)
@@ -102,8 +113,8 @@ fn failed(
     random: &dyn Fn(u64) -> u64,
 ) -> LastFailure {
     let (wait, wait_ms, error) = if error.code() == Code::Unauthorized && pace.cooldown_ms > 0 {
-        let wait_ms = cool_down_ms(entry.denials, pace);
-        entry.denials = entry.denials.saturating_add(1);
+        let (wait_ms, denials) = cool_down(&error, entry.denials, pace);
+        entry.denials = denials;
         (Wait::CoolDown, wait_ms, error)
     } else {
         entry.failures = entry.failures.saturating_add(1);
@@ -231,6 +242,31 @@ mod tests {
             (Wait::CoolDown, 60_000),
             "a success resets the schedule"
         );
+    }
+
+    #[test]
+    fn a_refusal_that_may_not_be_about_the_credentials_keeps_to_the_first_step() {
+        let mut entry = Entry::default();
+        let refused = |two_causes: bool| {
+            let error = Error::new(Code::Unauthorized, "no");
+            Event::Failed(if two_causes {
+                error.with_two_causes()
+            } else {
+                error
+            })
+        };
+        for (two_causes, minutes) in [
+            (true, 1),
+            (true, 1),
+            (false, 1),
+            (true, 1),
+            (false, 10),
+            (true, 1),
+            (false, 30),
+        ] {
+            commit(&mut entry, refused(two_causes), PACE, at(0), &most);
+            assert_eq!(wait(&entry), (Wait::CoolDown, minutes * 60_000));
+        }
     }
 
     #[test]

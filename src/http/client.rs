@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::blocking::Client;
+use reqwest::blocking::{Client, ClientBuilder};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
 
@@ -109,7 +109,12 @@ impl Drop for Clients {
 fn build(config: &ClientConfig, connect: Duration, rules: &Arc<ProxyRules>) -> Result<HttpClient> {
     let chosen = Arc::new(Chosen::default());
     let rules = Arc::clone(rules);
-    let http = Client::builder()
+    // As curl and .NET read them: a blank before the colon, a value over two lines, a line that is no header.
+    let lenient = reqwest::Client::builder()
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true);
+    let http = ClientBuilder::from(lenient)
         .tls_backend_preconfigured(config.clone())
         // A client-wide limit would start anew at each read; the limit of each request is a total one.
         .timeout(None)
@@ -124,7 +129,8 @@ fn build(config: &ClientConfig, connect: Duration, rules: &Arc<ProxyRules>) -> R
         .pool_max_idle_per_host(0)
         .no_proxy()
         .proxy(reqwest::Proxy::custom(move |url| {
-            rules.route(url).map(|route| route.url)
+            // What cannot be understood was refused before.
+            rules.route(url).ok().flatten().map(|route| route.url)
         }))
         .build();
     match http {

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
-use super::life::whole_seconds;
+use super::life::{stated_lifetime_s, whole_seconds};
 
 /// Longer tokens are used but not read. P21's are about 900 bytes.
 const MAX_JWT: usize = 64 * 1024;
@@ -27,7 +27,19 @@ impl Claims {
     /// Expiry in Unix seconds by the server's clock; `None` when it is missing or not a number.
     #[must_use]
     pub fn exp(&self) -> Option<i64> {
-        match self.0.get("exp")? {
+        self.seconds("exp")
+    }
+
+    /// From its issue (or the start of its validity) to its expiry, in seconds; `None` when either is missing or that is
+    /// nothing that a token can live.
+    pub(crate) fn lifetime_s(&self) -> Option<i64> {
+        let from = self.seconds("iat").or_else(|| self.seconds("nbf"))?;
+        let lifetime = self.exp()?.checked_sub(from)?;
+        stated_lifetime_s(&lifetime.to_string())
+    }
+
+    fn seconds(&self, name: &str) -> Option<i64> {
+        match self.0.get(name)? {
             Value::Number(number) => number
                 .as_i64()
                 .or_else(|| whole_seconds(&number.to_string())),

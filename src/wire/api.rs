@@ -5,7 +5,7 @@ use url::Url;
 use super::Response;
 use super::body::{Body, contains_ignoring_case};
 use super::request::{TOKEN_V1, TOKEN_V2, UI_ROUTER};
-use super::response::{BASE_URL_HINT, with_words};
+use super::response::{BASE_URL_HINT, with_plain_words};
 use super::status::api_failure;
 use crate::error::{Code, Error, Result};
 use crate::options::{AuthMode, BaseUrl};
@@ -81,11 +81,11 @@ pub(crate) fn api_reply(
     scrub: &Scrubber,
     now_unix: i64,
 ) -> Result<()> {
-    let body = Body::read(&response.body);
+    let body = Body::of(response);
     match (response.status, &body) {
         (200..300, Body::Html(_)) => Err(Error::new(
             Code::Parse,
-            with_words(&format!("the {name} answers with a web page"), &body, scrub),
+            with_plain_words(&format!("the {name} answers with a web page"), &body, scrub),
         )
         .with_hint(BASE_URL_HINT)
         .with_http_status(response.status)),
@@ -118,7 +118,7 @@ pub(crate) fn body_kind(bytes: &[u8]) -> &'static str {
         Body::Text(_) => "bare text",
         Body::Scalar => "a JSON value",
         Body::Html(_) => "a web page",
-        Body::Broken(_) => "something unreadable",
+        Body::Broken(_) | Body::Binary(_) => "something unreadable",
     }
 }
 

@@ -5,8 +5,9 @@
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::{json, xml};
+use super::{Response, json, xml};
 use crate::secret::{Scrubber, Secret};
+use crate::token::is_jwt;
 
 /// More named values than any reply has; keeps a hostile body from filling memory.
 pub(super) const MAX_FIELDS: usize = 1000;
@@ -70,17 +71,52 @@ pub(super) enum Body {
     Html(Secret),
     /// Begins like JSON or XML and isn't, or is unreasonable; what is wrong, without any of its text.
     Broken(String),
+    /// Nothing that can be read; how it is compressed, where that is known.
+    Binary(Option<&'static str>),
 }
 
 impl Body {
+    /// Looks at the body of `response`. Its headers count only where the body cannot be read: some servers say that it is
+    /// compressed when it is not.
+    pub(crate) fn of(response: &Response) -> Body {
+        let body = Body::read(&response.body);
+        let readable = match &body {
+            Body::Text(text) => is_jwt(text.expose()),
+            Body::Broken(_) | Body::Binary(_) => false,
+            _ => true,
+        };
+        match response.header("content-encoding") {
+            Some(named) if !readable && !named.trim().eq_ignore_ascii_case("identity") => {
+                let is_named = |name: &&&str| contains_ignoring_case(named, name);
+                Body::Binary(COMPRESSIONS.iter().find(is_named).copied())
+            }
+            _ => body,
+        }
+    }
+
     /// Looks at `bytes`.
     pub(crate) fn read(bytes: &[u8]) -> Body {
+        if let Some(name) = compression(bytes) {
+            return Body::Binary(Some(name));
+        }
         let mut buffer = Zeroizing::default();
-        let text = decode(bytes, &mut buffer).trim();
+        let body = Body::read_text(decode(bytes, &mut buffer).trim());
+        // A reply that somebody wrapped once more, as a JSON string or in an XML element.
+        if let Body::Text(inner) = &body
+            && inner.expose().starts_with(['{', '<', '"'])
+            && let inner @ (Body::Json(_) | Body::Xml(_)) = Body::read_text(inner.expose())
+        {
+            return inner;
+        }
+        body
+    }
+
+    fn read_text(text: &str) -> Body {
         match text.chars().next() {
             None => Body::Empty,
             Some('<') => xml::read(text),
             Some('{' | '[' | '"') => json::read(text),
+            Some(_) if text.contains(|c: char| c < ' ' && !c.is_whitespace()) => Body::Binary(None),
             // `true`, `null` and numbers are JSON too, and as little a token as any other text.
             Some(_) if serde_json::from_str::<IgnoredAny>(text).is_ok() => Body::Scalar,
             Some(_) => Body::Text(Secret::new(text)),
@@ -118,6 +154,13 @@ impl Body {
         }
     }
 
+    /// Whether it is the envelope in which P21's services report errors.
+    pub(crate) fn is_p21s_error(&self) -> bool {
+        self.fields().iter().any(|field| {
+            matches!(field.name.as_str(), "errormessage" | "errortype") && !field.text.is_empty()
+        })
+    }
+
     /// Whether it reports a .NET `NullReferenceException`, by name or by its message.
     pub(crate) fn is_null_reference(&self) -> bool {
         let says = |text: &str| {
@@ -137,7 +180,14 @@ impl Body {
         match self {
             Body::Text(text) => scrub.scrub(text.expose()),
             Body::Html(title) => scrub.scrub(title.expose()),
+            Body::Binary(_) => String::new(),
             _ => {
+                let mut scrub = scrub.clone();
+                for field in self.fields() {
+                    if TOKEN_NAMES.contains(&field.name.as_str()) {
+                        scrub.add(&field.text);
+                    }
+                }
                 let mut words: Vec<&str> = Vec::new();
                 for name in MESSAGE_NAMES {
                     for field in self.fields().iter().filter(|field| field.name == *name) {
@@ -152,6 +202,27 @@ impl Body {
         }
     }
 }
+
+/// Ways to compress a body, as `Content-Encoding` names them.
+const COMPRESSIONS: &[&str] = &["gzip", "deflate", "br", "zstd", "compress"];
+
+/// How a body is compressed, told by its first bytes.
+fn compression(bytes: &[u8]) -> Option<&'static str> {
+    match bytes {
+        [0x1f, 0x8b, 8, ..] => Some("gzip"),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some("zstd"),
+        // The two bytes are a multiple of 31, and what follows is no text.
+        [0x78, second @ (0x01 | 0x5e | 0x9c | 0xda), ..]
+            if std::str::from_utf8(bytes).is_err() || *second == 1 =>
+        {
+            Some("deflate")
+        }
+        _ => None,
+    }
+}
+
+/// Where tokens stand that may be repeated in a message beside them.
+const TOKEN_NAMES: &[&str] = &["accesstoken", "token", "refreshtoken", "idtoken"];
 
 /// Where servers put messages, the most telling first.
 const MESSAGE_NAMES: &[&str] = &[

@@ -75,6 +75,8 @@ pub enum Rejection {
     Scope,
     /// The `Authorization` header got lost on the way.
     HeaderLost,
+    /// A 403 that is a web page: a firewall's, a proxy's or IIS's own, and not P21's.
+    BlockPage,
     /// Not about authorisation.
     Other,
 }
@@ -87,7 +89,7 @@ impl Rejection {
             Rejection::TokenDead | Rejection::Unknown401 => Verdict::Retry,
             Rejection::Permission | Rejection::Scope => Verdict::Permission,
             Rejection::HeaderLost => Verdict::HeaderLost,
-            Rejection::Other => Verdict::GiveUp,
+            Rejection::BlockPage | Rejection::Other => Verdict::GiveUp,
         }
     }
 
@@ -98,13 +100,16 @@ impl Rejection {
             Rejection::Scope => {
                 "Check the consumer key's API scope in SOA Admin (API Console); without a consumer key, whether the user may use this API. A firewall before the server can answer 403 as well. A new token would be refused the same way."
             }
+            Rejection::BlockPage => {
+                "The answer is a web page and not P21's own: ask whoever runs the web application firewall, load balancer or IIS before the server to let the call through; its log has the request. A new token would be refused the same way."
+            }
             other => other.verdict().hint(),
         }
     }
 }
 
 /// Sorts an API's answer by status and the first 64 KiB of its body, which may be JSON, XML, text or anything else. A 403
-/// is about permissions unless it says that the header is missing.
+/// is about permissions unless it says that the header is missing, or is a web page.
 #[must_use]
 pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
     if !matches!(http_status, 401 | 403) {
@@ -118,6 +123,8 @@ pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
         Rejection::Permission
     } else if says("Authorization header was not present") {
         Rejection::HeaderLost
+    } else if http_status == 403 && is_page(text) {
+        Rejection::BlockPage
     } else if http_status == 403 {
         Rejection::Scope
     } else if says("TokenError") {
@@ -125,6 +132,16 @@ pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
     } else {
         Rejection::Unknown401
     }
+}
+
+/// Whether it begins like a web page, be it cut off or malformed.
+fn is_page(text: &str) -> bool {
+    let start = text.trim_start();
+    let start = &start[..start.floor_char_boundary(2048)];
+    start.starts_with('<')
+        && ["<html", "<!doctype html", "<head", "<body", "<title"]
+            .iter()
+            .any(|tag| contains_ignoring_case(start, tag))
 }
 
 #[cfg(test)]
@@ -184,6 +201,32 @@ mod tests {
             (403, NOT_AUTHORIZED.into(), Rejection::Permission),
             (403, Vec::new(), Rejection::Scope),
             (403, dead.into(), Rejection::Scope),
+            (
+                403,
+                "<html><head><title>Request Rejected</title></head><body>Support ID: 17".into(),
+                Rejection::BlockPage,
+            ),
+            (
+                403,
+                utf16("<!DOCTYPE html PUBLIC \"x\"><HTML>403 - Forbidden: Access is denied."),
+                Rejection::BlockPage,
+            ),
+            (
+                403,
+                "\r\n<!-- cloud --><HEAD><TITLE>Access Denied</TITLE></HEAD>".into(),
+                Rejection::BlockPage,
+            ),
+            (
+                403,
+                format!("<html><body>{NOT_AUTHORIZED}</body></html>").into(),
+                Rejection::Permission,
+            ),
+            (
+                403,
+                "<E><Message>html</Message></E>".into(),
+                Rejection::Scope,
+            ),
+            (403, "Forbidden <html>".into(), Rejection::Scope),
             (403, vec![0xff, 0xfe, 0x00], Rejection::Scope),
             (401, Vec::new(), Rejection::Unknown401),
             (
@@ -224,6 +267,7 @@ mod tests {
             ),
             (Rejection::Scope, Verdict::Permission, 2, "API scope"),
             (Rejection::HeaderLost, Verdict::HeaderLost, 3, "redirect"),
+            (Rejection::BlockPage, Verdict::GiveUp, 4, ""),
             (
                 Rejection::Other,
                 Verdict::GiveUp,

@@ -5,7 +5,9 @@ use zeroize::Zeroizing;
 use super::body::{Body, Fields};
 use crate::error::{Code, Error, Result};
 use crate::secret::{Scrubber, Secret};
-use crate::token::{Reply, is_header_token, is_jwt, jwt_claims, reply_json, stated_lifetime_s};
+use crate::token::{
+    Reply, is_header_token, is_jwt, jwt_claims, reply_json, stated_lifetime_s, without_scheme,
+};
 
 /// What a wrong base URL needs.
 pub(super) const BASE_URL_HINT: &str = "Check base_url: it must be the P21 middleware (SOA) address. Cloud tenants often have a separate -api host beside the web client's; servers on premises often use a port such as 3443 or 8443.";
@@ -21,7 +23,7 @@ pub fn parse_token_body(body: &[u8], scrub: &Scrubber) -> Result<Reply> {
 }
 
 /// A token reply as JSON in the guide's names, every name always present. `ExpiresIn` and `ExpiresInSeconds` are what the
-/// reply states, null when that is unknown.
+/// reply states, or else its JWT, and null when neither does.
 ///
 /// # Errors
 ///
@@ -29,12 +31,11 @@ pub fn parse_token_body(body: &[u8], scrub: &Scrubber) -> Result<Reply> {
 pub fn parse_response_json(body: &[u8]) -> Result<Zeroizing<String>> {
     let reply = parse_token_body(body, &Scrubber::default())?;
     let access = reply.access_token.expose();
-    Ok(reply_json(
-        access,
-        &reply,
-        reply.stated_lifetime_s,
-        jwt_claims(access).as_ref(),
-    ))
+    let claims = jwt_claims(access);
+    let lifetime_s = reply
+        .stated_lifetime_s
+        .or_else(|| claims.as_ref()?.lifetime_s());
+    Ok(reply_json(access, &reply, lifetime_s, claims.as_ref()))
 }
 
 pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
@@ -44,8 +45,8 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
             None if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
             None => Err(no_token(body, fields, scrub)),
         },
-        Body::Text(text) if is_jwt(text.expose()) => Ok(Reply {
-            access_token: text.clone(),
+        Body::Text(text) if is_jwt(without_scheme(text.expose())) => Ok(Reply {
+            access_token: Secret::new(without_scheme(text.expose())),
             ..Reply::default()
         }),
         Body::Text(_) if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
@@ -53,7 +54,7 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
             let what = "the reply is plain text and not a token";
             // One word may be a token of a kind that nobody has seen; a sentence is not.
             let what = if text.expose().contains(char::is_whitespace) {
-                with_words(what, body, scrub)
+                with_plain_words(what, body, scrub)
             } else {
                 what.to_owned()
             };
@@ -68,7 +69,7 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
         .with_hint(BASE_URL_HINT)),
         Body::Html(_) => Err(Error::new(
             Code::Parse,
-            with_words("the reply is a web page and not a token", body, scrub),
+            with_plain_words("the reply is a web page and not a token", body, scrub),
         )
         .with_hint(BASE_URL_HINT)),
         Body::Broken(what) => Err(Error::new(
@@ -76,6 +77,39 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
             format!("the reply cannot be read: {what}"),
         )
         .with_hint("If it happens again, a proxy may cut replies off; otherwise another program answers at base_url.")),
+        Body::Binary(compression) => Err(unreadable("the reply", *compression)),
+    }
+}
+
+/// `what` is not text; how it is compressed, where that is known.
+pub(super) fn unreadable(what: &str, compression: Option<&str>) -> Error {
+    match compression {
+        Some(name) => Error::new(
+            Code::Parse,
+            format!("{what} is compressed ({name}), which nobody asked for"),
+        )
+        .with_hint("This library asks for no compression. Turn it off for the P21 APIs where it is done: dynamic compression in IIS, or a proxy before the server."),
+        None => Error::new(Code::Parse, format!("{what} is binary data and not text"))
+            .with_hint(BASE_URL_HINT),
+    }
+}
+
+/// As [`with_words`], for a reply that should have held a token and is not understood: it may hold one that nobody knows, so
+/// only words that are none are shown.
+pub(super) fn with_plain_words(what: &str, body: &Body, scrub: &Scrubber) -> String {
+    let is_plain = |word: &&str| {
+        let core = word.trim_matches(|c: char| !c.is_alphanumeric());
+        let is_word = core.chars().all(|c| c.is_alphabetic() || c == '\'') && core.len() <= 24;
+        is_word || core.len() <= 4
+    };
+    let shown = body.words(scrub);
+    let shown: Vec<&str> = shown
+        .split(' ')
+        .map(|word| if is_plain(&word) { word } else { "…" })
+        .collect();
+    match shown.join(" ") {
+        words if words.is_empty() => what.to_owned(),
+        words => format!("{what}; the server says: {words}"),
     }
 }
 
@@ -106,7 +140,10 @@ fn no_token(body: &Body, fields: &Fields, scrub: &Scrubber) -> Error {
             "The middleware answered and failed inside: its message above, and its log, tell why.",
         );
     }
-    let what = if fields.direct("accesstoken").next().is_some() {
+    let mut given = fields.direct("accesstoken").chain(fields.direct("token"));
+    let what = if given.any(|field| !field.is_text) {
+        "the reply's access token is a JSON number or boolean and not a string"
+    } else if fields.direct("accesstoken").next().is_some() {
         "the reply's access token is empty"
     } else {
         "the reply holds no access token"
@@ -120,8 +157,15 @@ fn reply_of_fields(fields: &Fields, keep_empty: bool) -> Result<Option<Reply>> {
     let Some(access_token) = fields.text(&["accesstoken", "token"]) else {
         return Ok(None);
     };
-    if !is_header_token(access_token.expose()) {
-        let what = if access_token.expose().trim().is_empty() {
+    // Some servers write it as it goes into the header.
+    let bare = without_scheme(access_token.expose());
+    let has_scheme = !bare.is_empty() && bare.len() < access_token.expose().trim().len();
+    let unwrapped = has_scheme.then(|| Secret::new(bare));
+    let access_token = unwrapped.as_ref().unwrap_or(access_token);
+    if bare.is_empty() || !is_header_token(access_token.expose()) {
+        let what = if bare.is_empty() && is_header_token(access_token.expose().trim()) {
+            "is the word Bearer with nothing after it"
+        } else if access_token.expose().trim().is_empty() {
             "is blank"
         } else {
             "holds blanks, control characters or letters beyond ASCII and cannot stand in a header"

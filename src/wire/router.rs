@@ -5,7 +5,7 @@ use url::Url;
 use super::Response;
 use super::body::Body;
 use super::request::UI_ROUTER;
-use super::response::{BASE_URL_HINT, with_words};
+use super::response::{BASE_URL_HINT, unreadable, with_plain_words, with_words};
 use super::status::api_failure;
 use crate::error::{Code, Error, Result};
 use crate::options::BaseUrl;
@@ -25,7 +25,7 @@ pub fn ui_url_reply(
     scrub: &Scrubber,
     now_unix: i64,
 ) -> Result<String> {
-    let body = Body::read(&response.body);
+    let body = Body::of(response);
     let status = response.status;
     let result = match (status, &body) {
         (200..300, Body::Json(fields) | Body::Xml(fields)) => match fields.text(&["url"]) {
@@ -43,9 +43,12 @@ pub fn ui_url_reply(
             Code::Parse,
             format!("the router's reply cannot be read: {what}"),
         )),
+        (200..300, Body::Binary(compression)) => {
+            Err(unreadable("the router's reply", *compression))
+        }
         (200..300, Body::Html(_) | Body::Text(_)) => Err(Error::new(
             Code::Parse,
-            with_words("the router's reply is a page or plain text", &body, scrub),
+            with_plain_words("the router's reply is a page or plain text", &body, scrub),
         )
         .with_hint(BASE_URL_HINT)),
         _ => {

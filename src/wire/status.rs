@@ -27,7 +27,7 @@ pub fn token_reply(
     scrub: &Scrubber,
     now_unix: i64,
 ) -> Result<Reply> {
-    let body = Body::read(&response.body);
+    let body = Body::of(response);
     let status = response.status;
     let error = if (200..300).contains(&status) {
         match reply_of(&body, scrub) {
@@ -37,10 +37,23 @@ pub fn token_reply(
             }
             Err(error) => error.while_doing(&request.shown_url()),
         }
-    } else if status == 401 || (status >= 400 && status != 407 && body.is_bad_credentials()) {
+    } else if status >= 400 && status != 407 && body.is_bad_credentials() {
+        bad_credentials(mode, status, &body, scrub)
+    } else if status == 401 && !body.is_p21s_error() && has_challenge(response) {
+        asks_for_login(mode, response, &body, scrub)
+    } else if status == 401 {
         bad_credentials(mode, status, &body, scrub)
     } else if status == 500 && body.is_null_reference() {
         wrong_dialect(request, mode, &body, scrub)
+    } else if status == 403 && matches!(body, Body::Html(_)) {
+        Error::new(
+            Code::Forbidden,
+            with_words("a firewall or proxy before the server forbids asking for a token, with a page of its own (HTTP 403)", &body, scrub),
+        )
+        .with_hint(format!(
+            "P21 itself answers with JSON or XML. Ask whoever runs the web application firewall, load balancer or IIS to let POST {} through from this machine; its log has the request.",
+            request.url.path()
+        ))
     } else if status == 403 {
         Error::new(
             Code::Forbidden,
@@ -172,6 +185,10 @@ pub(super) fn api_failure(
     }
     let rejection = classify_rejection(response.status, &response.body);
     let (code, what) = match rejection {
+        Rejection::BlockPage => (
+            Code::Forbidden,
+            format!("a firewall or proxy before the {name} forbids it with a page of its own"),
+        ),
         Rejection::Permission | Rejection::Scope => {
             (Code::Forbidden, format!("the {name} forbids it"))
         }
@@ -209,6 +226,44 @@ fn bad_credentials(mode: AuthMode, status: u16, body: &Body, scrub: &Scrubber) -
     // With the number, as people search for "401".
     let what = format!("{what} (HTTP {status})");
     Error::new(Code::Unauthorized, with_words(&what, body, scrub)).with_hint(hint)
+}
+
+fn has_challenge(response: &Response) -> bool {
+    response.header("www-authenticate").is_some()
+}
+
+/// A 401 with a challenge and without a word of P21: IIS, or a proxy in front, wants a login of its own, or the credentials
+/// are wrong all the same.
+fn asks_for_login(mode: AuthMode, response: &Response, body: &Body, scrub: &Scrubber) -> Error {
+    let offered = |scheme: &&&str| {
+        response
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "www-authenticate")
+            .any(|(_, value)| contains_ignoring_case(value, scheme))
+    };
+    let schemes: Vec<&str> = ["Negotiate", "NTLM", "Basic", "Digest", "Bearer"]
+        .iter()
+        .filter(offered)
+        .copied()
+        .collect();
+    let asks = match &schemes[..] {
+        [] => "a login of its own".to_owned(),
+        schemes => format!("a login of its own ({})", schemes.join(", ")),
+    };
+    let (what, check) = if mode.uses_consumer_key() {
+        ("consumer key", "verify the key in SOA Admin")
+    } else {
+        ("username or password", "log in to P21 with them")
+    };
+    let message = format!(
+        "IIS or a proxy before P21 asks for {asks}, or the server refuses the {what} (HTTP 401)"
+    );
+    Error::new(Code::Unauthorized, with_words(&message, body, scrub))
+        .with_hint(format!(
+            "The answer is not P21's own, so either may be the cause. In IIS, the site of the P21 middleware needs Anonymous Authentication on and Windows Authentication off; a proxy in front must not ask for a login. If that is so, check the {what}: {check}."
+        ))
+        .with_two_causes()
 }
 
 /// A server that gets V1 credentials without their headers may answer in any of these ways.

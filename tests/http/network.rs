@@ -191,6 +191,35 @@ fn a_reply_of_just_the_limit_passes() {
 }
 
 #[test]
+fn heads_that_other_programs_read_are_read() {
+    for line in [
+        "X-Powered-By : ASP.NET",
+        "Content-Type \t: application/json",
+        "X-Folded: one\r\n  two",
+        "X-Latin: S\u{f6}hne",
+        "no header at all",
+        "X Powered By: ASP.NET",
+        ": nothing",
+        "X-Empty:",
+    ] {
+        let text = format!("HTTP/1.1 200 OK\r\n{line}\r\nContent-Length: 2\r\n\r\nok");
+        let server = Server::http(move |stream| {
+            // Latin-1.
+            let bytes: Vec<u8> = text
+                .chars()
+                .map(|c| u8::try_from(c).expect("Latin-1"))
+                .collect();
+            let _ = stream.write_all(&bytes);
+        });
+        let response = send(&settings(), &server.url("http")).expect(line);
+        assert_eq!(response.body.as_slice(), b"ok", "{line}");
+        if line.starts_with("X-Powered") {
+            assert_eq!(response.header("x-powered-by"), Some("ASP.NET"));
+        }
+    }
+}
+
+#[test]
 fn truncated_replies_are_no_replies() {
     for answer in [
         "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"AccessToken\"",

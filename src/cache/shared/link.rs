@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::cache::commit::{Pace, cool_down_ms};
+use crate::cache::commit::{Pace, cool_down};
 use crate::cache::slot::{Fetch, Fetched};
 use crate::clock::{Clock, Now};
 use crate::error::{Error, Result};
@@ -258,11 +258,11 @@ pub(super) fn refuse(
     pace: Pace,
     now: Now,
 ) -> Result<Published, Fault> {
-    let left_ms = cool_down_ms(denials, pace);
+    let (left_ms, denials) = cool_down(error, denials, pace);
     let record = Record::Denied {
         error: error.clone(),
         left_ms,
-        denials: denials.saturating_add(1),
+        denials,
     };
     let keep = left_ms.saturating_add(REMEMBER_DENIAL_MS);
     let sealed = seal(keys, EntryKind::Denial, &record, keep, now)?;

@@ -208,8 +208,19 @@ fn what_is_not_a_token_has_its_own_error() {
         (
             r#"{"AccessToken":12345}"#,
             Code::NoAccessToken,
-            "access token",
+            "access token is a JSON number",
         ),
+        (
+            r#"{"token":17,"expires_in":60}"#,
+            Code::NoAccessToken,
+            "access token is a JSON number",
+        ),
+        (
+            r#"{"access_token":"","token":1.5}"#,
+            Code::NoAccessToken,
+            "access token is a JSON number",
+        ),
+        (r#"{"AccessToken":"Bearer"}"#, Code::NoAccessToken, "Bearer"),
         (
             r#"{"AccessToken":true}"#,
             Code::NoAccessToken,
@@ -339,6 +350,151 @@ fn what_is_not_a_token_has_its_own_error() {
         assert!(!error.is_retryable(), "{body:.60}");
         assert!(!error.to_string().contains("perhaps"), "{error}");
         assert!(!error.to_string().contains("tok\""), "{error}");
+    }
+}
+
+#[test]
+fn a_scheme_before_the_token_is_dropped() {
+    let token = jwt(r#"{"sub":"u"}"#);
+    for (body, token) in [
+        (r#"{"AccessToken":"Bearer tok"}"#.to_owned(), "tok"),
+        (r#"{"access_token":"bearer  tok "}"#.to_owned(), "tok"),
+        (r#"{"token":"BEARER\ttok"}"#.to_owned(), "tok"),
+        (
+            "<t><AccessToken>Bearer tok</AccessToken></t>".to_owned(),
+            "tok",
+        ),
+        (format!("Bearer {token}\r\n"), token.as_str()),
+        (format!("\"Bearer {token}\""), &token),
+        (r#"{"AccessToken":"Bearertok"}"#.to_owned(), "Bearertok"),
+    ] {
+        assert_eq!(reply(&body).access_token.expose(), token, "{body}");
+    }
+}
+
+#[test]
+fn a_reply_that_was_wrapped_once_more_is_read() {
+    let json = r#"{"AccessToken":"tok","ExpiresInSeconds":60,"UserName":"\"ü"}"#;
+    let quoted = serde_json::to_string(json).expect("JSON");
+    let xml =
+        "<t><AccessToken>tok</AccessToken><ExpiresIn>60</ExpiresIn><UserName>\"ü</UserName></t>";
+    for body in [
+        quoted.clone(),
+        format!("\u{feff} {quoted}\n"),
+        serde_json::to_string(&format!(" {json}\r\n")).expect("JSON"),
+        serde_json::to_string(xml).expect("JSON"),
+        format!("<string xmlns=\"urn:x\">{json}</string>"),
+        format!("<string><![CDATA[{xml}]]></string>"),
+    ] {
+        let found = reply(&body);
+        assert_eq!(found.access_token.expose(), "tok", "{body}");
+        assert_eq!(
+            (found.stated_lifetime_s, found.user_name.as_deref()),
+            (Some(60), Some("\"ü"))
+        );
+    }
+    let refused = serde_json::to_string(r#"{"error":"invalid_grant","error_description":"No."}"#);
+    let error = parsed(refused.expect("JSON")).expect_err("refused");
+    assert_eq!(error.code(), Code::Unauthorized);
+    assert!(error.message().contains("invalid_grant: No."), "{error}");
+}
+
+#[test]
+fn binary_data_is_named_and_never_quoted() {
+    let gzip =
+        b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff{\"AccessToken\": \"opaque planted token\"}";
+    let deflate = b"\x78\x9c\x01\x20\x00\xdf\xffopaque planted token {}";
+    let stored = b"\x78\x01\x01\x20\x00\xdf\xffopaque planted token {}";
+    let zstd = b"\x28\xb5\x2f\xfd opaque planted token";
+    for (body, says) in [
+        (&gzip[..], "compressed (gzip)"),
+        (&deflate[..], "compressed (deflate)"),
+        (&stored[..], "compressed (deflate)"),
+        (&zstd[..], "compressed (zstd)"),
+        (b"opaque planted token \x00\x01\xfe", "binary data"),
+        (b"PK\x03\x04 opaque planted token", "binary data"),
+    ] {
+        let error = parsed(body).expect_err("unreadable");
+        assert_eq!(error.code(), Code::Parse);
+        assert!(error.message().contains(says), "{error}");
+        assert!(
+            !error.hint().is_empty() && !error.to_string().contains("planted"),
+            "{error}"
+        );
+    }
+    for text in ["x^2 + y", "xÚ", "x\u{1}"] {
+        let error = parsed(text).expect_err("no token");
+        assert!(
+            !error.message().contains("compressed") || text.ends_with('\u{1}'),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn what_may_be_a_token_is_not_quoted() {
+    for token in [
+        "opaque-1",
+        "0a1b2c",
+        "Zm9vYmFyYmF6",
+        "8d0c57a1-3fb2-4e96-9c4a-61d2e07f5b38",
+        "abcdefghijklmnopqrstuvwxyzabcdef",
+        "tok_tok.tok",
+    ] {
+        for body in [
+            format!("token {token}"),
+            format!("Your token: '{token}'."),
+            format!("access_token={token} expires_in=3600"),
+            format!("AccessToken:{token} ok"),
+            format!("<html><title>Token {token}</title></html>"),
+            format!(r#"{{"Data":{{"AccessToken":"{token}"}},"Message":"Take {token} now"}}"#),
+            format!(r#"{{"AccessToken":["{token}"],"Message":"{token}"}}"#),
+            format!("<a><b><Token><x/>{token}</Token></b></a>"),
+        ] {
+            let Err(error) = parsed(&body) else {
+                continue;
+            };
+            assert!(
+                !format!("{error} {error:?}").contains(token),
+                "{body}: {error}"
+            );
+        }
+    }
+    let error = parsed("It's 503: The service isn't available (node n7).").expect_err("text");
+    assert!(
+        error
+            .message()
+            .contains("It's 503: The service isn't available (node n7)."),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_jwt_states_its_own_lifetime() {
+    for (body, seconds) in [
+        (jwt(r#"{"iat":1000,"exp":4600}"#), Some(3600)),
+        (jwt(r#"{"nbf":1000,"exp":1060}"#), Some(60)),
+        (jwt(r#"{"iat":"1000","nbf":1,"exp":"1060.9"}"#), Some(60)),
+        (jwt(r#"{"exp":4600}"#), None),
+        (jwt(r#"{"iat":4600,"exp":4600}"#), None),
+        (
+            jwt(r#"{"iat":-9223372036854775808,"exp":9223372036854775807}"#),
+            None,
+        ),
+        (
+            "{\"access_token\":\"JWT\"}".replace("JWT", &jwt(r#"{"iat":1,"exp":61}"#)),
+            Some(60),
+        ),
+        (
+            "{\"access_token\":\"JWT\",\"expires_in\":30}"
+                .replace("JWT", &jwt(r#"{"iat":1,"exp":61}"#)),
+            Some(30),
+        ),
+    ] {
+        let json = parse_response_json(body.as_bytes()).expect("a token");
+        let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+        assert_eq!(json["ExpiresInSeconds"].as_i64(), seconds, "{json}");
+        assert_eq!(json["ExpiresIn"], json["ExpiresInSeconds"]);
     }
 }
 

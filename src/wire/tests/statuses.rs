@@ -235,6 +235,165 @@ fn every_row_of_the_error_table() {
 }
 
 #[test]
+fn a_challenge_without_a_word_of_p21_has_two_causes() {
+    let iis = "<!DOCTYPE html><html><head><title>401 - Unauthorized: Access is denied due to invalid credentials.</title></head></html>";
+    for (challenge, body, says) in [
+        ("Negotiate", iis, "(Negotiate)"),
+        ("NTLM", "", "(NTLM)"),
+        ("Basic realm=\"proxy\"", "<html>login</html>", "(Basic)"),
+        ("Bearer", "Unauthorized", "(Bearer)"),
+        (
+            "X-Custom",
+            "{\"Message\":\"Authorization has been denied\"}",
+            "login of its own,",
+        ),
+        ("Negotiate", "\x1f\u{0}", "(Negotiate)"),
+    ] {
+        for mode in [AuthMode::V2Password, AuthMode::V2Consumer] {
+            let error = failed(
+                &response(401, &[("www-authenticate", challenge)], body),
+                mode,
+            );
+            assert_eq!(
+                (error.code(), error.http_status()),
+                (Code::Unauthorized, 401)
+            );
+            assert!(error.has_two_causes(), "{error}");
+            assert!(error.message().contains(says), "{challenge}: {error}");
+            assert!(
+                error.message().contains("IIS or a proxy before P21"),
+                "{error}"
+            );
+            assert!(error.message().contains("(HTTP 401)"), "{error}");
+            let secret = if mode == AuthMode::V2Consumer {
+                "consumer key"
+            } else {
+                "username or password"
+            };
+            assert!(
+                error.message().contains(secret) && error.hint().contains(secret),
+                "{error}"
+            );
+            assert!(error.hint().contains("Anonymous Authentication"), "{error}");
+        }
+    }
+    // The body decides first.
+    for (status, headers, body) in [
+        (
+            401,
+            &[("www-authenticate", "Negotiate")][..],
+            r#"{"error":"invalid_grant"}"#,
+        ),
+        (
+            401,
+            &[("www-authenticate", "NTLM")],
+            "<TokenError><Message>No.</Message></TokenError>",
+        ),
+        (
+            401,
+            &[("www-authenticate", "Bearer")],
+            r#"{"ErrorMessage":"No such user","ErrorType":null}"#,
+        ),
+        (
+            401,
+            &[("www-authenticate", "Basic")],
+            "\"{\\\"Error\\\":\\\"invalid_client\\\"}\"",
+        ),
+        (
+            400,
+            &[("www-authenticate", "Negotiate")],
+            r#"{"error":"invalid_client"}"#,
+        ),
+        (
+            403,
+            &[("www-authenticate", "Negotiate")],
+            "<ResourceError/>",
+        ),
+        (401, &[], iis),
+        (401, &[], ""),
+    ] {
+        let error = failed(&response(status, headers, body), AuthMode::V2Password);
+        assert_eq!(error.code(), Code::Unauthorized);
+        assert!(!error.has_two_causes(), "{body}: {error}");
+        assert!(
+            error.message().contains("refuses the username or password"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_firewalls_page_is_not_p21s_answer() {
+    for page in [
+        "<html><head><title>Request Rejected</title></head><body>Support ID: 17</body></html>",
+        "<!DOCTYPE html><title>403 Forbidden</title>",
+        "<HTML><HEAD><TITLE>Access Denied</TITLE></HEAD></HTML>",
+        "<html><body>blocked</body></html>",
+    ] {
+        let error = failed(&response(403, &[], page), AuthMode::V2Password);
+        assert_eq!((error.code(), error.http_status()), (Code::Forbidden, 403));
+        assert!(
+            error
+                .message()
+                .starts_with("a firewall or proxy before the server"),
+            "{error}"
+        );
+        assert!(error.message().contains("(HTTP 403)"), "{error}");
+        assert!(
+            error.hint().contains("POST /api/security/token/v2"),
+            "{error}"
+        );
+    }
+    for body in [
+        "",
+        "Forbidden",
+        r#"{"Message":"no"}"#,
+        "<E><Message>no</Message></E>",
+    ] {
+        let error = failed(&response(403, &[], body), AuthMode::V2Password);
+        assert!(error.message().starts_with("the server forbids"), "{error}");
+    }
+}
+
+#[test]
+fn a_compressed_reply_is_named_by_its_header_where_its_bytes_do_not_tell() {
+    let garbage = "\u{8}planted\u{3}";
+    for (encoding, body, says) in [
+        ("br", garbage, "compressed (br)"),
+        ("BR, identity", garbage, "compressed (br)"),
+        (
+            "deflate",
+            "planted text that was never compressed",
+            "compressed (deflate)",
+        ),
+        ("gzip", "{planted", "compressed (gzip)"),
+        ("x-unknown", garbage, "binary data"),
+        ("identity", garbage, "binary data"),
+    ] {
+        for status in [200, 401, 403, 500] {
+            let response = response(status, &[("content-encoding", encoding)], body);
+            let error = failed(&response, AuthMode::V2Password);
+            assert!(!error.to_string().contains("planted"), "{error}");
+            if status == 200 {
+                assert!(error.message().contains(says), "{encoding}: {error}");
+                assert_eq!(error.code(), Code::Parse);
+            }
+        }
+    }
+    // Some say so of what they have not compressed.
+    let token = super::jwt(r#"{"sub":"u"}"#);
+    for body in [
+        r#"{"AccessToken":"tok"}"#,
+        "<t><AccessToken>tok</AccessToken></t>",
+        &token,
+    ] {
+        let response = response(200, &[("content-encoding", "gzip")], body);
+        let scrub = Scrubber::default();
+        token_reply(&post(V2), &response, AuthMode::V2Password, &scrub, 0).expect("a token");
+    }
+}
+
+#[test]
 fn hints_name_what_to_check() {
     let refused = response(401, &[], "");
     for (mode, hint) in [
