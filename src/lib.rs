@@ -98,8 +98,8 @@ pub mod internal {
     }
     pub mod options {
         pub use crate::options::{
-            AuthMode, BaseUrl, Kind, OPTIONS, OptionRow, Pin, ProxyChoice, Resolve, TlsTrust,
-            TransportSettings, parse_dotenv,
+            AuthMode, BaseUrl, Dotenv, Kind, OPTIONS, OptionRow, Pin, ProxyChoice, Resolve,
+            TlsTrust, TransportSettings, parse_dotenv,
         };
     }
     pub mod secret {

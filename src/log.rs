@@ -42,7 +42,7 @@ impl Level {
 }
 
 /// Every event: its name, its level, and when it is recorded. The documentation's table is made of this.
-pub const EVENTS: [(&str, Level, &str); 10] = [
+pub const EVENTS: [(&str, Level, &str); 12] = [
     (
         "token.refreshed",
         Level::Info,
@@ -87,6 +87,16 @@ pub const EVENTS: [(&str, Level, &str); 10] = [
         "file.exposed",
         Level::Warn,
         "A secret, a trusted certificate or options were read from a file that every user of the machine can change.",
+    ),
+    (
+        "proxy.ignored",
+        Level::Warn,
+        "`NO_PROXY` has an entry that is not understood, so hosts that it means may be reached through the proxy.",
+    ),
+    (
+        "config.unread",
+        Level::Warn,
+        "A `.env` file has lines of other programs that cannot be read; the message has their numbers.",
     ),
     (
         "log.lost",

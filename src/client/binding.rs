@@ -89,7 +89,9 @@ impl Binding {
             // What can never be sent is better said now than at the first call.
             wire::token_request(&settings, &secrets.credential)?;
         }
-        (runtime.transports)(&settings.transport)?.prepare(deadline)?;
+        let transport = (runtime.transports)(&settings.transport)?;
+        transport.check(settings.base_url.url())?;
+        transport.prepare(deadline)?;
         for exposure in settings.exposures() {
             log::record(Level::Warn, "file.exposed", &exposure);
         }

@@ -16,7 +16,7 @@ const SCHEMA: u32 = 1;
 
 /// Every field: its path and what it says. `null` stands where there is nothing to say. The documentation's table is made
 /// of this.
-pub const FIELDS: [(&str, &str); 51] = [
+pub const FIELDS: [(&str, &str); 52] = [
     (
         "schema",
         "Version of this layout; grows if a name changes its meaning, not if one is added.",
@@ -102,6 +102,10 @@ pub const FIELDS: [(&str, &str); 51] = [
     (
         "proxy.url",
         "The proxy without its login; null if there is none.",
+    ),
+    (
+        "proxy.ignored",
+        "Entries of `NO_PROXY` that are not understood; left out if there are none.",
     ),
     ("store.kind", "The store that was asked for."),
     ("store.active", "The store in use."),
@@ -250,7 +254,10 @@ fn store_json(binding: &Binding, status: &Status) -> Value {
 }
 
 fn proxy_json(proxy: &http::ProxyOrigin) -> Value {
-    json!({ "from": proxy.source, "url": proxy.proxy })
+    if proxy.ignored.is_empty() {
+        return json!({ "from": proxy.source, "url": proxy.proxy });
+    }
+    json!({ "from": proxy.source, "url": proxy.proxy, "ignored": proxy.ignored })
 }
 
 /// Options of this client that do not count because another client binding the identity first.

@@ -194,6 +194,7 @@ mod tests {
         let origin = |source, proxy: Option<&str>| ProxyOrigin {
             source,
             proxy: proxy.map(str::to_owned),
+            ignored: Vec::new(),
         };
         for (origin, says) in [
             (

@@ -29,6 +29,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
+use crate::log::{self, Level};
 use crate::options::TransportSettings;
 use crate::secret::Secret;
 use crate::sources;
@@ -91,6 +92,16 @@ pub trait Transport: Send + Sync {
     /// HTTP status is a response, not an error.
     fn send(&self, request: &Request, limits: &Limits) -> Result<Response>;
 
+    /// Says what keeps any request to `url` from being sent, before one is.
+    ///
+    /// # Errors
+    ///
+    /// `Config` when the proxy on the way to it cannot be understood.
+    fn check(&self, url: &url::Url) -> Result<()> {
+        let _ = url;
+        Ok(())
+    }
+
     /// Reads by the deadline what the transport is given to trust, and says what is wrong with it before anything is sent.
     ///
     /// # Errors
@@ -134,9 +145,15 @@ impl HttpTransport {
 
     /// A transport that has read the variables, and no file yet.
     fn unread(settings: &TransportSettings) -> HttpTransport {
+        let rules = ProxyRules::new(settings);
+        if !rules.ignored.is_empty() {
+            let entries = rules.ignored.join(", ");
+            let message = format!("NO_PROXY has entries that are not understood: {entries}");
+            log::record(Level::Warn, "proxy.ignored", &message);
+        }
         HttpTransport {
             settings: settings.clone(),
-            rules: Arc::new(ProxyRules::new(settings)),
+            rules: Arc::new(rules),
             trust: Trust::new(&settings.tls),
             clients: Clients::new(),
         }
@@ -189,8 +206,12 @@ impl Transport for HttpTransport {
         self.trust.check(deadline)
     }
 
+    fn check(&self, url: &url::Url) -> Result<()> {
+        self.rules.route(url).map(drop)
+    }
+
     fn proxy_login(&self, url: &url::Url) -> Option<(String, Secret)> {
-        self.rules.route(url)?.login()
+        self.rules.route(url).ok()??.login()
     }
 }
 
@@ -198,10 +219,8 @@ impl HttpTransport {
     fn attempt(&self, request: &Request, limits: &Limits, deadline: Instant) -> Result<Response> {
         let total = limits.total;
         let remaining = || deadline.saturating_duration_since(Instant::now());
-        let context = Arc::new(RequestContext::new(
-            &request.url,
-            self.rules.route(&request.url),
-        ));
+        let route = self.rules.route(&request.url)?;
+        let context = Arc::new(RequestContext::new(&request.url, route));
         if let Some(route) = &context.route {
             proxy::check_usable(route)?;
         }

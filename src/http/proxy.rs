@@ -1,19 +1,19 @@
 //! Which forward proxy a request goes through, if any, and who said so.
 //!
-//! With `proxy` not set, the usual environment variables decide (and the system's settings on Windows and macOS), by the
-//! rules that curl and reqwest share; `no_proxy` adds to `NO_PROXY`. A proxy from the option serves every host but those
-//! of `no_proxy`, whatever the environment says.
+//! With `proxy` not set, the usual environment variables decide (and the system's settings on Windows and macOS); `no_proxy`
+//! adds to `NO_PROXY`. A proxy from the option serves every host but those of `no_proxy`, whatever the environment says. A
+//! proxy that is named is used or refused, never passed over; plain http to this machine stays here.
 
 use std::fmt;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use http::HeaderValue;
-use hyper_util::client::proxy::matcher::{Intercept, Matcher};
+use percent_encoding::percent_decode_str;
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::error::{Code, Error, Result};
-use crate::options::{ProxyChoice, TransportSettings};
+use crate::options::{NoProxy, ProxyChoice, TransportSettings, is_loopback, read_proxy};
 use crate::secret::Secret;
 
 /// Where the way out of the network came from, for diagnostics. Never holds the proxy's user or password.
@@ -23,6 +23,8 @@ pub struct ProxyOrigin {
     pub source: &'static str,
     /// The proxy as `scheme://host:port`; `None` when the server is reached directly.
     pub proxy: Option<String>,
+    /// Entries of `NO_PROXY` that are not understood.
+    pub ignored: Vec<String>,
 }
 
 impl fmt::Display for ProxyOrigin {
@@ -69,67 +71,113 @@ impl ProxyRoute {
 
 /// The proxy rules of one transport, read once so that messages and connections agree.
 pub(super) struct ProxyRules {
-    proxies: Option<Matcher>,
-    /// Meets every host that `no_proxy` does not name.
-    outside: Matcher,
-    /// Who decides: for http, for https.
-    sources: [&'static str; 2],
+    /// The option's, or the environment's.
+    by_option: bool,
+    /// For http, for https.
+    named: [Named; 2],
+    /// The option's; it counts for proxies of the environment too.
+    no_proxy: NoProxy,
+    no_proxy_of_environment: NoProxy,
+    /// Entries of `NO_PROXY` that are not understood.
+    pub(super) ignored: Vec<String>,
+    #[cfg(any(windows, target_vendor = "apple"))]
+    system: Option<system::Matcher>,
 }
+
+/// The proxy for a scheme and what names it; an error where that cannot be understood.
+type Named = Result<Option<(Url, &'static str)>>;
 
 impl ProxyRules {
     pub(super) fn new(settings: &TransportSettings) -> ProxyRules {
-        let (proxies, sources) = match &settings.proxy {
-            ProxyChoice::Direct => (None, ["option proxy"; 2]),
-            ProxyChoice::Url(url) => (
-                Some(Matcher::builder().all(url.expose().to_owned()).build()),
-                ["option proxy"; 2],
-            ),
-            ProxyChoice::System => (
-                Some(Matcher::from_system()),
-                [environment_source("http"), environment_source("https")],
-            ),
+        let by_environment = matches!(settings.proxy, ProxyChoice::System);
+        let named = match &settings.proxy {
+            ProxyChoice::Direct => [Ok(None), Ok(None)],
+            ProxyChoice::Url(text) => {
+                let url = read_proxy("proxy", text.expose());
+                let named = url.map(|url| Some((url, "option proxy")));
+                [named.clone(), named]
+            }
+            ProxyChoice::System => [environment_proxy(&HTTP), environment_proxy(&HTTPS)],
         };
+        let except = match first_set(&NO_PROXY) {
+            Some((_, text)) if by_environment => text.to_string_lossy().into_owned(),
+            _ => String::new(),
+        };
+        let (no_proxy_of_environment, ignored) = NoProxy::read(&except);
         ProxyRules {
-            proxies,
-            outside: Matcher::builder()
-                .all("http://any.invalid".to_owned())
-                .no(settings.no_proxy.join(","))
-                .build(),
-            sources,
+            by_option: !by_environment,
+            named,
+            no_proxy: NoProxy::read(&settings.no_proxy.join(",")).0,
+            no_proxy_of_environment,
+            ignored,
+            #[cfg(any(windows, target_vendor = "apple"))]
+            system: by_environment.then(system::Matcher::from_system),
         }
     }
 
     /// The proxy for `url`, of whatever scheme; `None` when the server is reached directly.
-    pub(super) fn route(&self, url: &Url) -> Option<ProxyRoute> {
-        let proxies = self.proxies.as_ref()?;
-        let uri = target(url)?;
-        self.outside.intercept(&uri)?;
-        let intercept = proxies.intercept(&uri)?;
-        Some(ProxyRoute {
-            url: with_userinfo(&intercept)?,
-            basic: intercept.basic_auth().cloned(),
-            source: self.sources[usize::from(url.scheme() == "https")],
-        })
+    ///
+    /// # Errors
+    ///
+    /// `Config` when what names the proxy cannot be understood.
+    pub(super) fn route(&self, url: &Url) -> Result<Option<ProxyRoute>> {
+        // Over plain http, a proxy would get the credentials in clear that are meant for this machine.
+        let stays_here = !self.by_option && url.scheme() == "http" && is_loopback(url);
+        if stays_here || self.no_proxy.exempts(url) || self.no_proxy_of_environment.exempts(url) {
+            return Ok(None);
+        }
+        let named = match &self.named[usize::from(url.scheme() == "https")] {
+            Ok(Some((url, source))) => Some((url.clone(), *source)),
+            Ok(None) => self.by_system(url),
+            Err(error) => return Err(error.clone()),
+        };
+        Ok(named.map(|(url, source)| ProxyRoute {
+            basic: basic(&url),
+            url,
+            source,
+        }))
+    }
+
+    /// What the system's settings name, which are read like variables.
+    #[cfg(any(windows, target_vendor = "apple"))]
+    fn by_system(&self, url: &Url) -> Option<(Url, &'static str)> {
+        let uri = format!("{}://{}/", url.scheme(), place(url)).parse().ok()?;
+        let found = self.system.as_ref()?.intercept(&uri)?;
+        Some((Url::parse(&found.uri().to_string()).ok()?, "system"))
+    }
+
+    #[cfg(not(any(windows, target_vendor = "apple")))]
+    #[expect(clippy::unused_self, reason = "there are settings elsewhere")]
+    fn by_system(&self, _: &Url) -> Option<(Url, &'static str)> {
+        None
     }
 
     /// See [`proxy_origin`].
     pub(super) fn origin(&self, url: &Url) -> ProxyOrigin {
-        if let Some(route) = self.route(url) {
-            return ProxyOrigin {
-                source: route.source,
-                proxy: Some(route.shown()),
-            };
-        }
-        let exempt = target(url).is_some_and(|uri| self.outside.intercept(&uri).is_none());
-        ProxyOrigin {
-            source: match &self.proxies {
-                None => "option proxy",
-                Some(_) if exempt => "option no_proxy",
-                Some(_) => "none",
-            },
-            proxy: None,
+        let origin = |source, proxy| ProxyOrigin {
+            source,
+            proxy,
+            ignored: self.ignored.clone(),
+        };
+        match self.route(url) {
+            Ok(Some(route)) => origin(route.source, Some(route.shown())),
+            Ok(None) if self.no_proxy.exempts(url) && self.named_at_all() => {
+                origin("option no_proxy", None)
+            }
+            Ok(None) if self.by_option => origin("option proxy", None),
+            Ok(None) | Err(_) => origin("none", None),
         }
     }
+
+    /// Whether there is a proxy from which something could be exempt: everything but the option's `direct`.
+    fn named_at_all(&self) -> bool {
+        !self.by_option || !matches!(self.named[0], Ok(None))
+    }
+}
+
+#[cfg(any(windows, target_vendor = "apple"))]
+mod system {
+    pub(super) use hyper_util::client::proxy::matcher::Matcher;
 }
 
 /// Refuses the one kind of proxy that the environment can name and this library cannot use.
@@ -168,44 +216,63 @@ pub(super) fn host_and_port(url: &Url) -> (String, u16) {
     (host.to_owned(), url.port_or_known_default().unwrap_or(1080))
 }
 
-/// What the proxy rules look at: neither path nor query, which may hold a password.
-fn target(url: &Url) -> Option<http::Uri> {
-    format!("{}://{}/", url.scheme(), place(url)).parse().ok()
+/// The variables that name a proxy: that of a scheme, then the one for all. Of a pair the first that is set counts, even when
+/// it is empty.
+type Variables = [[&'static str; 2]; 2];
+
+const HTTP: Variables = [
+    ["environment HTTP_PROXY", "environment http_proxy"],
+    ["environment ALL_PROXY", "environment all_proxy"],
+];
+const HTTPS: Variables = [
+    ["environment HTTPS_PROXY", "environment https_proxy"],
+    ["environment ALL_PROXY", "environment all_proxy"],
+];
+const NO_PROXY: [&str; 2] = ["environment NO_PROXY", "environment no_proxy"];
+
+/// What names a variable, and its value.
+fn first_set(pair: &[&'static str; 2]) -> Option<(&'static str, std::ffi::OsString)> {
+    pair.iter().find_map(|source| {
+        let name = source.rsplit(' ').next()?;
+        // In a CGI program, HTTP_PROXY is a header of the request that it serves.
+        let foreign = name == "HTTP_PROXY" && std::env::var_os("REQUEST_METHOD").is_some();
+        let value = std::env::var_os(name).filter(|_| !foreign)?;
+        Some((*source, value))
+    })
 }
 
-/// The variable that names the proxy for this scheme, found as the matcher finds it.
-fn environment_source(scheme: &str) -> &'static str {
-    const HTTP: [&str; 2] = ["environment HTTP_PROXY", "environment http_proxy"];
-    const HTTPS: [&str; 2] = ["environment HTTPS_PROXY", "environment https_proxy"];
-    const ALL: [&str; 2] = ["environment ALL_PROXY", "environment all_proxy"];
-    let uri = http::Uri::try_from(format!("{scheme}://any.invalid/")).unwrap_or_default();
-    for pair in [if scheme == "https" { HTTPS } else { HTTP }, ALL] {
-        // Of a pair the first that is set counts, even when it is empty.
-        let set = pair.into_iter().find_map(|source| {
-            let name = source.rsplit(' ').next()?;
-            Some((source, std::env::var(name).ok()?))
-        });
-        if let Some((source, value)) = set
-            && Matcher::builder()
-                .all(value)
-                .build()
-                .intercept(&uri)
-                .is_some()
-        {
-            return source;
+fn environment_proxy(variables: &Variables) -> Named {
+    for pair in variables {
+        let Some((source, value)) = first_set(pair) else {
+            continue;
+        };
+        let name = format!("the {}", source.replacen(' ', " variable ", 1));
+        let Some(text) = value.to_str() else {
+            return Err(Error::new(Code::Config, format!("{name} is not valid UTF-8"))
+                .with_hint("Percent-encode what is not ASCII in it, or name the proxy in the option proxy."));
+        };
+        if !text.trim().is_empty() {
+            return read_proxy(&name, text).map(|url| Some((url, source)));
         }
     }
-    "system"
+    Ok(None)
 }
 
-/// The matcher keeps user and password as a header; reqwest wants them in the URL.
-fn with_userinfo(intercept: &Intercept) -> Option<Url> {
-    let mut url = Url::parse(&intercept.uri().to_string()).ok()?;
-    if let Some((user, password)) = intercept.basic_auth().and_then(login) {
-        url.set_username(&user).ok()?;
-        url.set_password(Some(password.expose())).ok()?;
+/// The user and password of a URL as the value of `Proxy-Authorization`.
+fn basic(url: &Url) -> Option<HeaderValue> {
+    if url.username().is_empty() && url.password().is_none() {
+        return None;
     }
-    Some(url)
+    let decoded = |text: &str| Zeroizing::new(percent_decode_str(text).collect::<Vec<u8>>());
+    let (user, password) = (
+        decoded(url.username()),
+        decoded(url.password().unwrap_or_default()),
+    );
+    let pair = Zeroizing::new([&user[..], b":", &password[..]].concat());
+    let text = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(&*pair)));
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// What a `Proxy-Authorization` of the Basic scheme says.
@@ -249,6 +316,7 @@ mod tests {
         ));
         let route = rules
             .route(&url("https://p21.example/x?password=hunter22"))
+            .expect("understood")
             .expect("proxy");
         assert_eq!(route.address(), ("proxy.example".to_owned(), 3128));
         assert!(route.basic.is_some());
@@ -266,7 +334,7 @@ mod tests {
             "https://10.1.2.3:3443/",
             "http://a.corp.example/",
         ] {
-            assert!(rules.route(&url(exempt)).is_none(), "{exempt}");
+            assert!(matches!(rules.route(&url(exempt)), Ok(None)), "{exempt}");
             assert_eq!(
                 rules.origin(&url(exempt)).to_string(),
                 "direct (option no_proxy)"
@@ -284,7 +352,8 @@ mod tests {
             origin,
             ProxyOrigin {
                 source: "option proxy",
-                proxy: None
+                proxy: None,
+                ignored: Vec::new(),
             }
         );
     }

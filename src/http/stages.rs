@@ -32,6 +32,7 @@ pub(crate) struct Stages<'a> {
     url: &'a Url,
     rules: ProxyRules,
     trust: Arc<Trust>,
+    refused: Option<Error>,
     context: Arc<RequestContext>,
 }
 
@@ -87,12 +88,16 @@ impl<'a> Stages<'a> {
     #[must_use]
     pub(crate) fn new(settings: &'a TransportSettings, url: &'a Url) -> Stages<'a> {
         let rules = ProxyRules::new(settings);
-        let route = rules.route(url);
+        let (route, refused) = match rules.route(url) {
+            Ok(route) => (route, None),
+            Err(error) => (None, Some(error)),
+        };
         Stages {
             settings,
             url,
             rules,
             trust: Trust::new(&settings.tls),
+            refused,
             context: Arc::new(RequestContext::new(url, route)),
         }
     }
@@ -102,8 +107,11 @@ impl<'a> Stages<'a> {
         self.rules.origin(self.url)
     }
 
-    /// Refuses a proxy of a kind that is not supported.
+    /// Refuses a proxy that is not understood, or of a kind that is not supported.
     pub(crate) fn check_proxy(&self) -> Result<()> {
+        if let Some(error) = &self.refused {
+            return Err(error.clone());
+        }
         self.context
             .route
             .as_ref()

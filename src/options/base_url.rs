@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use crate::error::{Code, Error, Result};
+use crate::secret::{is_invisible, is_quotation_mark};
 
 /// A normalised base URL: http or https, lower-case host, no default port, query, fragment, trailing slash or trailing
 /// `/api`. Another path prefix, such as `/P21APIService`, is kept.
@@ -18,16 +19,7 @@ impl BaseUrl {
     /// client such as `/Prophet21`, or plain http to another machine without `allow_http`.
     pub fn parse(text: &str, allow_http: bool) -> Result<BaseUrl> {
         let text = text.trim();
-        let fault = |what: &str, hint: &str| {
-            Error::new(Code::Config, format!("base_url: {what}")).with_hint(hint)
-        };
-        let example = "Write it like https://p21.example.com or https://p21.example.com:3443.";
-        if text.is_empty() {
-            return Err(fault("is empty", example));
-        }
-        if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Err(fault("holds blanks or control characters", example));
-        }
+        check_characters(text)?;
         let has_scheme = text.split_once("://").is_some_and(|(scheme, _)| {
             scheme
                 .chars()
@@ -44,7 +36,7 @@ impl BaseUrl {
             .iter()
             .any(|scheme| starts_ignoring_case(authority, scheme));
         if cut || authority.starts_with(['/', '\\', '?', '#']) {
-            return Err(fault("names no host", example));
+            return Err(fault("names no host", EXAMPLE));
         }
         if authority
             .split(']')
@@ -57,7 +49,7 @@ impl BaseUrl {
             ));
         }
         let mut url = Url::parse(&full)
-            .map_err(|error| fault(&format!("is not a URL ({error})"), example))?;
+            .map_err(|error| fault(&format!("is not a URL ({error})"), EXAMPLE))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(fault(
                 &format!("has the scheme '{}'", url.scheme()),
@@ -74,7 +66,7 @@ impl BaseUrl {
         if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')) {
             let host = host.to_owned();
             if host.is_empty() || url.set_host(Some(&host)).is_err() {
-                return Err(fault("names no host", example));
+                return Err(fault("names no host", EXAMPLE));
             }
         }
         url.set_query(None);
@@ -140,14 +132,17 @@ impl BaseUrl {
     /// Whether it names this very machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match self.0.host() {
-            Some(Host::Domain(name)) => name == "localhost",
-            Some(Host::Ipv4(ip)) => ip.is_loopback(),
-            Some(Host::Ipv6(ip)) => {
-                ip.is_loopback() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_loopback())
-            }
-            None => false,
-        }
+        is_loopback(&self.0)
+    }
+}
+
+/// Whether a URL names this very machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.to_canonical().is_loopback(),
+        None => false,
     }
 }
 
@@ -155,6 +150,41 @@ impl std::fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+const EXAMPLE: &str = "Write it like https://p21.example.com or https://p21.example.com:3443.";
+
+fn fault(what: &str, hint: &str) -> Error {
+    Error::new(Code::Config, format!("base_url: {what}")).with_hint(hint)
+}
+
+/// Refuses what no URL holds and what shows that the value came to harm on its way.
+fn check_characters(text: &str) -> Result<()> {
+    if text.is_empty() {
+        return Err(fault("is empty", EXAMPLE));
+    }
+    if text.contains(is_quotation_mark) {
+        return Err(fault(
+            "holds quotation marks",
+            "Remove them: docker --env-file and some services take them for a part of the value.",
+        ));
+    }
+    if text.contains("${") || text.contains("{{") {
+        return Err(fault(
+            "holds a placeholder that nothing has replaced",
+            "Write the address itself: neither this library nor docker --env-file replaces ${NAME} by a value.",
+        ));
+    }
+    if let Some(c) = text.chars().find(|c| is_invisible(*c)) {
+        return Err(fault(
+            &format!("holds an invisible character (U+{:04X})", u32::from(c)),
+            "Type it anew: such characters come along when text is copied from a document or a chat.",
+        ));
+    }
+    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err(fault("holds blanks or control characters", EXAMPLE));
+    }
+    Ok(())
 }
 
 fn starts_ignoring_case(text: &str, start: &str) -> bool {
@@ -229,6 +259,17 @@ mod tests {
             ("/@p21://p21.example.com", "no host"),
             ("https://https://p21.example.com", "no host"),
             ("https://a b", "blanks"),
+            ("https://p21.example\u{a0}.com", "blanks"),
+            ("\"https://p21.example.com\"", "quotation marks"),
+            ("'p21.example.com:3443'", "quotation marks"),
+            ("“https://p21.example.com”", "quotation marks"),
+            ("https://\"p21.example.com\"/api", "quotation marks"),
+            ("https://${P21_HOST}", "placeholder"),
+            ("${P21_URL}/api", "placeholder"),
+            ("https://{{ host }}", "placeholder"),
+            ("\u{feff}https://p21.example.com", "(U+FEFF)"),
+            ("https://p21.example.com\u{200b}", "(U+200B)"),
+            ("https://p21\u{ad}.example.com", "(U+00AD)"),
             ("ftp://p21.example.com", "scheme 'ftp'"),
             ("https://user:pw@p21.example.com", "user or password"),
             ("https://@p21.example.com", "user or password"),

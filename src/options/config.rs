@@ -165,11 +165,12 @@ impl Config {
     }
 
     /// Reads a `.env` file: lines such as `P21_BASE_URL=https://…`, or an option's own name in lower case. Other names are
-    /// ignored. See [`super::parse_dotenv`] for quotes and comments.
+    /// ignored; a line of another program that cannot be read is a warning in the log. See [`super::parse_dotenv`] for quotes and
+    /// comments.
     ///
     /// # Errors
     ///
-    /// `Config` when the file cannot be read or a line cannot be understood; the first value that an option cannot take.
+    /// `Config` when the file or a line of an option cannot be read; the first value that an option cannot take.
     pub fn load_file(&mut self, path: &Path) -> Result<()> {
         self.load_file_with_prefix(path, "P21_")
     }
@@ -191,17 +192,14 @@ impl Config {
                     let exposure = exposure("options", path);
                     log::record(Level::Warn, "file.exposed", &exposure);
                 }
-                let text = std::str::from_utf8(&content.bytes).map_err(|_| {
-                    Error::new(
-                        Code::Config,
-                        format!("{shown} cannot be read: it is not UTF-8"),
-                    )
-                    .with_hint(hint)
-                })?;
-                super::parse_dotenv(text, &shown)
+                let is_ours = |name: &str| name.starts_with(prefix) || option(name).is_some();
+                super::parse_dotenv(&content.bytes, &shown, &is_ours)
             });
         let pairs = match result {
-            Ok(pairs) => pairs,
+            Ok(found) => {
+                warn_of_unread(&shown, &found.unread);
+                found.pairs
+            }
             Err(error) => {
                 self.faults.push((shown, error.clone()));
                 return Err(error);
@@ -233,7 +231,7 @@ impl Config {
         resolve::resolve(
             &self.values,
             self.consumer_username.as_ref(),
-            self.prefix.as_deref().unwrap_or("P21_"),
+            self.prefix.as_deref(),
         )
     }
 }
@@ -253,6 +251,24 @@ pub(crate) fn refuse_if_set_uid(what: &str) -> Result<()> {
     Err(Error::new(Code::Config, message).with_hint(
         "Set options in the program itself (p21_config_set), or from a file that it names.",
     ))
+}
+
+/// More lines of a file that cannot be read are counted only.
+const MAX_UNREAD: usize = 5;
+
+fn warn_of_unread(file: &str, unread: &[(usize, &str)]) {
+    if unread.is_empty() {
+        return;
+    }
+    let lines = unread.iter().take(MAX_UNREAD);
+    let mut lines: Vec<String> = lines
+        .map(|(line, why)| format!("line {line} ({why})"))
+        .collect();
+    if unread.len() > MAX_UNREAD {
+        lines.push(format!("{} more", unread.len() - MAX_UNREAD));
+    }
+    let message = format!("{file}: not read: {}", lines.join(", "));
+    log::record(Level::Warn, "config.unread", &message);
 }
 
 /// Names only: the values may be secrets.

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use url::Url;
 
 use super::base_url::BaseUrl;
+use super::list;
+use super::proxy::{NoProxy, read_proxy};
 use super::settings::{
     AuthMode, ConsumerHeaders, Credential, Pin, ProxyChoice, Resolve, Settings, StoreChoice,
     StoreSettings, TlsTrust, TransportSettings,
@@ -91,16 +93,19 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
         Kind::List if row.name == "resolve" => {
             parse_resolve(value)?;
         }
+        Kind::List if row.name == "no_proxy" => {
+            parse_no_proxy(value)?;
+        }
         Kind::Text | Kind::List => {}
     }
     Ok(())
 }
 
-/// Makes settings of values that [`check_value`] has let through. `prefix` is that of the variables that hints name.
+/// Makes settings of values that [`check_value`] has let through. `prefix`: that of the variables that were read, if any were.
 pub(super) fn resolve(
     values: &BTreeMap<&'static str, Secret>,
     consumer_username: Option<&Secret>,
-    prefix: &str,
+    prefix: Option<&str>,
 ) -> Result<Settings> {
     let text = |name: &str| {
         let default = option(name).map_or("", |row| row.default);
@@ -144,8 +149,14 @@ pub(super) fn resolve(
         "" => concat!("libp21auth/", env!("CARGO_PKG_VERSION")).to_owned(),
         agent => agent.to_owned(),
     };
+    let base_url = BaseUrl::parse(text("base_url"), flag("allow_http"))?;
+    let proxy = parse_proxy(text("proxy"))?;
+    let resolve = parse_resolve(text("resolve"))?;
+    if !flag("allow_http") {
+        stays_here(&base_url, &proxy, text("no_proxy"), &resolve)?;
+    }
     Ok(Settings {
-        base_url: BaseUrl::parse(text("base_url"), flag("allow_http"))?,
+        base_url,
         auth_mode,
         username,
         credential,
@@ -174,92 +185,218 @@ pub(super) fn resolve(
                 ca_file: path("ca_file"),
                 pins,
             },
-            proxy: parse_proxy(text("proxy"))?,
+            proxy,
             no_proxy,
-            resolve: parse_resolve(text("resolve"))?,
+            resolve,
         },
         store: StoreSettings {
             choice: parse_store(text("store"))?,
             required: flag("store_required"),
             timeout_ms: int("store_timeout_ms")?,
-            key: secret_of(values, "store_key", "store_key_file")?,
+            key: credential_of(values, ["store_key", "store_key_file"])
+                .map_err(|both| both_set(both).with_hint(remove_one(both, prefix)))?,
         },
     })
 }
+
+/// Each kind of credential: the option, the option for a file, and the mode that follows from it.
+const CREDENTIALS: [([&str; 2], AuthMode); 3] = [
+    (["password", "password_file"], AuthMode::V2Password),
+    (["consumer_key", "consumer_key_file"], AuthMode::V2Consumer),
+    (["access_token", "access_token_file"], AuthMode::Token),
+];
 
 /// How to ask, and with what: by `auth_mode`, or by which credentials are there.
 fn authentication(
     values: &BTreeMap<&'static str, Secret>,
     mode: &str,
-    prefix: &str,
+    prefix: Option<&str>,
 ) -> Result<(AuthMode, Credential)> {
-    let password = secret_of(values, "password", "password_file")?;
-    let consumer_key = secret_of(values, "consumer_key", "consumer_key_file")?;
-    let access_token = secret_of(values, "access_token", "access_token_file")?;
-    let username = values.get("username").filter(|name| !name.is_empty());
-
-    let mut missing = Vec::new();
-    if !values.contains_key("base_url") {
-        missing.push("base_url");
+    let is_set = |name: &str| values.get(name).is_some_and(|value| !value.is_empty());
+    let (mut found, mut doubled) = (Vec::new(), Vec::new());
+    for (names, mode) in CREDENTIALS {
+        match credential_of(values, names) {
+            Ok(Some(credential)) => found.push((names[0], mode, Some(credential))),
+            Ok(None) => {}
+            Err(both) => {
+                doubled.push(both);
+                found.push((names[0], mode, None));
+            }
+        }
     }
-    let auth_mode = match mode {
-        "" => match (&password, &consumer_key, &access_token) {
-            (Some(_), None, None) => Some(AuthMode::V2Password),
-            (None, Some(_), None) => Some(AuthMode::V2Consumer),
-            (None, None, Some(_)) => Some(AuthMode::Token),
-            (None, None, None) => None,
-            _ => {
-                let set: Vec<&str> = [
-                    ("password", &password),
-                    ("consumer_key", &consumer_key),
-                    ("access_token", &access_token),
-                ]
-                .into_iter()
-                .filter_map(|(name, value)| value.is_some().then_some(name))
-                .collect();
-                return Err(Error::new(Code::Config, format!("{} are both set, so it is not clear which one to use", set.join(" and ")))
-                    .with_hint("Set auth_mode to v2_password, v2_consumer or token, or remove the one that is not meant."));
-            }
-        },
-        name => AuthMode::from_name(name),
+    // What this mode would still need.
+    let missing = |mode: AuthMode| {
+        let own = if mode.uses_consumer_key() {
+            "consumer_key"
+        } else if mode == AuthMode::Token {
+            "access_token"
+        } else {
+            "password"
+        };
+        let user = (own == "password" && !is_set("username")).then_some("username");
+        let secret = (!found.iter().any(|(name, ..)| *name == own)).then_some(own);
+        user.into_iter()
+            .chain(secret)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
     };
-    let credential = match auth_mode {
-        Some(AuthMode::V2Password | AuthMode::V1Password | AuthMode::V1Query) => {
-            if username.is_none() {
-                missing.push("username");
-            }
-            password.or_else(|| push_none(&mut missing, "password"))
-        }
-        Some(AuthMode::V2Consumer | AuthMode::V1Consumer) => {
-            consumer_key.or_else(|| push_none(&mut missing, "consumer_key"))
-        }
-        Some(AuthMode::Token) => access_token.or_else(|| push_none(&mut missing, "access_token")),
-        None if username.is_some() => push_none(&mut missing, "password"),
-        None => push_none(&mut missing, "username and password, or consumer_key"),
+    let (modes, several) = match (AuthMode::from_name(mode), &found[..]) {
+        (Some(mode), _) => (vec![mode], false),
+        (None, []) => (vec![AuthMode::V2Password, AuthMode::V2Consumer], false),
+        (None, [(_, mode, _)]) => (vec![*mode], false),
+        (None, all) => (all.iter().map(|(_, mode, _)| *mode).collect(), true),
     };
-    let (Some(auth_mode), Some(credential), true) = (auth_mode, credential, missing.is_empty())
-    else {
-        return Err(missing_error(&missing, prefix));
-    };
-    Ok((auth_mode, credential))
-}
-
-fn push_none(missing: &mut Vec<&'static str>, name: &'static str) -> Option<Credential> {
-    missing.push(name);
-    None
-}
-
-fn missing_error(missing: &[&str], prefix: &str) -> Error {
-    let names = missing.join(", ");
-    let variables: Vec<String> = missing
+    let ways: Vec<Vec<String>> = modes
         .iter()
-        .flat_map(|name| name.split(", or ").flat_map(|part| part.split(" and ")))
-        .map(|name| format!("{prefix}{}", name.to_ascii_uppercase()))
+        .map(|mode| {
+            let named = several.then(|| format!("auth_mode={}", mode.name()));
+            named.into_iter().chain(missing(*mode)).collect()
+        })
         .collect();
-    Error::new(Code::Config, format!("not configured: {names}")).with_hint(format!(
-        "Set it as an option, or as an environment variable: {}.",
-        variables.join(", ")
-    ))
+    let always: &[&str] = if values.contains_key("base_url") {
+        &[]
+    } else {
+        &["base_url"]
+    };
+    if let ([mode], [way], [], []) = (&modes[..], &ways[..], always, &doubled[..])
+        && way.is_empty()
+    {
+        let matches = |of: AuthMode| match mode {
+            AuthMode::Token => of == AuthMode::Token,
+            mode => of != AuthMode::Token && of.uses_consumer_key() == mode.uses_consumer_key(),
+        };
+        let credential = found.iter().find(|(_, of, _)| matches(*of));
+        if let Some((_, _, Some(credential))) = credential {
+            return Ok((*mode, credential.clone()));
+        }
+    }
+    let error = if let [both, ..] = doubled[..] {
+        both_set(both)
+    } else if several {
+        let names: Vec<&str> = found.iter().map(|(name, ..)| *name).collect();
+        let how_many = if names.len() == 2 { "both" } else { "all" };
+        let names = in_words(&names);
+        Error::new(
+            Code::Config,
+            format!("{names} are {how_many} set, so it is not clear which one to use"),
+        )
+    } else {
+        let ways: Vec<String> = ways.iter().map(|way| in_words(way)).collect();
+        let ways = Some(ways.join(", or ")).filter(|ways| !ways.is_empty());
+        let names: Vec<String> = always
+            .iter()
+            .map(|&name| name.to_owned())
+            .chain(ways)
+            .collect();
+        Error::new(
+            Code::Config,
+            format!("not configured: {}", names.join(", ")),
+        )
+    };
+    let mut hint: Vec<String> = doubled
+        .iter()
+        .map(|both| remove_one(*both, prefix))
+        .collect();
+    hint.extend(what_to_set(always, &ways, prefix));
+    if several && doubled.is_empty() && always.is_empty() && ways.iter().all(|way| way.len() == 1) {
+        hint.push("Or keep only the one that is meant.".to_owned());
+    }
+    Err(error.with_hint(hint.join(" ")))
+}
+
+/// The sentence that says what to set: all of `always`, and all of one of `ways`.
+fn what_to_set(always: &[&str], ways: &[Vec<String>], prefix: Option<&str>) -> Option<String> {
+    let sentence = |spell: &dyn Fn(&str) -> String| {
+        let always: Vec<String> = always.iter().map(|name| spell(name)).collect();
+        let ways: Vec<Vec<String>> = ways
+            .iter()
+            .map(|way| way.iter().map(|name| spell(name)).collect())
+            .collect();
+        if let [way] = &ways[..] {
+            return in_words(&[&always[..], way].concat());
+        }
+        let ways: Vec<String> = ways.iter().map(|way| in_words(way)).collect();
+        let either = ways.join(", or ");
+        if always.is_empty() {
+            either
+        } else {
+            format!("{} and either {either}", in_words(&always))
+        }
+    };
+    let variable = |name: &str| spelled(name, Some(prefix.unwrap_or("P21_")));
+    let of_options = sentence(&|name| spelled(name, prefix));
+    match prefix {
+        _ if of_options.is_empty() => None,
+        Some(_) => Some(format!("Set {of_options}.")),
+        None => Some(format!(
+            "Set {of_options} (in the environment: {}).",
+            sentence(&variable)
+        )),
+    }
+}
+
+/// An option, or `option=value`, as it is written in code, or in the environment under this prefix.
+fn spelled(name: &str, prefix: Option<&str>) -> String {
+    let Some(prefix) = prefix else {
+        return name.to_owned();
+    };
+    let (name, value) = name.split_at(name.find('=').unwrap_or(name.len()));
+    format!("{prefix}{}{value}", name.to_ascii_uppercase())
+}
+
+/// `A`, `A and B`, `A, B and C`.
+fn in_words<T: AsRef<str>>(items: &[T]) -> String {
+    let items: Vec<&str> = items.iter().map(AsRef::as_ref).collect();
+    match items[..] {
+        [ref all @ .., before, last] => {
+            let before = [all, &[before]].concat().join(", ");
+            format!("{before} and {last}")
+        }
+        _ => items.concat(),
+    }
+}
+
+fn both_set([plain, file]: [&str; 2]) -> Error {
+    Error::new(Code::Config, format!("{plain} and {file} are both set"))
+}
+
+fn remove_one(names: [&str; 2], prefix: Option<&str>) -> String {
+    let [plain, file] = names.map(|name| spelled(name, prefix));
+    format!("Remove {plain} or {file}.")
+}
+
+/// Plain http to this machine must not leave it by a detour.
+fn stays_here(
+    base_url: &BaseUrl,
+    proxy: &ProxyChoice,
+    no_proxy: &str,
+    resolve: &[Resolve],
+) -> Result<()> {
+    let url = base_url.url();
+    if url.scheme() != "http" || !base_url.is_loopback() {
+        return Ok(());
+    }
+    let name = url.host_str().unwrap_or_default();
+    let elsewhere = |resolve: &&Resolve| {
+        resolve.host == name
+            && Some(resolve.port) == url.port_or_known_default()
+            && !resolve.address.to_canonical().is_loopback()
+    };
+    let detour = if matches!(proxy, ProxyChoice::Url(_)) && !NoProxy::read(no_proxy).0.exempts(url)
+    {
+        "proxy"
+    } else if resolve.iter().any(|resolve| elsewhere(&resolve)) {
+        "resolve"
+    } else {
+        return Ok(());
+    };
+    Err(Error::new(
+        Code::Config,
+        format!("base_url is plain http, and {detour} leads away from this machine, so credentials would cross the network unprotected"),
+    )
+    .with_hint(format!(
+        "Use https, or remove {detour}, or set allow_http=1 if the network is yours alone."
+    )))
 }
 
 /// No error of a configuration is without a next step.
@@ -267,20 +404,16 @@ fn fault(name: &str, what: &str, hint: &str) -> Error {
     Error::new(Code::Config, format!("{name} {what}")).with_hint(hint)
 }
 
-fn secret_of(
+/// The credential that is set, or the names of two that exclude each other.
+fn credential_of(
     values: &BTreeMap<&'static str, Secret>,
-    plain: &'static str,
-    file: &'static str,
-) -> Result<Option<Credential>> {
+    [plain, file]: [&'static str; 2],
+) -> std::result::Result<Option<Credential>, [&'static str; 2]> {
     match (
         values.get(plain).filter(|value| !value.is_empty()),
         values.get(file),
     ) {
-        (Some(_), Some(_)) => Err(Error::new(
-            Code::Config,
-            format!("{plain} and {file} are both set"),
-        )
-        .with_hint("Keep one of them.")),
+        (Some(_), Some(_)) => Err([plain, file]),
         (Some(value), None) => Ok(Some(Credential::Value(value.clone()))),
         (None, Some(path)) => Ok(Some(Credential::File(file, PathBuf::from(path.expose())))),
         (None, None) => Ok(None),
@@ -293,13 +426,6 @@ fn parse_bool(text: &str) -> Option<bool> {
         "0" | "false" | "no" | "off" => Some(false),
         _ => None,
     }
-}
-
-fn list(text: &str) -> Vec<String> {
-    text.split(|c: char| c == ',' || c == ';' || c.is_whitespace())
-        .filter(|item| !item.is_empty())
-        .map(str::to_owned)
-        .collect()
 }
 
 fn parse_pins(text: &str) -> Result<Vec<Pin>> {
@@ -364,46 +490,25 @@ fn parse_proxy(text: &str) -> Result<ProxyChoice> {
     if text.eq_ignore_ascii_case("direct") {
         return Ok(ProxyChoice::Direct);
     }
-    let full = if text.contains("://") {
-        text.to_owned()
-    } else {
-        format!("http://{text}")
-    };
-    let rest = full.split_once("://").map_or("", |(_, rest)| rest);
-    // What parsers make of such a user or password differs, so a part of it could pass for the host.
-    let login = rest.rsplit_once('@').map_or("", |(login, _)| login);
-    if rest.contains('\\') || login.contains(['@', '/', '?', '#']) {
-        return Err(fault(
-            "proxy",
-            "has a special character in its user or password",
-            "Percent-encode it: \\ is %5C, @ is %40, : is %3A, / is %2F, ? is %3F, # is %23, % is %25.",
-        ));
-    }
-    let lower = full.to_ascii_lowercase();
-    if lower.starts_with("socks") {
+    let url = read_proxy("proxy", text)?;
+    if url.scheme().starts_with("socks") {
         return Err(fault(
             "proxy",
             "names a SOCKS proxy, which is not supported",
             "Name an http proxy, as http://host:port; a local one such as privoxy can pass requests on to a SOCKS proxy. proxy=direct uses none.",
         ));
     }
-    let url = Url::parse(&full).ok().filter(Url::has_host);
-    let path = url.as_ref().map_or("", |url| url.path());
-    if lower.starts_with("pac+") || lower.starts_with("file:") || !matches!(path, "" | "/") {
-        return Err(fault(
-            "proxy",
-            "names a file, such as a PAC file, and not a proxy",
-            "A PAC file is a program that names a proxy: open it, look for PROXY host:port, and set proxy=http://host:port.",
-        ));
-    }
-    match url {
-        Some(url) if matches!(url.scheme(), "http" | "https") => {
-            Ok(ProxyChoice::Url(Secret::new(full)))
-        }
-        _ => Err(fault(
-            "proxy",
-            "must be 'direct' or an http or https URL such as http://proxy.example.com:3128",
-            "Write it as http://host:port, with user and password as http://user:password@host:port.",
+    Ok(ProxyChoice::Url(Secret::new(String::from(url))))
+}
+
+fn parse_no_proxy(text: &str) -> Result<NoProxy> {
+    let (known, unknown) = NoProxy::read(text);
+    match unknown.first() {
+        None => Ok(known),
+        Some(entry) => Err(fault(
+            "no_proxy",
+            &format!("has an entry that is not understood: {entry}"),
+            "Write names (corp.local and all below it), host:port, addresses, networks such as 10.0.0.0/8, or * for all, with commas between them.",
         )),
     }
 }
@@ -551,6 +656,211 @@ mod tests {
         );
     }
 
+    /// Every way to do what a hint says, by its words alone: options and their values. The credentials in `set` may be removed.
+    fn followed(hint: &str, prefix: &str) -> Vec<Vec<(String, Option<String>)>> {
+        let option = |text: &str| {
+            let (name, value) = text.split_once('=').unwrap_or((text, "h.example"));
+            let name = name
+                .strip_prefix(prefix)
+                .expect("the prefix")
+                .to_ascii_lowercase();
+            (name, Some(value.to_owned()))
+        };
+        let options = |text: &str| -> Vec<_> {
+            text.replace(" and ", ", ")
+                .split(", ")
+                .map(option)
+                .collect()
+        };
+        let mut all = vec![Vec::new()];
+        for sentence in hint.split_inclusive('.').map(str::trim) {
+            let sentence = sentence.strip_suffix('.').expect("a sentence");
+            let choices: Vec<Vec<_>> = if let Some(names) = sentence.strip_prefix("Remove ") {
+                let names = names.split(" or ").map(|name| (option(name).0, None));
+                names.map(|name| vec![name]).collect()
+            } else if let Some(rest) = sentence.strip_prefix("Set ") {
+                let (always, either) = rest.split_once(" and either ").unwrap_or(("", rest));
+                either
+                    .split(", or ")
+                    .map(|way| [always, way].into_iter().filter(|text| !text.is_empty()))
+                    .map(|way| way.flat_map(options).collect())
+                    .collect()
+            } else {
+                assert_eq!(sentence, "Or keep only the one that is meant");
+                continue;
+            };
+            all = all
+                .iter()
+                .flat_map(|way| {
+                    choices
+                        .iter()
+                        .map(move |choice| [&way[..], choice].concat())
+                })
+                .collect();
+        }
+        all
+    }
+
+    #[test]
+    fn whoever_follows_the_hint_has_a_working_configuration() {
+        const NAMES: [&str; 8] = [
+            "base_url",
+            "username",
+            "password",
+            "password_file",
+            "consumer_key",
+            "consumer_key_file",
+            "access_token",
+            "access_token_file",
+        ];
+        const MODES: [&str; 7] = [
+            "",
+            "v2_password",
+            "v2_consumer",
+            "v1_password",
+            "v1_consumer",
+            "v1_query",
+            "token",
+        ];
+        let mut hints = std::collections::BTreeSet::new();
+        for (bits, mode) in (0..256).flat_map(|bits| MODES.map(|mode| (bits, mode))) {
+            for prefix in ["", "P21_PLAY_"] {
+                let mut config = Config::new();
+                let set = |name: &str| {
+                    let at = NAMES.iter().position(|known| *known == name);
+                    let is_mode = name == "auth_mode" && !mode.is_empty();
+                    match at {
+                        Some(at) if bits >> at & 1 == 1 => Some("h.example"),
+                        None if is_mode => Some(mode),
+                        _ => None,
+                    }
+                };
+                if prefix.is_empty() {
+                    for name in NAMES.into_iter().chain(["auth_mode"]) {
+                        config.set(name, set(name)).expect("valid");
+                    }
+                } else {
+                    let lookup = |name: &str| {
+                        let name = name
+                            .strip_prefix(prefix)
+                            .expect("prefix")
+                            .to_ascii_lowercase();
+                        set(&name).map(std::ffi::OsString::from)
+                    };
+                    config.load_from(prefix, lookup).expect("valid");
+                }
+                let Err(error) = config.settings() else {
+                    continue;
+                };
+                let mut hint = error.hint().to_owned();
+                if let Some((before, rest)) = error.hint().split_once(" (in the environment: ") {
+                    let (variables, rest) = rest.split_once(").").expect("the end");
+                    let (_, options) = before.split_once("Set ").expect("a sentence");
+                    assert_eq!(
+                        followed(&format!("Set {options}."), ""),
+                        followed(&format!("Set {variables}."), "P21_")
+                    );
+                    hint = format!("{before}.{rest}");
+                }
+                for way in followed(&hint, prefix) {
+                    let mut config = config.clone();
+                    for (name, value) in &way {
+                        config.set(name, value.as_deref()).expect("an option");
+                    }
+                    let result = config.settings();
+                    assert!(
+                        result.is_ok(),
+                        "{bits:08b} {mode}: {error}, then {way:?}: {result:?}"
+                    );
+                }
+                hints.insert(error.hint().to_owned());
+            }
+        }
+        for hint in [
+            "Set P21_PLAY_BASE_URL and either P21_PLAY_USERNAME and P21_PLAY_PASSWORD, or P21_PLAY_CONSUMER_KEY.",
+            "Set P21_PLAY_PASSWORD, or P21_PLAY_CONSUMER_KEY.",
+            "Set P21_PLAY_AUTH_MODE=v2_password, or P21_PLAY_AUTH_MODE=v2_consumer. Or keep only the one that is meant.",
+            "Set P21_PLAY_BASE_URL, P21_PLAY_USERNAME and P21_PLAY_PASSWORD.",
+            "Remove P21_PLAY_PASSWORD or P21_PLAY_PASSWORD_FILE. Set P21_PLAY_USERNAME.",
+            "Remove password or password_file.",
+            "Set base_url and either username and password, or consumer_key (in the environment: P21_BASE_URL and either P21_USERNAME and P21_PASSWORD, or P21_CONSUMER_KEY).",
+        ] {
+            assert!(hints.contains(hint), "{hint} is none of {hints:#?}");
+        }
+    }
+
+    #[test]
+    fn plain_http_does_not_leave_this_machine_by_a_detour() {
+        let base = |url, extra: &[(&'static str, &'static str)]| {
+            let mut pairs = vec![("base_url", url), ("access_token", "t")];
+            pairs.extend_from_slice(extra);
+            settings(&pairs)
+        };
+        for (url, extra, detour) in [
+            (
+                "http://localhost:8080",
+                ("proxy", "http://proxy.example:3128"),
+                "proxy",
+            ),
+            (
+                "http://127.0.0.1",
+                ("proxy", "http://127.0.0.1:3128"),
+                "proxy",
+            ),
+            (
+                "http://[::1]:81",
+                ("proxy", "https://proxy.example"),
+                "proxy",
+            ),
+            (
+                "http://localhost:8080",
+                ("resolve", "localhost:8080:192.0.2.1"),
+                "resolve",
+            ),
+            (
+                "http://localhost",
+                ("resolve", "LOCALHOST:80:[2001:db8::1]"),
+                "resolve",
+            ),
+            (
+                "http://127.0.0.1:9",
+                ("resolve", "127.0.0.1:9:192.0.2.1"),
+                "resolve",
+            ),
+        ] {
+            let error = base(url, &[extra]).expect_err(url);
+            assert_eq!(error.code(), Code::Config);
+            assert!(error.message().contains("plain http"), "{error}");
+            assert!(
+                error.hint().contains(&format!("remove {detour}")),
+                "{error}"
+            );
+            assert!(base(url, &[extra, ("allow_http", "1")]).is_ok());
+        }
+        for (url, extra) in [
+            ("http://localhost:8080", ("proxy", "direct")),
+            (
+                "http://localhost:8080",
+                ("resolve", "localhost:8081:192.0.2.1"),
+            ),
+            (
+                "http://localhost:8080",
+                ("resolve", "localhost:8080:127.0.0.2"),
+            ),
+            (
+                "https://localhost:8080",
+                ("proxy", "http://proxy.example:3128"),
+            ),
+        ] {
+            base(url, &[extra]).expect(url);
+        }
+        let exempt = [
+            ("proxy", "http://proxy.example:3128"),
+            ("no_proxy", "localhost"),
+        ];
+        base("http://localhost:8080", &exempt).expect("not by the proxy");
+    }
+
     #[test]
     fn values_out_of_range_are_refused() {
         for (name, value) in [
@@ -585,6 +895,10 @@ mod tests {
             ("proxy", "john:p/w@proxy:8080"),
             ("proxy", "http://john:p#w@proxy:8080"),
             ("proxy", "http://john:p?w@proxy:8080"),
+            ("no_proxy", "p21.example, https://x.example"),
+            ("no_proxy", "10.1.*"),
+            ("no_proxy", "10.0.0.0/33"),
+            ("no_proxy", "p*.example"),
             ("store", "mysql://x"),
             ("user_agent", "a\r\nb"),
             ("password", "a\0b"),
@@ -671,6 +985,9 @@ mod tests {
             ("pw\n", "pw"),
             ("pw\r\n", "pw"),
             (" pw \n\n", " pw \n"),
+            ("\u{feff}pw\r\n", "pw"),
+            ("\u{feff}\u{feff}pw", "\u{feff}pw"),
+            ("p\u{feff}w", "p\u{feff}w"),
             ("p\rw\r", "p\rw\r"),
         ] {
             std::fs::write(file.path(), content).expect("written");

@@ -96,7 +96,8 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// The secret as it is now, read by the deadline. One final line break of a file is dropped, nothing else.
+    /// The secret as it is now, read by the deadline. A byte order mark at the start of a file and one final line break are
+    /// dropped, nothing else.
     ///
     /// # Errors
     ///
@@ -113,6 +114,7 @@ impl Credential {
         let content = sources::read(path, sources::CAP, deadline)
             .map_err(|trouble| trouble.error(&subject, FILE_HINT))?;
         let text = std::str::from_utf8(&content.bytes).map_err(|_| fault("is not UTF-8"))?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let text = text
             .strip_suffix('\n')
             .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));

@@ -299,11 +299,15 @@ fn the_environment_decides_where_no_option_does() {
     let local = format!("http://localhost:{}", server.port());
     send(&settings, &local).expect("a response");
     fails(
-        send(&settings, "http://127.0.0.1:10"),
+        send(&settings, "http://192.0.2.1:10"),
         Code::Proxy,
         &["the proxy http://127.0.0.1:9 (environment all_proxy)"],
         &["environment all_proxy"],
     );
+    // Plain http to this machine stays here.
+    assert_eq!(origin(&settings, "http://127.0.0.1:10/"), "direct (none)");
+    assert_eq!(origin(&settings, "http://[::1]:10/"), "direct (none)");
+    send(&settings, &server.url("http")).expect("a response");
     // The option adds to NO_PROXY.
     settings.no_proxy = vec!["127.0.0.1".to_owned()];
     send(&settings, &local).expect("a response");
@@ -312,4 +316,110 @@ fn the_environment_decides_where_no_option_does() {
         origin(&settings, "http://127.0.0.1/"),
         "direct (option no_proxy)"
     );
+}
+
+#[test]
+fn a_proxy_of_the_environment_is_used_or_refused() {
+    let test = "proxy::a_proxy_of_the_environment_is_used_or_refused";
+    let target = ("https://p21.example", "http://p21.example");
+    let cases = [
+        (
+            "HTTPS_PROXY",
+            "http://CORP\\john:pw-hunter22@proxy:8080",
+            target.0,
+            "%5C",
+        ),
+        (
+            "https_proxy",
+            "http://john:pw-hunter22@ss1@proxy",
+            target.0,
+            "%40",
+        ),
+        (
+            "HTTP_PROXY",
+            "http://john:pw/hunter22@proxy",
+            target.1,
+            "%2F",
+        ),
+        ("http_proxy", "john:pw#hunter22@proxy", target.1, "%23"),
+        (
+            "ALL_PROXY",
+            "\"http://proxy:8080\"",
+            target.0,
+            "quotation marks",
+        ),
+        ("all_proxy", "http://proxy/proxy.pac", target.1, "PAC"),
+    ];
+    let Ok(number) = std::env::var("P21AUTH_TEST_CASE") else {
+        for (number, (name, value, ..)) in cases.iter().enumerate() {
+            let number = number.to_string();
+            let environment = [(*name, *value), ("P21AUTH_TEST_CASE", &number)];
+            assert!(!in_child(test, &environment));
+        }
+        return;
+    };
+    let (name, _, target, hint) = cases[number.parse::<usize>().expect("a number")];
+    let mut settings = settings();
+    settings.proxy = ProxyChoice::System;
+    let message = format!("the environment variable {name} ");
+    let error = fails(send(&settings, target), Code::Config, &[&message], &[hint]);
+    assert!(!error.to_string().contains("hunter22"), "{error}");
+    // A client says so when it is opened, unless it needs no proxy.
+    let open = |base_url: &str| {
+        let mut config = p21auth::Config::new();
+        for (name, value) in [
+            ("base_url", base_url),
+            ("consumer_key", "k"),
+            ("allow_http", "1"),
+        ] {
+            config.set(name, Some(value)).expect("valid");
+        }
+        p21auth::Client::open(&config)
+    };
+    assert_eq!(open(target).expect_err("refused").code(), Code::Config);
+    open("http://127.0.0.1:9").expect("plain http to this machine needs none");
+    let server = Server::answering(OK);
+    send(&settings, &server.url("http")).expect("a response");
+}
+
+#[test]
+fn entries_of_no_proxy_that_are_not_understood_are_a_warning() {
+    let test = "proxy::entries_of_no_proxy_that_are_not_understood_are_a_warning";
+    let list = "*.corp.local,p21.example:3443 10.*,https://x.example";
+    let environment = [("HTTPS_PROXY", "http://127.0.0.1:9"), ("NO_PROXY", list)];
+    if !in_child(test, &environment) {
+        return;
+    }
+    let mut config = p21auth::Config::new();
+    for (name, value) in [
+        ("base_url", "https://p21.example:3443"),
+        ("consumer_key", "k"),
+    ] {
+        config.set(name, Some(value)).expect("valid");
+    }
+    let client = p21auth::Client::open(&config).expect("a client");
+    let stats = client.stats().expect("open");
+    assert!(
+        stats.contains(
+            r#""proxy":{"from":"none","ignored":["10.*","https://x.example"],"url":null}"#
+        ),
+        "{stats}"
+    );
+    let mut cursor = 0;
+    let log = p21auth::log::read(&mut cursor, p21auth::log::Level::Warn as i32).expect("events");
+    assert!(
+        log.contains("proxy.ignored") && log.contains("10.*, https://x.example"),
+        "{log}"
+    );
+    let mut settings = settings();
+    settings.proxy = ProxyChoice::System;
+    for (url, direct) in [
+        ("https://a.corp.local/", true),
+        ("https://p21.example:3443/", true),
+        ("https://p21.example/", false),
+        ("https://10.1.2.3/", false),
+    ] {
+        let origin = proxy_origin(&settings, &Url::parse(url).expect("URL"));
+        assert_eq!(origin.proxy.is_none(), direct, "{url}: {origin}");
+    }
 }

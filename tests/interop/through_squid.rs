@@ -47,16 +47,22 @@ fn tokens_come_through_a_tunnel_and_the_proxy_sees_no_secret() {
 fn plain_http_is_passed_on_by_the_proxy_itself() {
     let (emulator, squid) = (test_support::emulator(), Squid::start(Access::Basic));
     let proxy = squid.url_with(USER, PASSWORD);
-    client(emulator.base_url(), &[("proxy", &proxy)])
-        .token()
-        .expect("a token");
+    client(
+        emulator.base_url(),
+        &[("proxy", &proxy), ("allow_http", "1")],
+    )
+    .token()
+    .expect("a token");
     assert_eq!(emulator.control().counter("token.requests"), 1);
     let log = wait_for_log(&squid, 1);
     let line = format!("POST {}/api/security/token/v2 200", emulator.base_url());
     assert_eq!(log, [line]);
     // The same without them: now the 407 is an answer to the request and not to a CONNECT.
     let error = refused(
-        &client(emulator.base_url(), &[("proxy", &squid.url())]),
+        &client(
+            emulator.base_url(),
+            &[("proxy", &squid.url()), ("allow_http", "1")],
+        ),
         Code::Proxy,
         &["asks for a user and password (HTTP 407)"],
         &["Set proxy=http://user:password@"],
@@ -117,7 +123,10 @@ fn a_login_of_the_windows_domain_is_not_supported_and_the_error_says_what_to_do(
     }
     let plain = test_support::emulator();
     refused(
-        &client(plain.base_url(), &[("proxy", &squid.url())]),
+        &client(
+            plain.base_url(),
+            &[("proxy", &squid.url()), ("allow_http", "1")],
+        ),
         Code::Proxy,
         &["Negotiate", "not supported"],
         &["px, cntlm"],

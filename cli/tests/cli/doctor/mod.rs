@@ -282,7 +282,7 @@ fn a_configuration_that_is_none_is_explained_and_nothing_is_sent() {
             "password is set, from environment P21_PASSWORD",
             "consumer_key is set, from environment P21_CONSUMER_KEY",
         ],
-        &["auth_mode"],
+        &["P21_AUTH_MODE=v2_password"],
     );
     assert!(report.steps().len() > 10);
     for step in &report.steps()[1..] {

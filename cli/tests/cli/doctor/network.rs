@@ -104,7 +104,9 @@ fn a_proxy_that_wants_a_password_and_gets_it() {
 fn plain_http_through_a_proxy_that_wants_a_password() {
     let squid = Squid::start(Access::Basic);
     let emulator = p21_emulator::Emulator::start(Options::default()).expect("started");
-    let tool = Tool::for_server(emulator.base_url()).with("P21_PROXY", &squid.url());
+    let tool = Tool::for_server(emulator.base_url())
+        .with("P21_PROXY", &squid.url())
+        .with("P21_ALLOW_HTTP", "1");
     let report = Report::of(&tool, &["--yes"]);
     report.fails(
         4,
