@@ -33,6 +33,8 @@ SOURCES = (
     "emulator/src",
     "cli/Cargo.toml",
     "cli/src",
+    "tests/support/Cargo.toml",
+    "tests/support/src",
     "LICENSE-MIT",
     "LICENSE-APACHE",
 )

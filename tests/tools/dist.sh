@@ -134,7 +134,7 @@ done
 
 sizes() {
     local file name limit
-    for file in "$dist"/stage/*/{lib/libp21auth.{so,a},bin/p21auth} dist/*.{tar.gz,zip,whl,nupkg} target/windows/*/p21auth.{dll,exe}; do
+    for file in "$dist"/stage/*/{lib/libp21auth.{so,a},bin/p21auth} dist/*.{tar.gz,zip,deb,rpm,whl,nupkg} target/windows/*/p21auth.{dll,exe}; do
         name=${file#"$dist"/stage/*/}
         name=${name#dist/}
         name=${name#target/}

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 
-def pack(out: Path, parts: Mapping[str, bytes], executable: str) -> None:
+def pack(out: Path, parts: Mapping[str, bytes], executable: str | None = None) -> None:
     """Writes these files by their names; those whose name begins with ``executable`` may be run."""
     # A zip file knows no time before 1980.
     moment = time.gmtime(max(int(os.environ.get("SOURCE_DATE_EPOCH", "0")), 315532800))[:6]
@@ -21,7 +21,7 @@ def pack(out: Path, parts: Mapping[str, bytes], executable: str) -> None:
         for name in sorted(parts):
             entry = zipfile.ZipInfo(name, moment)
             entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = (0o755 if name.startswith(executable) else 0o644) << 16
+            entry.external_attr = (0o755 if executable and name.startswith(executable) else 0o644) << 16
             archive.writestr(entry, parts[name])
     print(out)
 

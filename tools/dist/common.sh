@@ -18,6 +18,15 @@ fail() {
     exit 1
 }
 
+# Installs a Debian package for its command, where that can be done.
+need() { # COMMAND PACKAGE
+    command -v "$1" >/dev/null && return
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || fail "please install $2, for $1"
+    step "installing $2"
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$2" >/dev/null
+}
+
 # The newest version of glibc whose symbols a program or library asks for, such as 2.17.
 glibc_needed() { # FILE
     readelf --version-info --wide "$1" | grep -o 'GLIBC_[0-9.]*' | sed 's/GLIBC_//' | sort -Vu | tail -1

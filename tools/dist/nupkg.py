@@ -1,6 +1,6 @@
 """Writes the NuGet packages LibP21Auth and LibP21Auth.Newtonsoft and their symbols from built files, where no .NET SDK is at hand.
 
-    nupkg.py --out FOLDER --assemblies FOLDER --licenses FOLDER --native RID=FILE … --tool RID=FILE …
+    nupkg.py --out FOLDER --assemblies FOLDER --licenses FOLDER --native RID=FILE …
 
 The layout is the one that ``dotnet pack`` makes; what the packages say of themselves is read from Directory.Build.props and the
 project files. P21AUTH_REPOSITORY_URL says where the sources are. LibP21Auth.Newtonsoft is for .NET 8 alone: the other targets need
@@ -150,8 +150,6 @@ def content(package: str, options: argparse.Namespace) -> dict[str, Path]:
         return files | {f"licenses/{name}": ROOT / name for name in ("LICENSE-MIT", "LICENSE-APACHE")}
     for rid, file in options.native:
         files[f"runtimes/{rid}/native/{file.name}"] = file
-    for rid, file in options.tool:
-        files[f"tools/{rid}/{file.name}"] = file
     for place in ("build", "buildTransitive"):
         files[f"{place}/net462/LibP21Auth.targets"] = project(package).parent / "build" / "LibP21Auth.targets"
     for file in sorted(path for path in options.licenses.iterdir() if path.is_file()):
@@ -176,15 +174,14 @@ def write(known: dict[str, str], files: dict[str, Path], out: Path, is_symbols: 
     parts["[Content_Types].xml"] = content_types(list(parts)).encode()
     parts["_rels/.rels"] = relationships(known["Id"], core).encode()
     ending = "snupkg" if is_symbols else "nupkg"
-    archive.pack(out / f"{known['Id']}.{known['Version']}.{ending}", parts, executable="tools/")
+    archive.pack(out / f"{known['Id']}.{known['Version']}.{ending}", parts)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for folder in ("out", "assemblies", "licenses"):
         parser.add_argument(f"--{folder}", type=Path, required=True)
-    for binary in ("native", "tool"):
-        parser.add_argument(f"--{binary}", type=by_rid, action="append", default=[])
+    parser.add_argument("--native", type=by_rid, action="append", default=[])
     options = parser.parse_args()
     for package in BUILT:
         known = properties(package)

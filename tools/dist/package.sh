@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes the release in dist/: the tarball for C and C++, the Python wheels, the NuGet package, and SHA256SUMS over them.
+# Makes the release in dist/: the tarball for C and C++, Debian and RPM packages, the Python wheels, the NuGet package, and SHA256SUMS over them.
 #
 # What tools/windows/build.sh left in target/windows goes into zip files, wheels and the package for Windows; without it
 # the release is for Linux alone. Takes 15 minutes the first time, one or two after a change.
@@ -20,6 +20,10 @@ mkdir dist
 step "the tarball"
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$dist/stage" -c "$name" |
     gzip -9n >"dist/$name.tar.gz"
+
+step "Debian and RPM packages (3 minutes)"
+P21AUTH_STAGE=$stage tools/dist/deb.sh dist
+P21AUTH_STAGE=$stage tools/dist/rpm.sh dist
 
 # The licences of everything, of us and of what is linked, for a system.
 licenses() { # FOLDER
@@ -88,7 +92,7 @@ case $machine in x86_64) rid=linux-x64 ;; aarch64) rid=linux-arm64 ;; *) rid=lin
 compiled=0
 bash -euo pipefail -c '. bindings/csharp/tools/compile.sh; prepare || exit 75; compile_package' || compiled=$?
 if [ "$compiled" = 0 ]; then
-    parts=(--native "$rid=$stage/lib/libp21auth.so" --tool "$rid=$stage/bin/p21auth")
+    parts=(--native "$rid=$stage/lib/libp21auth.so")
     licenses "$dist/licenses/nuget"
     for file in "$dist"/licenses/{linux,windows}/*; do
         case $file in */LICENSE-* | *'*') ;; *) cp "$file" "$dist/licenses/nuget/$(basename "${file%/*}")-$(basename "$file")" ;; esac
@@ -96,8 +100,6 @@ if [ "$compiled" = 0 ]; then
     for arch in "${windows[@]}"; do
         case $arch in x86_64) rid=win-x64 ;; *) rid=win-x86 ;; esac
         parts+=(--native "$rid=target/windows/$arch/p21auth.dll")
-        # Even where the library must be the 32-bit one, the machine runs this.
-        [ "$arch" != x86_64 ] || parts+=(--tool "$rid=target/windows/$arch/p21auth.exe")
     done
     python3 tools/dist/nupkg.py --out dist --assemblies target/csharp --licenses "$dist/licenses/nuget" "${parts[@]}"
 elif [ "$compiled" = 75 ]; then

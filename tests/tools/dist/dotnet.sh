@@ -15,7 +15,7 @@ elif . bindings/csharp/tools/compile.sh && prepare; then
     case $machine in x86_64) rid=linux-x64 ;; aarch64) rid=linux-arm64 ;; esac
     native=runtimes/$rid/native/libp21auth.so
     check "it holds the tarball's library" cmp "$package/$native" p21auth/lib/libp21auth.so
-    check "it holds the tarball's tool" cmp "$package/tools/$rid/p21auth" p21auth/bin/p21auth
+    check "it does not hold the tool" test ! -e "$package/tools"
     cp examples/csharp/ODataQuery.cs "$work/source/"
     dotnet() { clean DOTNET_CLI_TELEMETRY_OPTOUT=1 "$tools/dotnet/dotnet" "$@"; }
 
