@@ -58,8 +58,8 @@ said=$(in_root sh -ec 'cd /work && p21auth exec --help >/dev/null
     ./shared && ./static && p21auth token
     pkill -f "sleep 600" 2>/dev/null || kill $! 2>/dev/null || true')
 [ "$(grep -c 'UI server: http' <<<"$said")" = 2 ] || fail "the programs said: $said"
-in_root man p21auth | grep -q "p21auth - " || fail "man p21auth is not there"
-in_root ldconfig -p | grep -q "libp21auth.so.$abi " || fail "the loader does not know the library"
+in_root man p21auth | grep "p21auth - " >/dev/null || fail "man p21auth is not there"
+in_root ldconfig -p | grep "libp21auth.so.$abi " >/dev/null || fail "the loader does not know the library"
 
 step "and removed"
 in_root dpkg --purge libp21auth-dev p21auth libp21auth1 >"$work/log" 2>&1 || fail "$(cat "$work/log")"
