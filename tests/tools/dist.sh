@@ -78,6 +78,21 @@ for file in LICENSE-MIT LICENSE-APACHE THIRD-PARTY-NOTICES.md RUST-STANDARD-LIBR
 done
 check "no file of it names the folder that it was built in" sh -c "! grep -rlF '$project' p21auth"
 
+signed() { # a throw-away key; then one byte more
+    local GNUPGHOME=$work/keys
+    export GNUPGHOME
+    mkdir -m 700 "$GNUPGHOME" "$work/signed"
+    cp "$project/dist/SHA256SUMS" "$work/signed/"
+    gpg --batch --quiet --passphrase '' --quick-generate-key release@example.org default default never
+    (cd "$project" && P21AUTH_SIGN='gpg --batch --quiet --armor --detach-sign' sign "$work/signed")
+    gpg --batch --verify "$work/signed/SHA256SUMS.asc" "$work/signed/SHA256SUMS" || return 1
+    echo >>"$work/signed/SHA256SUMS"
+    ! gpg --batch --verify "$work/signed/SHA256SUMS.asc" "$work/signed/SHA256SUMS" || return 1
+    gpgconf --kill all
+}
+check "P21AUTH_SIGN signs the checksums, and a changed file is refused" signed
+check "P21AUTH_SIGN that writes nothing is a failure" sh -c "cd '$project' && ! bash -c '. tools/dist/common.sh; P21AUTH_SIGN=true sign \"$work/signed-not\"'"
+
 step "the shared library, as loaders see it"
 shared=p21auth/lib/libp21auth.so
 check "the links: .so to .so.$abi to the file" sh -c \

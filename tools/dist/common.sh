@@ -101,6 +101,14 @@ notices() { # FOLDER TARGET
 # The commit that a release is made of, with "-dirty" if there is more than is committed.
 commit() { git describe --always --abbrev=40 --match '' --dirty 2>/dev/null || echo unknown; }
 
+# Has SHA256SUMS in a folder signed by the command in P21AUTH_SIGN, which gets that name and writes a file beside it.
+sign() { # FOLDER
+    [ -n "${P21AUTH_SIGN:-}" ] || return 0
+    step "SHA256SUMS, signed by $P21AUTH_SIGN"
+    (cd "$1" && sh -c "$P21AUTH_SIGN SHA256SUMS")
+    [ -n "$(find "$1" -name 'SHA256SUMS?*' -print -quit)" ] || fail "P21AUTH_SIGN wrote no signature beside SHA256SUMS"
+}
+
 # SHA256SUMS of all files in a folder.
 sums() { # FOLDER
     (cd "$1" && find . -type f ! -name SHA256SUMS -printf '%P\n' | LC_ALL=C sort | xargs -d '\n' sha256sum >SHA256SUMS)

@@ -108,5 +108,6 @@ else
     fail "the assemblies cannot be compiled"
 fi
 (cd dist && sha256sum -- * >SHA256SUMS)
+sign dist
 step "made, with their checksums in dist/SHA256SUMS:"
 ls -l dist

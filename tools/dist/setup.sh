@@ -14,6 +14,8 @@ if [ "${1:-}" = --tests ]; then
     need g++ g++
     need make make
     need pkg-config pkg-config
+    need gpg gpg
+    need gpg-agent gpg-agent
 fi
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ ${#missing[@]} -gt 0 ]; then
