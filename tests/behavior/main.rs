@@ -8,3 +8,4 @@ mod fork;
 mod scenarios;
 #[cfg(target_os = "linux")]
 mod sources;
+mod words;

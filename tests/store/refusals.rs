@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::processes::{Process, home, requests, tell_all, token_in};
-use p21_emulator::{Emulator, User};
+use p21_emulator::{Action, Emulator, Fault, User};
 use redis::cmd;
 use test_support::redis::RedisServer;
 use test_support::{PATIENCE, emulator};
@@ -109,6 +109,28 @@ fn such_a_task_keeps_to_them_by_the_count_of_the_redis_server() {
         }
     });
     assert_schedule(&asked);
+}
+
+/// IIS or a proxy may have refused them in P21's place: what the processes share does not grow either.
+#[test]
+fn a_refusal_that_may_not_be_about_the_credentials_keeps_to_the_first_step() {
+    let (emulator, home) = (emulator(), home());
+    let page = "<html><title>401 - Unauthorized</title></html>";
+    let login = Action::answer_with(401, ("WWW-Authenticate", "Negotiate"), page);
+    emulator
+        .control()
+        .fault(Fault::on("/api/security/token", login).times(0));
+    for ask in ["token", "uncached"] {
+        for minute in 0..4_u64 {
+            let before = requests(&emulator);
+            let mut task = start(&emulator, home.path(), "file");
+            let passed = if ask == "token" { minute } else { minute + 4 };
+            task.ask(&format!("advance {}", passed * 61_000));
+            let left = refused(&task.ask(ask));
+            assert!((1..=60_000).contains(&left), "{left} ms");
+            assert_eq!(requests(&emulator), before + 1, "{ask}, minute {minute}");
+        }
+    }
 }
 
 fn requests_past_the_cache_keep_to_it(store: &str) {

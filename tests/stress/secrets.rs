@@ -422,6 +422,9 @@ fn no_secret_is_in_what_a_body_that_cannot_be_read_is_told() {
                 format!("<Token><RefreshToken>{form}</RefreshToken></Token>"),
                 format!("<Token><AccessToken>{form}"),
                 format!(r#"{{"{form}":1}}"#),
+                format!(r#"{{"Result":{{"token":"{text}"}},"Message":"Use {text}"}}"#),
+                format!("Your token is {text}"),
+                format!("\u{1}{form} {text}"),
                 form.clone(),
             ] {
                 if let Err(error) = wire::parse_response_json(body.as_bytes()) {

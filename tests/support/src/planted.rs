@@ -55,6 +55,11 @@ pub fn forms(secret: &str) -> Vec<String> {
         xml.replace('"', "&quot;").replace('\'', "&apos;"),
         xml.replace('"', "&quot;").replace('\'', "&#39;"),
         xml,
+        // Characters that show nothing, plain and escaped.
+        each(none, &|c| format!("{c}\u{200b}")),
+        format!("\u{202e}{}", each(none, &|c| format!("\u{ad}{c}"))),
+        each(none, &|c| format!("{c}%E2%80%8D")),
+        each(none, &|c| format!("&#x2066;{c}")),
     ]
 }
 
