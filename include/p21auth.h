@@ -516,7 +516,7 @@ p21_status p21_token_request(const p21_config *config,
 
 /**
  * Reads a token endpoint's reply that somebody else fetched, in JSON or XML or a bare JWT, and gives it as JSON in the
- * names of the P21 API. Give the JSON to p21_free.
+ * names of the P21 API. ExpiresIn is what the reply states, or else its JWT. Give the JSON to p21_free.
  */
 p21_status p21_parse_token_response(const uint8_t *body,
                                     size_t len,

@@ -259,7 +259,7 @@ pub unsafe extern "C" fn p21_token_request(
 }
 
 /// Reads a token endpoint's reply that somebody else fetched, in JSON or XML or a bare JWT, and gives it as JSON in the
-/// names of the P21 API. Give the JSON to p21_free.
+/// names of the P21 API. ExpiresIn is what the reply states, or else its JWT. Give the JSON to p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_parse_token_response(
     body: *const u8,

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::options::{OPTIONS, OptionRow, Settings, near_misses};
+use crate::secret::oddity;
 
 use super::report::Step;
 use super::{Opened, Patient};
@@ -49,9 +50,18 @@ pub(super) fn judge(
         if value.is_none() && origin.is_none() {
             continue;
         }
+        let damage = (row.secret || row.name == "username")
+            .then(|| oddity(value.unwrap_or_default()))
+            .flatten();
         let value = shown(row, value.unwrap_or_default(), settings);
         let from = origin.map_or_else(String::new, |(_, origin)| format!(", from {origin}"));
         step = step.also(format!("{} {value}{from}", row.name));
+        if let Some((what, advice)) = damage {
+            step = step
+                .also(format!("{} {what}", row.name))
+                .advise(advice)
+                .worth_a_warning();
+        }
     }
     for exposure in settings.exposures() {
         step = step

@@ -12,15 +12,21 @@ use super::report::Step;
 const MAX_SHOWN: usize = 8;
 
 pub(super) fn proxy(origin: &ProxyOrigin, usable: &Result<()>) -> Step {
-    match (usable, &origin.proxy) {
-        (Err(error), _) => Step::failed("proxy", error),
+    let step = match (usable, &origin.proxy) {
+        (Err(error), _) => return Step::failed("proxy", error),
         (Ok(()), Some(proxy)) => Step::ok("proxy", format!("{proxy}, from {}", origin.source)),
         (Ok(()), None) if origin.source == "none" => Step::ok(
             "proxy",
             "none: neither an option nor the environment names one",
         ),
         (Ok(()), None) => Step::ok("proxy", format!("none, by {}", origin.source)),
+    };
+    if origin.ignored.is_empty() {
+        return step;
     }
+    step.also(format!("not understood in NO_PROXY: {}", origin.ignored.join(", ")))
+        .advise("Write names (corp.local and all below it), host:port, addresses, networks such as 10.0.0.0/8, or * for all, with commas between them.")
+        .worth_a_warning()
 }
 
 pub(super) fn dns(host: &str, found: &Result<Addresses>) -> Step {
@@ -204,8 +210,13 @@ mod tests {
             (origin("option no_proxy", None), "none, by option no_proxy"),
             (origin("none", None), "none: neither"),
         ] {
+            let mut origin = origin;
             let step = proxy(&origin, &Ok(()));
             assert!(step.saw[0].starts_with(says), "{step:?}");
+            origin.ignored = vec!["10.*".to_owned(), "https://x".to_owned()];
+            let step = proxy(&origin, &Ok(()));
+            assert_eq!(step.saw[1], "not understood in NO_PROXY: 10.*, https://x");
+            assert_eq!((step.outcome, step.advice.len()), (Outcome::Warn, 1));
         }
     }
 }

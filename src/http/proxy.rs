@@ -1,7 +1,7 @@
 //! Which forward proxy a request goes through, if any, and who said so.
 //!
 //! With `proxy` not set, the usual environment variables decide (and the system's settings on Windows and macOS); `no_proxy`
-//! adds to `NO_PROXY`. A proxy from the option serves every host but those of `no_proxy`, whatever the environment says. A
+//! adds to `NO_PROXY`. A proxy from the option serves every host but those of `no_proxy`, regardless of the environment. A
 //! proxy that is named is used or refused, never passed over; plain http to this machine stays here.
 
 use std::fmt;

@@ -317,7 +317,7 @@ fn advice(refusal: &Refusal) -> String {
             "The issuer was probably renewed under the same name: name the new certificate of \"{issuer}\" in ca_file, or set {pin} to trust exactly this certificate."
         ),
         Why::Expired if refusal.culprit.is_some() => format!(
-            "The server's own certificate is not the cause: have its authority renew the intermediate one and the server send the new one, or set ca_file to a PEM file with a current certificate of \"{issuer}\"; {pin} accepts exactly the server's, whoever issued it."
+            "The server's own certificate is not the cause: have its authority renew the intermediate one and the server send the new one, or set ca_file to a PEM file with a current certificate of \"{issuer}\"; {pin} accepts exactly the server's, no matter who issued it."
         ),
         Why::Expired => format!(
             "Renew the certificate on the server; until then {pin} accepts exactly this one."
@@ -417,7 +417,7 @@ mod tests {
 
     use super::*;
 
-    /// What may stand in an error: whatever the stack can refuse is said in words, with a next step.
+    /// Everything that the stack can refuse is said in words, with a next step.
     #[track_caller]
     fn in_plain_words(error: &Error) {
         assert_eq!(error.code(), Code::Tls);

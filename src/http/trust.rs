@@ -232,7 +232,7 @@ impl Verifier {
             certificate,
             why,
             culprit,
-            // Its key must be read to verify the handshake, whatever is trusted.
+            // Its key must be read to verify the handshake, no matter what is trusted.
             is_usable: ParsedCertificate::try_from(der).is_ok(),
             has_intermediates: !intermediates.is_empty(),
             host: host.map(|name| name.to_str().into_owned()),

@@ -702,7 +702,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_follows_the_hint_has_a_working_configuration() {
+    fn following_the_hint_leads_to_a_working_configuration() {
         const NAMES: [&str; 8] = [
             "base_url",
             "username",

@@ -1,4 +1,4 @@
-//! Characters that nobody sees or means: in secrets that came to harm on their way, and in text that a server sent.
+//! Characters that cannot be seen or are not meant: in secrets that were damaged on their way, and in text from a server.
 
 /// Characters that show nothing: Unicode's format characters (Cf) and what else is to be ignored in display. In pairs, from
 /// and to.

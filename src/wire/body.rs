@@ -101,7 +101,7 @@ impl Body {
         }
         let mut buffer = Zeroizing::default();
         let body = Body::read_text(decode(bytes, &mut buffer).trim());
-        // A reply that somebody wrapped once more, as a JSON string or in an XML element.
+        // A reply that was wrapped once more, as a JSON string or in an XML element.
         if let Body::Text(inner) = &body
             && inner.expose().starts_with(['{', '<', '"'])
             && let inner @ (Body::Json(_) | Body::Xml(_)) = Body::read_text(inner.expose())

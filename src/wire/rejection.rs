@@ -101,7 +101,7 @@ impl Rejection {
                 "Check the consumer key's API scope in SOA Admin (API Console); without a consumer key, whether the user may use this API. A firewall before the server can answer 403 as well. A new token would be refused the same way."
             }
             Rejection::BlockPage => {
-                "The answer is a web page and not P21's own: ask whoever runs the web application firewall, load balancer or IIS before the server to let the call through; its log has the request. A new token would be refused the same way."
+                "The answer is a web page and not P21's own: ask the administrator of the web application firewall, load balancer or IIS before the server to let the call through; its log has the request. A new token would be refused the same way."
             }
             other => other.verdict().hint(),
         }

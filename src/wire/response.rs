@@ -86,15 +86,15 @@ pub(super) fn unreadable(what: &str, compression: Option<&str>) -> Error {
     match compression {
         Some(name) => Error::new(
             Code::Parse,
-            format!("{what} is compressed ({name}), which nobody asked for"),
+            format!("{what} is compressed ({name}), although no compression was requested"),
         )
-        .with_hint("This library asks for no compression. Turn it off for the P21 APIs where it is done: dynamic compression in IIS, or a proxy before the server."),
+        .with_hint("Turn compression off for the P21 APIs where it is done: dynamic compression in IIS, or a proxy before the server."),
         None => Error::new(Code::Parse, format!("{what} is binary data and not text"))
             .with_hint(BASE_URL_HINT),
     }
 }
 
-/// As [`with_words`], for a reply that should have held a token and is not understood: it may hold one that nobody knows, so
+/// As [`with_words`], for a reply that should have held a token and is not understood: it may hold one that is not known yet, so
 /// only words that are none are shown.
 pub(super) fn with_plain_words(what: &str, body: &Body, scrub: &Scrubber) -> String {
     let is_plain = |word: &&str| {

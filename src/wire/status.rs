@@ -51,7 +51,7 @@ pub fn token_reply(
             with_words("a firewall or proxy before the server forbids asking for a token, with a page of its own (HTTP 403)", &body, scrub),
         )
         .with_hint(format!(
-            "P21 itself answers with JSON or XML. Ask whoever runs the web application firewall, load balancer or IIS to let POST {} through from this machine; its log has the request.",
+            "P21 itself answers with JSON or XML. Ask the administrator of the web application firewall, load balancer or IIS to let POST {} through from this machine; its log has the request.",
             request.url.path()
         ))
     } else if status == 403 {

@@ -157,3 +157,43 @@ fn a_kind_of_proxy_that_is_not_supported() {
     report.skips(&["dns", "tcp", "tunnel"]);
     report.skips(REST);
 }
+
+#[test]
+fn a_proxy_that_cannot_be_understood() {
+    for (name, value, says) in [
+        ("HTTPS_PROXY", "http://CORP\\john:planted@proxy:8080", "%5C"),
+        ("https_proxy", "http://john:planted@ss@proxy:8080", "%40"),
+        ("ALL_PROXY", "http://proxy/planted.pac", "PAC"),
+    ] {
+        let report = Setup::new().set(name, value).report(&["--yes"]);
+        let steps = report.value["steps"].as_array().expect("steps");
+        let failed = steps.iter().find(|step| step["outcome"] == "fail");
+        let failed = failed.expect("a step fails").to_string();
+        assert!(
+            failed.contains(&format!("environment variable {name}")),
+            "{failed}"
+        );
+        assert!(
+            failed.contains(says) && failed.contains("P21_E_CONFIG"),
+            "{failed}"
+        );
+        assert!(
+            !report.value.to_string().contains("planted"),
+            "{}",
+            report.value
+        );
+    }
+}
+
+#[test]
+fn credentials_that_look_damaged_are_worth_a_warning() {
+    for (value, says) in [
+        ("\"demo-password\"", "password stands in quotation marks"),
+        ("demo-password ", "password begins or ends with a blank"),
+        ("${DEMO}", "password looks like a placeholder"),
+    ] {
+        let report = Setup::new().set("P21_PASSWORD", value).report(&["--yes"]);
+        report.step("configuration").is("warn", &[says], &[]);
+        assert!(!report.value.to_string().contains("demo-password"));
+    }
+}
