@@ -4,6 +4,8 @@
 //! [`seal`] and [`record`]; what a flight does with them is in [`crate::cache`].
 
 #[cfg(feature = "store-file")]
+mod bounded;
+#[cfg(feature = "store-file")]
 mod file;
 mod monitored;
 pub(crate) mod record;
@@ -175,7 +177,7 @@ pub(crate) enum Published {
 }
 
 /// The right to ask the server for the token of one name, and to say what came of it. Given back when dropped.
-pub(crate) trait Lease {
+pub(crate) trait Lease: Send {
     /// Keeps the right for as long as this lives, however long the server takes.
     fn keep(&mut self);
 

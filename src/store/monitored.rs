@@ -128,10 +128,10 @@ fn make(which: &StoreKey) -> Result<Box<dyn Store>> {
     let timeout = Duration::from_millis(which.timeout_ms);
     match &which.choice {
         #[cfg(feature = "store-file")]
-        StoreChoice::File(folder) => Ok(Box::new(super::file::FileStore::new(
-            folder.as_deref(),
-            timeout,
-        ))),
+        StoreChoice::File(folder) => {
+            let store = super::file::FileStore::new(folder.as_deref(), timeout);
+            Ok(Box::new(super::bounded::Bounded::new(store, timeout)))
+        }
         #[cfg(feature = "store-redis")]
         StoreChoice::Redis(url) => Ok(Box::new(super::redis::RedisStore::new(
             url, timeout, &which.tls,

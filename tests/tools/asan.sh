@@ -16,6 +16,6 @@ for test in {.,cli,emulator}/tests/*/main.rs; do
     name=$(basename "${test%/main.rs}")
     [[ " ${without[*]} " == *" $name "* ]] || tests+=(--test "$name")
 done
-echo "== Rust tests under AddressSanitizer, with a build of their own (without ${without[*]}, c_programs)"
+echo "== Rust tests under AddressSanitizer, with a build of their own (without ${without[*]}, c_programs, limits)"
 "${CARGO:-cargo}" test --quiet --no-fail-fast --target "$target" --target-dir target/asan --workspace --lib \
-    "${tests[@]}" -- --skip c_programs:: "$@"
+    "${tests[@]}" -- --skip c_programs:: --skip limits:: "$@"

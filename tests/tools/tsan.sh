@@ -41,4 +41,4 @@ tests=("$@")
 [ $# -gt 0 ] || tests=(--lib --test behavior --test stress --test abi)
 echo "== the concurrent tests under ThreadSanitizer, with a build of their own"
 "${CARGO:-cargo}" test -Zbuild-std=std,panic_unwind,test --target "$target" --target-dir target/tsan \
-    "${tests[@]}" -- --test-threads=2 --skip secrets:: --skip c_programs:: --skip scenarios:: --skip corpus::
+    "${tests[@]}" -- --test-threads=2 --skip secrets:: --skip c_programs:: --skip limits:: --skip scenarios:: --skip corpus::
