@@ -60,7 +60,10 @@ fn obey(clients: &mut BTreeMap<String, Client>, command: &Value) -> Value {
                 ..TokenOptions::default()
             },
         ),
-        "stats" => json!({"stats": clients[name].stats().expect("open")}),
+        "stats" => {
+            let stats = clients[name].stats().expect("open");
+            json!({"stats": serde_json::from_str::<Value>(&stats).expect("JSON")})
+        }
         // As many users, whose flights are all under way when this returns.
         "crowd" => {
             let count = command["count"].as_u64().expect("a number");
