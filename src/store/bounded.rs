@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::seal::Salt;
 use super::{
@@ -37,23 +37,33 @@ struct Stuck {
     /// The process whose threads they are.
     epoch: u64,
     count: usize,
+    /// A forked child has none of its parent's threads, but most likely the same storage: it leaves that alone for a while. A
+    /// child that only wants to go on, or to end, would be kept by a thread that is stuck in the kernel.
+    not_before: Option<Instant>,
 }
 
 impl Limit {
-    fn stuck<R>(&self, work: impl FnOnce(&mut usize) -> R) -> R {
+    fn stuck<R>(&self, work: impl FnOnce(&mut Stuck) -> R) -> R {
         self.stuck.with(|stuck| {
             if stuck.epoch != fork::epoch() {
                 *stuck = Stuck {
                     epoch: fork::epoch(),
                     count: 0,
+                    not_before: (stuck.count > 0).then(|| Instant::now() + self.time),
                 };
             }
-            work(&mut stuck.count)
+            work(stuck)
         })
     }
 
+    /// How many commands are stuck, more by `by`.
+    fn count(&self, by: isize) {
+        self.stuck(|stuck| stuck.count = stuck.count.saturating_add_signed(by));
+    }
+
     fn is_stuck(&self) -> bool {
-        self.stuck(|count| *count > 0)
+        let is_early = |at: Option<Instant>| at.is_some_and(|at| Instant::now() < at);
+        self.stuck(|stuck| stuck.count > 0 || is_early(stuck.not_before))
     }
 
     fn late(&self) -> Fault {
@@ -77,7 +87,7 @@ impl Limit {
         let job = move || {
             let result = work();
             if flag.swap(true, Ordering::SeqCst) {
-                limit.stuck(|count| *count = count.saturating_sub(1));
+                limit.count(-1);
             }
             result
         };
@@ -85,9 +95,9 @@ impl Limit {
         match sys::run_apart(c"p21auth-store", STACK_BYTES, self.time, job) {
             Ok(result) => result,
             Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
-                self.stuck(|count| *count += 1);
+                self.count(1);
                 if is_over.swap(true, Ordering::SeqCst) {
-                    self.stuck(|count| *count = count.saturating_sub(1));
+                    self.count(-1);
                 }
                 Err(self.late())
             }
@@ -247,10 +257,8 @@ impl OwnedEdit {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Condvar, Mutex};
-    use std::time::Instant;
-
     use super::*;
+    use std::sync::{Condvar, Mutex};
 
     /// A store whose commands wait while it is shut.
     #[derive(Default)]
@@ -362,6 +370,21 @@ mod tests {
         slow.set(false);
         until(|| !bounded.limit.is_stuck());
         assert!(bounded.load("n").is_ok());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_forked_child_leaves_it_alone_for_a_while() {
+        // The epoch stands in for a fork.
+        let slow = Arc::new(Slow::default());
+        let bounded = bounded(&slow);
+        slow.set(true);
+        assert!(bounded.load("n").is_err());
+        bounded.limit.stuck.with(|stuck| stuck.epoch = u64::MAX);
+        slow.set(false);
+        assert!(bounded.load("n").is_err());
+        assert_eq!(*slow.begun.lock().expect("begun"), 1);
+        until(|| bounded.load("n").is_ok());
     }
 
     #[test]
