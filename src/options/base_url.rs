@@ -8,7 +8,10 @@ use crate::secret::{is_invisible, is_quotation_mark};
 /// A normalised base URL: http or https, lower-case host, no default port, query, fragment, trailing slash or trailing
 /// `/api`. Another path prefix, such as `/P21APIService`, is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BaseUrl(Url);
+pub struct BaseUrl {
+    url: Url,
+    allow_http: bool,
+}
 
 impl BaseUrl {
     /// Normalises what a user configured. Without a scheme, https is meant.
@@ -87,8 +90,8 @@ impl BaseUrl {
             ));
         }
         url.set_path(&path);
-        let base = BaseUrl(url);
-        if base.0.scheme() == "http" && !allow_http && !base.is_loopback() {
+        let base = BaseUrl { url, allow_http };
+        if base.url.scheme() == "http" && !allow_http && !base.is_loopback() {
             return Err(fault(
                 "is plain http to another machine, so credentials would cross the network unprotected",
                 "Use https, or set allow_http=1 if the network is yours alone.",
@@ -100,7 +103,7 @@ impl BaseUrl {
     /// The normalised text, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        self.0.as_str().trim_end_matches('/')
+        self.url.as_str().trim_end_matches('/')
     }
 
     /// The URL of a path under it. `path` begins with a slash and may hold a query.
@@ -116,7 +119,7 @@ impl BaseUrl {
             )
         };
         let url = Url::parse(&format!("{}{path}", self.as_str())).map_err(|_| fault())?;
-        if path.starts_with('/') && url.origin() == self.0.origin() {
+        if path.starts_with('/') && url.origin() == self.url.origin() {
             Ok(url)
         } else {
             Err(fault())
@@ -126,13 +129,20 @@ impl BaseUrl {
     /// The parsed URL.
     #[must_use]
     pub fn url(&self) -> &Url {
-        &self.0
+        &self.url
+    }
+
+    /// Whether the token may go to `url` as far as its encryption goes: over https, or over plain http where this is plain http
+    /// too and `url` is on this machine or `allow_http` is set.
+    pub(crate) fn may_send_to(&self, url: &Url) -> bool {
+        let may = self.url.scheme() == "http" && (self.allow_http || is_loopback(url));
+        url.scheme() == "https" || may
     }
 
     /// Whether it names this very machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        is_loopback(&self.0)
+        is_loopback(&self.url)
     }
 }
 

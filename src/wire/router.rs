@@ -79,7 +79,12 @@ fn checked(base: &BaseUrl, text: &str) -> Result<String> {
     };
     match url.scheme() {
         "https" => {}
-        "http" if base.url().scheme() == "http" => {}
+        "http" if base.may_send_to(&url) => {}
+        "http" if base.url().scheme() == "http" => {
+            return fault(
+                "is plain http to another machine, so the token would travel unprotected (without allow_http)",
+            );
+        }
         "http" => {
             return fault(
                 "is http although base_url is https, so the token would travel unprotected",
@@ -230,5 +235,38 @@ mod tests {
         }
         let error = asked("https://p21.example.com", 503, "").expect_err("no URL");
         assert_eq!(error.retry_after(), Some(std::time::Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn plain_http_stays_on_this_machine() {
+        let asked = |base: &str, allow_http: bool, url: &str| {
+            let base = BaseUrl::parse(base, allow_http).expect("valid");
+            let mut response = Response {
+                status: 200,
+                ..Response::default()
+            };
+            response.body = Zeroizing::new(format!(r#"{{"Url":"{url}"}}"#).into_bytes());
+            ui_url_reply(&base, &response, &Scrubber::default(), 0)
+        };
+        for url in [
+            "http://p21.example.com/ui",
+            "http://192.0.2.1/",
+            "http://localhost.example/",
+        ] {
+            let error = asked("http://localhost:8080", false, url).expect_err(url);
+            assert_eq!(error.code(), Code::NoUrl);
+            assert!(
+                error.message().contains("plain http to another machine"),
+                "{error}"
+            );
+            asked("http://localhost:8080", true, url).expect(url);
+        }
+        for url in [
+            "http://127.0.0.1:81/ui",
+            "http://[::1]/",
+            "https://p21.example.com/ui",
+        ] {
+            asked("http://localhost:8080", false, url).expect(url);
+        }
     }
 }

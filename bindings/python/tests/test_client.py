@@ -256,7 +256,7 @@ def test_the_environment_is_pythons(emulator: Emulator, monkeypatch: pytest.Monk
         assert manager.username == "someone"
     with pytest.raises(p21auth.ConfigError, match="P21_BASE_URL"):
         Client.from_env()
-    with pytest.raises(p21auth.ConfigError, match="variable: P21_TEST_BASE_URL, P21_TEST_USERNAME"):
+    with pytest.raises(p21auth.ConfigError, match="P21_TEST_BASE_URL and either P21_TEST_USERNAME and"):
         Client.from_env("P21_TEST_")
 
 
