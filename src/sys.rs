@@ -4,14 +4,22 @@
     reason = "this module and fork.rs are where the system is asked directly"
 )]
 
+#[cfg(unix)]
+mod process;
 #[cfg(windows)]
 mod windows;
 #[cfg(all(windows, feature = "store-file"))]
 mod windows_files;
 #[cfg(windows)]
+mod windows_secrets;
+#[cfg(unix)]
+pub(crate) use process::{Exit, spawn};
+#[cfg(windows)]
 pub(crate) use windows::*;
 #[cfg(all(windows, feature = "store-file"))]
 pub(crate) use windows_files::*;
+#[cfg(windows)]
+pub(crate) use windows_secrets::*;
 
 /// The monotonic clock in milliseconds, the coarse one where the system has that: no system call, about 5 ns.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -35,13 +35,8 @@ const COMMON: &[&str] = &[
 /// Options whose value is a URL that may hold a password.
 const URLS: &[&str] = &["proxy", "store"];
 
-/// A secret and the option that names a file with it. Where one is set, a source of lower rank must not bring the other.
-const TWINS: &[(&str, &str)] = &[
-    ("password", "password_file"),
-    ("consumer_key", "consumer_key_file"),
-    ("access_token", "access_token_file"),
-    ("store_key", "store_key_file"),
-];
+/// Secrets. Where one or what names it is set, a source of lower rank must not bring another.
+const SECRETS: &[&str] = &["password", "consumer_key", "access_token", "store_key"];
 
 /// Where the options come from.
 #[derive(Clone, Debug, Default)]
@@ -183,9 +178,10 @@ impl Connection {
 
 /// A secret and the file that holds it exclude each other: where a source of higher rank sets either, those below lose both.
 fn give_way(config: &mut Config, set_above: impl Fn(&str) -> bool) {
-    for (secret, file) in TWINS {
-        if set_above(secret) || set_above(file) {
-            for name in [secret, file] {
+    for secret in SECRETS {
+        let names = ["", "_file", "_from"].map(|end| format!("{secret}{end}"));
+        if names.iter().any(|name| set_above(name)) {
+            for name in &names {
                 // Putting a known option back to its default cannot fail.
                 let _ = config.set(name, None);
             }

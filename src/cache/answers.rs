@@ -4,7 +4,7 @@ use super::decide::LastFailure;
 use super::slot::Need;
 use crate::clock::{Now, duration};
 use crate::error::{Code, Error};
-use crate::sources::LATE_HINT;
+use crate::sources::late_hint;
 use crate::token::Life;
 
 /// The last moment that an HTTP date can tell, in Unix milliseconds: the end of the year 9998.
@@ -72,7 +72,7 @@ pub(super) fn source_late(what: &str) -> Error {
         Code::Timeout,
         format!("{what} could not be read within the time given to this call"),
     )
-    .with_hint(LATE_HINT)
+    .with_hint(late_hint(what))
     .with_retry_after(std::time::Duration::ZERO)
 }
 

@@ -49,10 +49,11 @@ impl Secrets {
         })
     }
 
-    /// Whether any of them is in a file, and so may change.
-    pub(super) fn are_in_files(settings: &Settings) -> bool {
+    /// Whether any of them is kept elsewhere, and so may change.
+    pub(super) fn may_change(settings: &Settings) -> bool {
         let key = settings.store.key.as_ref();
-        settings.credential.is_file() || shares(settings) && key.is_some_and(Credential::is_file)
+        settings.credential.may_change()
+            || shares(settings) && key.is_some_and(Credential::may_change)
     }
 }
 
@@ -153,7 +154,7 @@ impl Binding {
 
     /// A token of one's own was reported: its file is read before the next call.
     pub(super) fn reload_before_next(&self) {
-        if self.settings.credential.is_file() {
+        if self.settings.credential.may_change() {
             self.slot.block(&self.hold);
         }
     }

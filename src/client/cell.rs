@@ -1,6 +1,7 @@
 //! A client's cell: memory that outlives it, so that the C boundary can look at a client without taking a share in it, and
 //! how the client in it moves when its secret or settings change.
 
+use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,11 +13,17 @@ use crate::clock::{Clock, SystemClock, millis};
 use crate::error::{Code, Error, Result};
 use crate::fork::Guarded;
 use crate::options::Settings;
+use crate::sources::{Jobs, Trouble};
 use crate::sync::Published;
 use crate::token::Token;
 
-/// A file with a token of the caller's own is read no more often than this.
+/// A file with a token of the caller's own is read no more often than this. A command waits twice as long each time.
 const RELOAD_MS: i64 = 1_000;
+/// The longest that a command waits.
+const MOST_MS: i64 = 30_000;
+
+/// Readings that calls share, by cell and binding: whether the client has moved.
+static RELOADS: Jobs<Result<bool>> = Jobs::new();
 
 /// What of a client is never freed: another client takes the cell over when it is gone.
 #[repr(align(64))]
@@ -29,6 +36,8 @@ pub(crate) struct ClientCell {
     moving: Guarded<()>,
     /// Monotonic milliseconds at which files were last read again by a call.
     reloaded: AtomicI64,
+    /// How long after it calls may cause another reading, in milliseconds.
+    pause: AtomicI64,
     /// Files are being read in the background: one more than the epoch of the process that does it.
     reloading: AtomicU64,
 }
@@ -40,6 +49,7 @@ impl ClientCell {
             state: Published::empty(),
             moving: Guarded::new(()),
             reloaded: AtomicI64::new(i64::MIN),
+            pause: AtomicI64::new(RELOAD_MS),
             reloading: AtomicU64::new(0),
         }
     }
@@ -99,6 +109,7 @@ impl ClientCell {
         let binding = Binding::new(runtime, settings, secrets, &self.board, deadline)?;
         let binding = Arc::new(binding);
         self.reloaded.store(i64::MIN, Ordering::Relaxed);
+        self.pause.store(RELOAD_MS, Ordering::Relaxed);
         self.state.store(Some(Arc::clone(&binding)));
         binding.slot.activate(&binding.hold);
         Ok(())
@@ -125,6 +136,7 @@ impl ClientCell {
             old.slot.deactivate(&old.hold);
             self.state.store(Some(Arc::clone(&new)));
             new.slot.activate(&new.hold);
+            self.pause.store(RELOAD_MS, Ordering::Relaxed);
             old.leave(runtime);
             Ok(())
         })
@@ -164,34 +176,61 @@ impl ClientCell {
         Ok(true)
     }
 
-    /// Reads `access_token_file` again, at most once a second. Answers whether the client has moved.
+    /// As [`ClientCell::reload`], once for all calls that need it at the same time, and not again before it is due.
+    fn reload_shared(
+        &'static self,
+        runtime: &Arc<Runtime>,
+        binding: &Arc<Binding>,
+        deadline: Instant,
+    ) -> Result<bool> {
+        let has_moved = |cell: &ClientCell, of: &Arc<Binding>| cell.presence(of) != Presence::Here;
+        let name = format!("{:p} {:p}", self, Arc::as_ptr(binding));
+        let name = OsStr::new(&name);
+        // In this order: a reading that has ended has moved the client before.
+        if !self.is_due(runtime) && !RELOADS.is_running(name) {
+            return Ok(has_moved(self, binding));
+        }
+        let (to, of) = (Arc::clone(runtime), Arc::clone(binding));
+        let limit = Duration::from_millis(binding.settings.timeout_ms);
+        let reading = RELOADS.run(name, deadline, move |_| {
+            if !self.take_turn(&to, &of) {
+                return Some(Ok(has_moved(self, &of)));
+            }
+            Some(self.reload(&to, &of, Instant::now() + limit, &|_| ()))
+        });
+        reading.unwrap_or_else(|lost| {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let subject = binding.settings.credential.source().unwrap_or_default();
+            Err(Trouble::of_job(lost, left).error(&subject, ""))
+        })
+    }
+
+    /// Reads the source of `access_token` again when it is due. Answers whether the client has moved.
     pub(super) fn reload_own_token(
         &'static self,
         runtime: &Arc<Runtime>,
         binding: &Arc<Binding>,
         patience: Patience,
     ) -> Result<bool> {
-        if !binding.settings.credential.is_file() || !self.is_reload_due(runtime) {
+        let credential = &binding.settings.credential;
+        if !credential.may_change() {
             return Ok(false);
         }
         let is_live = binding.has_live_token();
-        let deadline = match patience {
-            // A token that is still valid is not withheld for a file that does not come.
-            Patience::Until(deadline) if is_live => {
-                deadline.min(Instant::now() + crate::clock::duration(RELOAD_MS))
+        match patience {
+            Patience::Until(deadline) if !is_live => self.reload_shared(runtime, binding, deadline),
+            _ if !self.take_turn(runtime, binding) => Ok(false),
+            // A token that is still valid is not withheld for a file that does not come, and a file that cannot be read
+            // matters only once that token is dead.
+            Patience::Until(deadline) if !credential.is_command() => {
+                let deadline = deadline.min(Instant::now() + crate::clock::duration(RELOAD_MS));
+                let moved = self.reload(runtime, binding, deadline, &|_| ());
+                Ok(moved.unwrap_or(false))
             }
-            Patience::Until(deadline) => deadline,
-            Patience::None => {
+            _ => {
                 self.reload_apart(runtime, binding);
-                return Ok(false);
+                Ok(false)
             }
-        };
-        let moved = self.reload(runtime, binding, deadline, &|_| ());
-        // A file that cannot be read matters only once the token in hand is dead.
-        if is_live {
-            Ok(moved.unwrap_or(false))
-        } else {
-            moved
         }
     }
 
@@ -202,28 +241,43 @@ impl ClientCell {
         binding: &Arc<Binding>,
         patience: Patience,
     ) -> bool {
-        match patience {
-            Patience::Until(deadline) => self
-                .reload(runtime, binding, deadline, &|_| ())
-                .unwrap_or(false),
+        let moved = match patience {
+            Patience::Until(deadline) if binding.settings.credential.is_command() => {
+                self.reload_shared(runtime, binding, deadline)
+            }
+            Patience::Until(deadline) => self.reload(runtime, binding, deadline, &|_| ()),
             Patience::None => {
-                if self.is_reload_due(runtime) {
+                if self.take_turn(runtime, binding) {
                     self.reload_apart(runtime, binding);
                 }
-                false
+                Ok(false)
             }
-        }
+        };
+        moved.unwrap_or(false)
     }
 
-    /// Whether the last reading was a second ago. Whoever is told so reads.
-    fn is_reload_due(&self, runtime: &Runtime) -> bool {
+    /// Whether the last reading is long enough ago.
+    fn is_due(&self, runtime: &Runtime) -> bool {
         let now = runtime.clock.now().mono;
         let last = self.reloaded.load(Ordering::Relaxed);
-        now.saturating_sub(last) >= RELOAD_MS
+        now.saturating_sub(last) >= self.pause.load(Ordering::Relaxed)
+    }
+
+    /// Whether a reading is due. A caller that is told so reads.
+    fn take_turn(&self, runtime: &Runtime, binding: &Binding) -> bool {
+        let last = self.reloaded.load(Ordering::Relaxed);
+        let now = runtime.clock.now().mono;
+        let is_mine = self.is_due(runtime)
             && self
                 .reloaded
                 .compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
+                .is_ok();
+        if is_mine && binding.settings.credential.is_command() {
+            let pause = self.pause.load(Ordering::Relaxed);
+            self.pause
+                .store((pause * 2).min(MOST_MS), Ordering::Relaxed);
+        }
+        is_mine
     }
 
     /// Reads the files with secrets on a thread of the library: a call that must not wait finds the client moved later.

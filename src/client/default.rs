@@ -73,7 +73,7 @@ fn settings() -> Result<Settings> {
 }
 
 fn names_files(settings: &Settings) -> bool {
-    Secrets::are_in_files(settings) || settings.transport.tls.ca_file.is_some()
+    Secrets::may_change(settings) || settings.transport.tls.ca_file.is_some()
 }
 
 fn open(settings: Settings, deadline: Instant) -> Result<Arc<Client>> {

@@ -195,7 +195,7 @@ impl BoundFetch {
 
 impl Fetch for BoundFetch {
     fn reload(&self, limit: Duration, reading: &dyn Fn(Option<String>)) -> Result<Reloaded> {
-        if !Secrets::are_in_files(&self.binding.settings) {
+        if !Secrets::may_change(&self.binding.settings) {
             return Ok(Reloaded::Same);
         }
         let deadline = Instant::now() + limit;

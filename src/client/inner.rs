@@ -95,9 +95,9 @@ impl ClientInner {
                 }
             } else if error.code() == Code::Unauthorized
                 && !reloaded
-                && binding.settings.credential.is_file()
+                && binding.settings.credential.may_change()
             {
-                // Refused, but perhaps the file holds another secret by now.
+                // Refused, but perhaps its source holds another secret by now.
                 reloaded = true;
                 if !cell.reload_refused(runtime, &binding, patience()) {
                     return Err(error);
@@ -130,8 +130,8 @@ impl Drop for ClientInner {
 
 /// Only the caller can bring another token.
 pub(super) fn own_expired(binding: &Binding) -> Error {
-    let hint = if binding.settings.credential.is_file() {
-        "Put a new token into access_token_file; it is read again by itself."
+    let hint = if binding.settings.credential.may_change() {
+        "Put a new token where access_token_file or access_token_from names it; it is read again by itself."
     } else {
         "Supply a new token: update the client (p21_client_update) with another access_token."
     };

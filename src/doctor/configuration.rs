@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::options::{OPTIONS, OptionRow, Settings, near_misses};
 use crate::secret::oddity;
+use crate::sources;
 
 use super::report::Step;
 use super::{Opened, Patient};
@@ -77,6 +78,7 @@ fn shown(row: &OptionRow, value: &str, settings: &Settings) -> String {
     match row.name {
         _ if row.secret => "is set".to_owned(),
         // Both may hold a password.
+        name if name.ends_with("_from") => format!("= {}", sources::shown(value)),
         "proxy" => format!("= {}", settings.transport.proxy.shown()),
         "store" => format!("= {}", settings.store.choice.shown()),
         "username" => format!("= {}", settings.username.as_deref().unwrap_or_default()),

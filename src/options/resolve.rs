@@ -12,9 +12,10 @@ use super::settings::{
     AuthMode, ConsumerHeaders, Credential, Pin, ProxyChoice, Resolve, Settings, StoreChoice,
     StoreSettings, TlsTrust, TransportSettings,
 };
-use super::table::{Kind, OptionRow, option};
+use super::table::{Kind, OptionRow, option, secret_options};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
+use crate::sources::{Named, Source};
 
 /// Checks one value by itself.
 pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
@@ -72,6 +73,7 @@ pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
                 ));
             }
         }
+        Kind::Text if row.name.ends_with("_from") => Source::check(row.name, value)?,
         Kind::Text if row.name == "proxy" => {
             parse_proxy(value)?;
         }
@@ -193,17 +195,18 @@ pub(super) fn resolve(
             choice: parse_store(text("store"))?,
             required: flag("store_required"),
             timeout_ms: int("store_timeout_ms")?,
-            key: credential_of(values, ["store_key", "store_key_file"])
-                .map_err(|both| both_set(both).with_hint(remove_one(both, prefix)))?,
+            key: credential_of(values, "store_key")
+                .map_err(|both| both_set(both).with_hint(remove_one(both, prefix)))?
+                .transpose()?,
         },
     })
 }
 
-/// Each kind of credential: the option, the option for a file, and the mode that follows from it.
-const CREDENTIALS: [([&str; 2], AuthMode); 3] = [
-    (["password", "password_file"], AuthMode::V2Password),
-    (["consumer_key", "consumer_key_file"], AuthMode::V2Consumer),
-    (["access_token", "access_token_file"], AuthMode::Token),
+/// Each kind of credential: the option, and the mode that follows from it.
+const CREDENTIALS: [(&str, AuthMode); 3] = [
+    ("password", AuthMode::V2Password),
+    ("consumer_key", AuthMode::V2Consumer),
+    ("access_token", AuthMode::Token),
 ];
 
 /// How to ask, and with what: by `auth_mode`, or by which credentials are there.
@@ -214,13 +217,13 @@ fn authentication(
 ) -> Result<(AuthMode, Credential)> {
     let is_set = |name: &str| values.get(name).is_some_and(|value| !value.is_empty());
     let (mut found, mut doubled) = (Vec::new(), Vec::new());
-    for (names, mode) in CREDENTIALS {
-        match credential_of(values, names) {
-            Ok(Some(credential)) => found.push((names[0], mode, Some(credential))),
+    for (name, mode) in CREDENTIALS {
+        match credential_of(values, name) {
+            Ok(Some(credential)) => found.push((name, mode, Some(credential))),
             Ok(None) => {}
             Err(both) => {
                 doubled.push(both);
-                found.push((names[0], mode, None));
+                found.push((name, mode, None));
             }
         }
     }
@@ -267,7 +270,7 @@ fn authentication(
         };
         let credential = found.iter().find(|(_, of, _)| matches(*of));
         if let Some((_, _, Some(credential))) = credential {
-            return Ok((*mode, credential.clone()));
+            return Ok((*mode, credential.clone()?));
         }
     }
     let error = if let [both, ..] = doubled[..] {
@@ -404,20 +407,32 @@ fn fault(name: &str, what: &str, hint: &str) -> Error {
     Error::new(Code::Config, format!("{name} {what}")).with_hint(hint)
 }
 
-/// The credential that is set, or the names of two that exclude each other.
+/// The credential that is set, or the names of two options that exclude each other.
 fn credential_of(
     values: &BTreeMap<&'static str, Secret>,
-    [plain, file]: [&'static str; 2],
-) -> std::result::Result<Option<Credential>, [&'static str; 2]> {
-    match (
-        values.get(plain).filter(|value| !value.is_empty()),
-        values.get(file),
-    ) {
-        (Some(_), Some(_)) => Err([plain, file]),
-        (Some(value), None) => Ok(Some(Credential::Value(value.clone()))),
-        (None, Some(path)) => Ok(Some(Credential::File(file, PathBuf::from(path.expose())))),
-        (None, None) => Ok(None),
+    plain: &str,
+) -> std::result::Result<Option<Result<Credential>>, [&'static str; 2]> {
+    let mut set = secret_options(plain).filter_map(|row| {
+        let value = values.get(row.name).filter(|value| !value.is_empty())?;
+        Some((row.name, value))
+    });
+    let Some((name, value)) = set.next() else {
+        return Ok(None);
+    };
+    if let Some((other, _)) = set.next() {
+        return Err([name, other]);
     }
+    let source = if name == plain {
+        Ok(Named::Value(value.clone()))
+    } else if name.ends_with("_file") {
+        Ok(Named::Source(Source::File(PathBuf::from(value.expose()))))
+    } else {
+        Source::resolve(name, value.expose())
+    };
+    Ok(Some(source.map(|named| match named {
+        Named::Source(source) => Credential::From(name, source),
+        Named::Value(secret) => Credential::Value(secret),
+    })))
 }
 
 fn parse_bool(text: &str) -> Option<bool> {
@@ -963,6 +978,7 @@ mod tests {
                 ("tls_pin_sha256", _) => "ab".repeat(32),
                 ("proxy", _) => "direct".to_owned(),
                 ("store", _) => "file".to_owned(),
+                (name, _) if name.ends_with("_from") => "file:/x".to_owned(),
                 (_, Kind::Choice(words)) => words[0].to_owned(),
                 (_, Kind::Bool) => "on".to_owned(),
                 (_, Kind::Int { max, .. }) => max.to_string(),
@@ -979,7 +995,7 @@ mod tests {
     #[test]
     fn a_secret_file_loses_one_line_break_and_nothing_else() {
         let file = tempfile::NamedTempFile::new().expect("a file");
-        let credential = Credential::File("password_file", file.path().into());
+        let credential = Credential::From("password_file", Source::File(file.path().into()));
         for (content, secret) in [
             ("pw", "pw"),
             ("pw\n", "pw"),
@@ -1004,7 +1020,7 @@ mod tests {
                 Code::Config
             );
         }
-        let missing = Credential::File("password_file", "/no/such/file".into())
+        let missing = Credential::From("password_file", Source::File("/no/such/file".into()))
             .read(soon())
             .expect_err("missing");
         assert!(

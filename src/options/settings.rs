@@ -8,13 +8,9 @@ use std::time::Instant;
 use url::Url;
 
 use super::base_url::BaseUrl;
-use crate::error::{Code, Error, Result};
+use crate::error::Result;
 use crate::secret::Secret;
-use crate::sources;
-
-/// For a file with a secret that cannot be used.
-const FILE_HINT: &str =
-    "Check the path, that this user may read the file, and that the secret is its only content.";
+use crate::sources::{self, Source};
 
 /// How to ask for a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,64 +82,53 @@ impl ConsumerHeaders {
     }
 }
 
-/// A secret, or the file that holds it.
+/// A secret, or where it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Credential {
+pub(crate) enum Credential {
     /// The secret itself.
     Value(Secret),
-    /// A file, read anew each time; the option's name, for errors.
-    File(&'static str, PathBuf),
+    /// Its source, read anew each time; the option's name, for errors.
+    From(&'static str, Source),
 }
 
 impl Credential {
-    /// The secret as it is now, read by the deadline. A byte order mark at the start of a file and one final line break are
-    /// dropped, nothing else.
+    /// The secret as it is now, read by the deadline.
     ///
     /// # Errors
     ///
-    /// `Config` when the file cannot be read, is too large, is empty or is not UTF-8; `Timeout` when it does not come in
-    /// time; `NoMemory`. The error names option and file, never the content.
+    /// As [`Source::read`]. The error names option and source, never the content.
     pub(crate) fn read(&self, deadline: Instant) -> Result<Secret> {
-        let (option, path) = match self {
-            Credential::Value(secret) => return Ok(secret.clone()),
-            Credential::File(option, path) => (option, path),
-        };
-        let subject = format!("{option}: {}", path.display());
-        let fault =
-            |what: &str| Error::new(Code::Config, format!("{subject} {what}")).with_hint(FILE_HINT);
-        let content = sources::read(path, sources::CAP, deadline)
-            .map_err(|trouble| trouble.error(&subject, FILE_HINT))?;
-        let text = std::str::from_utf8(&content.bytes).map_err(|_| fault("is not UTF-8"))?;
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let text = text
-            .strip_suffix('\n')
-            .map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
-        if text.is_empty() {
-            Err(fault("is empty"))
-        } else {
-            Ok(Secret::new(text))
+        match self {
+            Credential::Value(secret) => Ok(secret.clone()),
+            Credential::From(option, source) => source.read(option, deadline),
         }
     }
 
-    /// Option and path, when the secret is in a file.
+    /// Option and source, when the secret is not in the settings themselves.
     pub(crate) fn source(&self) -> Option<String> {
         match self {
             Credential::Value(_) => None,
-            Credential::File(option, path) => Some(format!("{option}: {}", path.display())),
+            Credential::From(option, source) => Some(source.named(option)),
         }
     }
 
     fn file(&self) -> Option<(&'static str, &Path)> {
         match self {
-            Credential::Value(_) => None,
-            Credential::File(option, path) => Some((option, path)),
+            Credential::From(option, Source::File(path)) => Some((option, path)),
+            _ => None,
         }
     }
 
-    /// Whether the secret may change under the same name.
+    /// Whether the secret may change under the same settings.
     #[must_use]
-    pub fn is_file(&self) -> bool {
-        matches!(self, Credential::File(..))
+    pub(crate) fn may_change(&self) -> bool {
+        matches!(self, Credential::From(..))
+    }
+
+    /// Whether each look at the secret runs a program.
+    #[must_use]
+    pub(crate) fn is_command(&self) -> bool {
+        matches!(self, Credential::From(_, source) if source.is_command())
     }
 }
 
@@ -267,7 +252,7 @@ pub struct StoreSettings {
     /// Milliseconds for one command.
     pub timeout_ms: u64,
     /// Mixed into the encryption.
-    pub key: Option<Credential>,
+    pub(crate) key: Option<Credential>,
 }
 
 /// A complete, checked configuration. Times are whole milliseconds.
@@ -280,7 +265,7 @@ pub struct Settings {
     /// P21 user; never empty.
     pub username: Option<String>,
     /// Password, consumer key or access token, as `auth_mode` needs it.
-    pub credential: Credential,
+    pub(crate) credential: Credential,
     /// Header profile of `v1_consumer`.
     pub v1_consumer_headers: ConsumerHeaders,
     /// Further hosts that may get the token, lower case.

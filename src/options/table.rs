@@ -167,6 +167,14 @@ pub const OPTIONS: &[OptionRow] = &[
         Scope::Identity,
         "File that holds the password; read again before each token request, so a changed file is picked up. One final line break is dropped.",
     ),
+    row(
+        "password_from",
+        Kind::Text,
+        "",
+        "",
+        Scope::Identity,
+        "Where the password is kept: file:PATH, env:NAME, systemd:NAME, command:LINE or wincred:TARGET. Read again before each token request, env: when a client is opened or updated. docs/secrets.md tells how.",
+    ),
     secret(
         "consumer_key",
         Scope::Identity,
@@ -180,6 +188,14 @@ pub const OPTIONS: &[OptionRow] = &[
         Scope::Identity,
         "File that holds the consumer key; read again before each token request. One final line break is dropped.",
     ),
+    row(
+        "consumer_key_from",
+        Kind::Text,
+        "",
+        "",
+        Scope::Identity,
+        "Where the consumer key is kept; forms as for password_from.",
+    ),
     secret(
         "access_token",
         Scope::Identity,
@@ -192,6 +208,14 @@ pub const OPTIONS: &[OptionRow] = &[
         "",
         Scope::Identity,
         "File that holds an access token; read at the start and again once the token has expired or was reported.",
+    ),
+    row(
+        "access_token_from",
+        Kind::Text,
+        "",
+        "",
+        Scope::Identity,
+        "Where an access token is kept; forms as for password_from. Read at the start and again once the token has expired or was reported.",
     ),
     row(
         "v1_consumer_headers",
@@ -388,6 +412,14 @@ pub const OPTIONS: &[OptionRow] = &[
         Scope::Identity,
         "File that holds the store key. One final line break is dropped.",
     ),
+    row(
+        "store_key_from",
+        Kind::Text,
+        "",
+        "",
+        Scope::Identity,
+        "Where the store key is kept; forms as for password_from.",
+    ),
 ];
 
 /// Names that users of other libraries try first, and the option that each of them means.
@@ -436,6 +468,14 @@ const ALIASES: &[(&str, &str)] = &[
 #[must_use]
 pub(crate) fn option(name: &str) -> Option<&'static OptionRow> {
     OPTIONS.iter().find(|row| row.name == name)
+}
+
+/// The options that bring the secret `plain`: itself, its file, its source.
+pub(crate) fn secret_options(plain: &str) -> impl Iterator<Item = &'static OptionRow> {
+    OPTIONS.iter().filter(move |row| {
+        let rest = row.name.strip_prefix(plain);
+        matches!(rest, Some("" | "_file" | "_from"))
+    })
 }
 
 /// Options that somebody who wrote `name` may have meant, best first, at most three.
@@ -522,7 +562,7 @@ mod tests {
                 assert!((min..=max).contains(&value), "{}", row.name);
             }
         }
-        assert_eq!(OPTIONS.len(), 33);
+        assert_eq!(OPTIONS.len(), 37);
     }
 
     #[test]

@@ -118,7 +118,7 @@ fn fill(
     }
 }
 
-fn reserve(bytes: &mut Zeroizing<Vec<u8>>, more: usize) -> Result<(), Trouble> {
+pub(super) fn reserve(bytes: &mut Zeroizing<Vec<u8>>, more: usize) -> Result<(), Trouble> {
     super::reserve(bytes, more).map_err(|why| Trouble::Exhausted(why.to_owned()))
 }
 

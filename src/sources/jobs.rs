@@ -69,6 +69,11 @@ impl<T: Clone + Send + 'static> Jobs<T> {
         })
     }
 
+    /// Whether the job called `name` is under way.
+    pub(crate) fn is_running(&self, name: &OsStr) -> bool {
+        self.with(|state| state.running.contains_key(name))
+    }
+
     /// The result of the job called `name`: of the one that is under way, or of `work` on a new thread. `work` is told until
     /// when somebody waits, and may return `None` once that is over: it then runs again if somebody else waits by then.
     ///

@@ -4,8 +4,10 @@
 //! thread, nor on that of a flight: [`Jobs`] reads on a thread of its own, at most one for each name, and whoever wants the
 //! content waits for it within the time that it has. A reader that is stuck stays behind until the storage answers.
 
+mod command;
 mod file;
 mod jobs;
+mod secret;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use file::Content;
 pub(crate) use jobs::{Jobs, Lost};
+pub(crate) use secret::{Named, Source, shown};
 
 use zeroize::Zeroizing;
 
@@ -25,6 +28,9 @@ use crate::fork::Guarded;
 
 /// Largest secret, `.env` file and the like.
 pub(crate) const CAP: usize = 1 << 20;
+
+/// Largest output of a command.
+const COMMAND_CAP: usize = 64 * 1024;
 
 /// Time for a file whose reading no option bounds.
 pub(crate) const LOAD_LIMIT: Duration = Duration::from_secs(5);
@@ -42,6 +48,20 @@ pub(crate) enum Trouble {
     TooLarge(usize),
     /// The reader panicked.
     Panicked,
+    /// The command cannot be started, in the system's words.
+    NotStarted(String),
+    /// The command ended with this status.
+    Exited(i32),
+    /// The command ended by this signal.
+    #[cfg_attr(windows, allow(dead_code, reason = "Windows has none"))]
+    Killed(i32),
+    /// The system does not say how the command ended, and what it printed has no line break, so it may be a part.
+    #[cfg_attr(windows, allow(dead_code, reason = "Windows says it"))]
+    Unknown,
+    /// The command printed nothing, or an empty first line.
+    Silent,
+    /// There is nothing under that name: what to do.
+    Missing(&'static str),
 }
 
 impl Trouble {
@@ -67,8 +87,7 @@ impl Trouble {
         let error = |code, what: &str| Error::new(code, format!("{subject} {what}"));
         match self {
             Trouble::Late(limit) => {
-                let ms = limit.as_micros().div_ceil(1000);
-                let what = format!("could not be read within {ms} ms");
+                let what = format!("could not be read within {}", in_ms(*limit));
                 error(Code::Timeout, &what).with_hint(LATE_HINT)
             }
             Trouble::Exhausted(why) => Error::exhausted(&format!("{subject} cannot be read"), why),
@@ -80,6 +99,20 @@ impl Trouble {
                 &format!("has more than {} MiB and is not read", cap >> 20),
             )
             .with_hint("Check the path: this is not the file that is meant."),
+            Trouble::NotStarted(why) => error(Code::Config, &format!("cannot be started: {why}"))
+                .with_hint("Check the program's path. It is looked for in the folders of PATH unless its path is given."),
+            Trouble::Exited(status) => {
+                error(Code::Config, &format!("ended with status {status}")).with_hint(COMMAND_HINT)
+            }
+            Trouble::Killed(signal) => {
+                error(Code::Config, &format!("was ended by signal {signal}")).with_hint(COMMAND_HINT)
+            }
+            Trouble::Unknown => error(Code::Config, "printed no whole line, and this program ignores SIGCHLD, so it is not known how it ended")
+                .with_hint("Let the command end its output with a line break, or do not ignore SIGCHLD."),
+            Trouble::Silent => {
+                error(Code::Config, "printed no secret: its first line is empty").with_hint(COMMAND_HINT)
+            }
+            Trouble::Missing(hint) => error(Code::Config, "is not there").with_hint(*hint),
             Trouble::Panicked => error(Code::Panic, "could not be read: the library failed inside")
                 .with_hint("Please report it. The state is intact: the next call starts afresh."),
         }
@@ -93,7 +126,39 @@ impl fmt::Display for Trouble {
 }
 
 /// What to do about a file that does not come.
-pub(crate) const LATE_HINT: &str = "Its storage does not respond, or no program writes to the pipe. Check the mount, or name a file on a local disk; the next call tries again.";
+const LATE_HINT: &str = "Its storage does not respond, or no program writes to the pipe. Check the mount, or name a file on a local disk; the next call tries again.";
+
+/// What to do about a command that fails. What it prints is never shown: it may be the secret.
+const COMMAND_HINT: &str = "Run the command by hand, as the user of this program, to see its messages; they are not shown here.";
+
+fn in_ms(limit: Duration) -> String {
+    format!("{} ms", limit.as_micros().div_ceil(1000))
+}
+
+/// The first line of what a command printed.
+fn first_line(bytes: &[u8]) -> Result<Content, Trouble> {
+    let line = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    if line.is_empty() {
+        return Err(Trouble::Silent);
+    }
+    Ok(Content {
+        bytes: zeroize::Zeroizing::new(line.to_vec()),
+        is_exposed: false,
+    })
+}
+
+/// What to do about a source that did not come in the time that a call had.
+pub(crate) fn late_hint(named: &str) -> &'static str {
+    if named.contains(": the command '") {
+        secret::LATE_COMMAND_HINT
+    } else {
+        LATE_HINT
+    }
+}
 
 static FILES: Jobs<Result<Arc<Content>, Trouble>> = Jobs::new();
 

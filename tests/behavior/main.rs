@@ -1,5 +1,7 @@
 //! What callers get, with how many requests: the scenario files, many threads, forked children, the inputs of the fuzzers.
 
+#[cfg(target_os = "linux")]
+mod commands;
 mod concurrency;
 mod corpus;
 mod doctor;

@@ -5,4 +5,6 @@ mod commands;
 #[cfg(unix)]
 mod doctor;
 mod man_pages;
+#[cfg(unix)]
+mod secrets;
 mod tool;

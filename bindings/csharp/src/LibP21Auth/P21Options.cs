@@ -77,17 +77,28 @@ namespace LibP21Auth
         /// <summary>File that holds the password; read again before each token request.</summary>
         public string? PasswordFile { get => Get("password_file"); set => Put("password_file", value); }
 
+        /// <summary>Where the password is kept: <c>file:PATH</c>, <c>env:NAME</c>, <c>systemd:NAME</c>, <c>command:LINE</c> or
+        /// <c>wincred:TARGET</c>. Read again before each token request, <c>env:</c> when a manager is opened or updated.</summary>
+        public string? PasswordFrom { get => Get("password_from"); set => Put("password_from", value); }
+
         /// <summary>Consumer key from SOA Admin.</summary>
         public P21Secret? ConsumerKey { get => Get("consumer_key"); set => Put("consumer_key", value?.Reveal()); }
 
         /// <summary>File that holds the consumer key; read again before each token request.</summary>
         public string? ConsumerKeyFile { get => Get("consumer_key_file"); set => Put("consumer_key_file", value); }
 
+        /// <summary>Where the consumer key is kept; forms as for <see cref="PasswordFrom"/>.</summary>
+        public string? ConsumerKeyFrom { get => Get("consumer_key_from"); set => Put("consumer_key_from", value); }
+
         /// <summary>An access token of your own (<see cref="P21AuthMode.Token"/>); a leading "Bearer " is dropped.</summary>
         public P21Secret? AccessToken { get => Get("access_token"); set => Put("access_token", value?.Reveal()); }
 
         /// <summary>File that holds an access token; read at the start and again once the token has expired or was reported.</summary>
         public string? AccessTokenFile { get => Get("access_token_file"); set => Put("access_token_file", value); }
+
+        /// <summary>Where an access token is kept; forms as for <see cref="PasswordFrom"/>. Read at the start and again once the token has expired
+        /// or was reported.</summary>
+        public string? AccessTokenFrom { get => Get("access_token_from"); set => Put("access_token_from", value); }
 
         /// <summary>Header that carries the consumer key with <see cref="P21AuthMode.V1Consumer"/>: <c>client_secret</c> (default),
         /// <c>consumer_key</c> or <c>appkey</c>.</summary>
@@ -167,6 +178,9 @@ namespace LibP21Auth
         /// <summary>File that holds the store key.</summary>
         public string? StoreKeyFile { get => Get("store_key_file"); set => Put("store_key_file", value); }
 
+        /// <summary>Where the store key is kept; forms as for <see cref="PasswordFrom"/>.</summary>
+        public string? StoreKeyFrom { get => Get("store_key_from"); set => Put("store_key_from", value); }
+
         /// <summary>Sets an option by the name that the library gives it, such as <c>timeout_ms</c>.</summary>
         /// <param name="name">Name of the option. An unknown one is reported, with near misses, when a manager is opened.</param>
         /// <param name="value">Its value as text, in the library's unit; <see langword="null"/>: back to the default.</param>
@@ -209,7 +223,7 @@ namespace LibP21Auth
                 options.Set("tls_verify", Read("VERIFY_SSL"));
             }
             bool withPassword = options.AuthMode is P21AuthMode.V2Password or P21AuthMode.V1Password or P21AuthMode.V1Query;
-            if ((options.Get("consumer_key") ?? options.ConsumerKeyFile) != null && !withPassword && Read("CONSUMER_USERNAME") is { } username)
+            if ((options.Get("consumer_key") ?? options.ConsumerKeyFile ?? options.ConsumerKeyFrom) != null && !withPassword && Read("CONSUMER_USERNAME") is { } username)
             {
                 options.Username = username;
             }
@@ -239,11 +253,25 @@ namespace LibP21Auth
             return MakeConfig();
         }
 
+        /// <summary>A secret that a variable holds: on Unix one that .NET code set never reaches the library.</summary>
+        private static KeyValuePair<string, string> Resolved(KeyValuePair<string, string> option)
+        {
+            const string End = "_from", Form = "env:";
+            string text = option.Value.TrimStart();
+            if (!option.Key.EndsWith(End, StringComparison.Ordinal) || !text.StartsWith(Form, StringComparison.Ordinal)
+                || Environment.GetEnvironmentVariable(text.Substring(Form.Length)) is not { Length: > 0 } secret)
+            {
+                // The library says what is wrong with it.
+                return option;
+            }
+            return new KeyValuePair<string, string>(option.Key.Substring(0, option.Key.Length - End.Length), secret);
+        }
+
         [MethodImpl(MethodImplOptions.NoInlining)]
         private ConfigHandle MakeConfig()
         {
             P21Failure.Check(NativeMethods.p21_config_new(out var config, out var error), error);
-            foreach (var option in values)
+            foreach (var option in values.Select(Resolved))
             {
                 byte[] value = Utf8.Bytes(option.Value, option.Key);
                 try

@@ -49,7 +49,7 @@ class Options:
                 values.pop(name, None)
             else:
                 values[name] = value
-        return Options(values, self.file, self.prefix)
+        return Options(_resolved(values), self.file, self.prefix)
 
     def applied(self, work: Callable[[_handle.Pointer], T]) -> T:
         """What ``work`` makes of a configuration handle with these options."""
@@ -62,7 +62,7 @@ class Options:
 
     def name_files(self) -> bool:
         """Whether the library reads files for them."""
-        return self.file is not None or any(name.endswith("_file") for name in self.values)
+        return self.file is not None or any(name.endswith(("_file", "_from")) for name in self.values)
 
     def in_their_words(self, error: P21Error) -> P21Error:
         """An error of these options whose hint names the variables that were read."""
@@ -103,14 +103,65 @@ def from_environment(prefix: str) -> Options:
     if consumer_username and _uses_consumer_key(values):
         variable = f"the environment variable {prefix}CONSUMER_USERNAME"
         values["username"] = _handle.text(variable, consumer_username)
-    return Options(values, prefix=prefix)
+    return Options(_resolved(values), prefix=prefix)
+
+
+def _resolved(values: dict[str, bytes]) -> dict[str, bytes]:
+    """Options whose secrets are in variables or in a keyring, with these as values: both are Python's to read."""
+    for name in [name for name in values if name.endswith("_from")]:
+        form, _, rest = values[name].decode("utf-8").lstrip().partition(":")
+        if form == "env" and rest:
+            found = os.environ.get(rest)
+            if not found:
+                raise ConfigError(
+                    f"{name} names the environment variable {rest}, which is not set",
+                    code=7,
+                    hint="Set it before the client is opened; it is read when a client is opened or updated.",
+                )
+        elif form == "keyring":
+            found = _from_keyring(name, rest)
+        else:
+            continue
+        secret = name[: -len("_from")]
+        if secret in values:
+            continue  # the library says that both are set
+        values[secret] = _handle.text(name, found)
+        del values[name]
+    return values
+
+
+def _from_keyring(name: str, place: str) -> str:
+    service, separator, account = place.partition("/")
+    if not (service and separator and account):
+        raise ConfigError(f"{name} names no entry of a keyring", code=7, hint="Write it as keyring:SERVICE/ACCOUNT.")
+    try:
+        import keyring  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        raise ConfigError(
+            f"{name} names a keyring, but the package keyring is not installed",
+            code=7,
+            hint="pip install keyring, or use command: with a program that prints the secret.",
+        ) from None
+    try:
+        found: Optional[str] = keyring.get_password(service, account)
+    except Exception as error:  # of any backend; its text may hold anything
+        raise ConfigError(
+            f"{name}: the keyring cannot be read: {type(error).__name__}",
+            code=7,
+            hint="Unlock the keyring, or choose a backend: keyring --list-backends.",
+        ) from None
+    if not found:
+        raise ConfigError(
+            f"{name}: the keyring has no {service}/{account}", code=7, hint=f"keyring set {service} {account} adds it."
+        )
+    return found
 
 
 def _uses_consumer_key(values: Mapping[str, bytes]) -> bool:
     mode = values.get("auth_mode", b"").strip()
     if mode:
         return mode.endswith(b"_consumer")
-    return "consumer_key" in values or "consumer_key_file" in values
+    return any(name in values for name in ("consumer_key", "consumer_key_file", "consumer_key_from"))
 
 
 def _encoded(options: Mapping[str, Any]) -> dict[str, Optional[bytes]]:
