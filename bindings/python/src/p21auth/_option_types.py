@@ -46,6 +46,7 @@ class P21Common(TypedDict, total=False):
     store_timeout_ms: Time
     store_key: Text
     store_key_file: Path
+    store_key_from: Text
     verify: Union[bool, str, os.PathLike[str], None]
     timeout: Union[float, timedelta, None]
 
@@ -63,7 +64,10 @@ class P21Options(P21Settings, total=False):
     username: Text
     password: Text
     password_file: Path
+    password_from: Text
     consumer_key: Text
     consumer_key_file: Path
+    consumer_key_from: Text
     access_token: Text
     access_token_file: Path
+    access_token_from: Text

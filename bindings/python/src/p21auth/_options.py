@@ -49,13 +49,14 @@ class Options:
                 values.pop(name, None)
             else:
                 values[name] = value
-        return Options(_resolved(values), self.file, self.prefix)
+        return Options(values, self.file, self.prefix)
 
     def applied(self, work: Callable[[_handle.Pointer], T]) -> T:
         """What ``work`` makes of a configuration handle with these options."""
         configuration = _handle.Pointer()
+        values = _resolved(dict(self.values))
         try:
-            _handle.fill(configuration, self.values, self.file)
+            _handle.fill(configuration, values, self.file)
             return work(configuration)
         finally:
             lib.p21_config_free(configuration)
@@ -103,7 +104,7 @@ def from_environment(prefix: str) -> Options:
     if consumer_username and _uses_consumer_key(values):
         variable = f"the environment variable {prefix}CONSUMER_USERNAME"
         values["username"] = _handle.text(variable, consumer_username)
-    return Options(_resolved(values), prefix=prefix)
+    return Options(values, prefix=prefix)
 
 
 def _resolved(values: dict[str, bytes]) -> dict[str, bytes]:

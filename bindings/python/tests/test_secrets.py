@@ -1,0 +1,75 @@
+"""Where secrets are kept: variables and keyrings are Python's to read, all else is the library's."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+import p21auth
+from p21auth import Client
+from p21auth.testing import PASSWORD, Emulator
+
+
+def test_files_and_commands_are_read_by_the_library(emulator: Emulator, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(PASSWORD + "\n")
+    for source in (f"file:{secret}", f"command:cat {secret}"):
+        with emulator.client(password=None, password_from=source) as client:
+            assert client.get_token()
+    with pytest.raises(p21auth.ConfigError, match="the command 'false' ended with status 1"):
+        emulator.client(password=None, password_from="command:false")
+
+
+def test_a_variable_that_python_has_set_is_read(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os_environ(), "MY_SECRET", PASSWORD)
+    client = emulator.client(password=None, password_from="env:MY_SECRET")
+    assert client.get_token()
+    client.update(password_from=None, password=PASSWORD)
+    monkeypatch.delitem(os_environ(), "MY_SECRET")
+    with pytest.raises(p21auth.ConfigError, match="MY_SECRET, which is not set"):
+        emulator.client(password=None, password_from="env:MY_SECRET")
+
+
+def test_the_environment_names_sources(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "P21_BASE_URL": emulator.base_url,
+        "P21_USERNAME": "demo",
+        "P21_PASSWORD_FROM": f"command:echo {PASSWORD}",
+        "P21_CA_FILE": getattr(emulator, "ca_file", None) or "",
+    }.items():
+        monkeypatch.setenv(name, value)
+    with Client.from_env() as client:
+        assert client.get_token()
+
+
+def test_a_keyring_is_read_by_its_package(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    keyring = types.ModuleType("keyring")
+    kept = {("p21", "demo"): PASSWORD}
+    keyring.get_password = lambda service, account: kept.get((service, account))  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", keyring)
+    with emulator.client(password=None, password_from="keyring:p21/demo") as client:
+        assert client.get_token()
+    with pytest.raises(p21auth.ConfigError, match="has no p21/other"):
+        emulator.client(password=None, password_from="keyring:p21/other")
+    with pytest.raises(p21auth.ConfigError, match="names no entry"):
+        emulator.client(password=None, password_from="keyring:p21")
+
+    def locked(service: str, account: str) -> str:
+        raise RuntimeError("hunter2")
+
+    keyring.get_password = locked  # type: ignore[attr-defined]
+    with pytest.raises(p21auth.ConfigError, match="RuntimeError") as caught:
+        emulator.client(password=None, password_from="keyring:p21/demo")
+    assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(p21auth.ConfigError, match="is not installed"):
+        emulator.client(password=None, password_from="keyring:p21/demo")
+
+
+def os_environ() -> dict[str, str]:
+    import os
+
+    return os.environ  # type: ignore[return-value]
