@@ -211,7 +211,7 @@ mod unix {
                 }
             }
             if let Some(exit) = exit {
-                return Some(result(exit, bytes));
+                return Some(result(exit, &bytes));
             }
             let left = until().saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -277,7 +277,7 @@ mod unix {
             .map(|time| poll(&mut [PollFd::new(output, PollFlags::IN)], Some(&time)));
     }
 
-    fn result(exit: sys::Exit, bytes: Zeroizing<Vec<u8>>) -> Result<Content, Trouble> {
+    fn result(exit: sys::Exit, bytes: &[u8]) -> Result<Content, Trouble> {
         let has_line = bytes.contains(&b'\n');
         match exit {
             sys::Exit::Status(0) => {}
@@ -286,7 +286,7 @@ mod unix {
             sys::Exit::Unknown if has_line => {}
             sys::Exit::Unknown => return Err(Trouble::Unknown),
         }
-        super::super::first_line(&bytes)
+        super::super::first_line(bytes)
     }
 }
 

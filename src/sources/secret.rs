@@ -1,6 +1,6 @@
 //! Where a secret is kept: the forms of the options `…_from`.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -137,12 +137,14 @@ impl Source {
             Source::File(path) => read(path, CAP, deadline),
             Source::Command(line) => {
                 let of = Arc::clone(line);
-                run(line.name(), deadline, move |until| command::run(&of, until))
+                run(&line.name(), deadline, move |until| {
+                    command::run(&of, until)
+                })
             }
             Source::Wincred(target) => {
                 let name = OsString::from(format!("wincred {target}"));
                 let target = target.clone();
-                run(name, deadline, move |_| Some(wincred(&target)))
+                run(&name, deadline, move |_| Some(wincred(&target)))
             }
         }
     }
@@ -228,7 +230,7 @@ const HINT: &str =
     "Check the path, that this user may read the file, and that the secret is its only content.";
 
 fn run(
-    name: OsString,
+    name: &OsStr,
     deadline: Instant,
     work: impl Fn(&dyn Fn() -> Instant) -> Option<std::result::Result<Content, Trouble>>
     + Send
@@ -236,7 +238,7 @@ fn run(
 ) -> std::result::Result<Arc<Content>, Trouble> {
     let limit: Duration = deadline.saturating_duration_since(Instant::now());
     COMMANDS
-        .run(&name, deadline, move |until| {
+        .run(name, deadline, move |until| {
             Some(work(until)?.map(Arc::new))
         })
         .unwrap_or_else(|lost| Err(Trouble::of_job(lost, limit)))

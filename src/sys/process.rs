@@ -135,8 +135,7 @@ pub(crate) fn spawn(
     let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
     let flags =
         libc::POSIX_SPAWN_SETPGROUP | libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
-    #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
-    let flags = flags as libc::c_short;
+    let flags = libc::c_short::try_from(flags).map_err(io::Error::other)?;
     // SAFETY: `with` was initialized above; `signals` is filled by `sigemptyset` before it is read, and copied by the calls.
     unsafe {
         libc::sigemptyset(signals.as_mut_ptr());
