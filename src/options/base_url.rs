@@ -41,15 +41,8 @@ impl BaseUrl {
         if cut || authority.starts_with(['/', '\\', '?', '#']) {
             return Err(fault("names no host", EXAMPLE));
         }
-        if authority
-            .split(']')
-            .next()
-            .is_some_and(|host| host.starts_with('[') && host.contains('%'))
-        {
-            return Err(fault(
-                "names an IPv6 address with a zone, which is not supported",
-                "Use a host name, or an address that needs no zone (not one of fe80::).",
-            ));
+        if has_zone(&full) {
+            return Err(fault(ZONE, NO_ZONE));
         }
         let mut url = Url::parse(&full)
             .map_err(|error| fault(&format!("is not a URL ({error})"), EXAMPLE))?;
@@ -160,6 +153,19 @@ impl std::fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.as_str())
     }
+}
+
+pub(super) const ZONE: &str = "names an IPv6 address with a zone, which is not supported";
+pub(super) const NO_ZONE: &str =
+    "Use a host name, or an address that needs no zone (not one of fe80::).";
+
+/// Whether the host of a URL is an IPv6 address with a zone, such as `[fe80::1%25eth0]`.
+pub(super) fn has_zone(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = host.split(']').next().unwrap_or_default();
+    host.starts_with('[') && host.contains('%')
 }
 
 const EXAMPLE: &str = "Write it like https://p21.example.com or https://p21.example.com:3443.";

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use super::base_url::{NO_ZONE, ZONE, has_zone};
 use super::list;
 use crate::error::{Code, Error, Result};
 
@@ -38,6 +39,9 @@ pub(crate) fn read_proxy(name: &str, text: &str) -> Result<Url> {
             "holds a line break or another control character",
             "Write it on one line; in a user or password, percent-encode it (a line break is %0A).",
         );
+    }
+    if has_zone(&full) {
+        return fault(ZONE, NO_ZONE);
     }
     let lower = full.to_ascii_lowercase();
     let url = Url::parse(&full).ok().filter(Url::has_host);
@@ -216,7 +220,9 @@ mod tests {
             ("http://proxy:99999", "http://host:port"),
             ("http://proxy:3128?x", "http://host:port"),
             ("http://", "http://host:port"),
-            ("http://[fe80::1%25eth0]:3128", "http://host:port"),
+            ("http://[fe80::1%25eth0]:3128", "no zone"),
+            ("[fe80::1%eth0]:3128", "no zone"),
+            ("http://john:w1@[fe80::1%2]", "no zone"),
         ] {
             let error = read_proxy(name, text).expect_err(text);
             assert_eq!(error.code(), Code::Config);

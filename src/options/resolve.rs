@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::base_url::BaseUrl;
+use super::base_url::{BaseUrl, NO_ZONE, ZONE, has_zone};
 use super::list;
 use super::proxy::{NoProxy, read_proxy};
 use super::settings::{
@@ -542,6 +542,9 @@ fn parse_store(text: &str) -> Result<StoreChoice> {
         "file" => return Ok(StoreChoice::File(None)),
         _ => {}
     }
+    if has_zone(text) {
+        return Err(fault("store", ZONE, NO_ZONE));
+    }
     let url = Url::parse(text).map_err(|_| bad())?;
     match url.scheme() {
         "file" => url
@@ -915,6 +918,7 @@ mod tests {
             ("no_proxy", "10.0.0.0/33"),
             ("no_proxy", "p*.example"),
             ("store", "mysql://x"),
+            ("store", "redis://u:pw@[fe80::1%25eth0]:6379"),
             ("user_agent", "a\r\nb"),
             ("password", "a\0b"),
             ("ca_file", ""),

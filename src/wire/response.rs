@@ -115,6 +115,9 @@ pub(super) fn with_plain_words(what: &str, body: &Body, scrub: &Scrubber) -> Str
 
 /// `what`, and what the server has to say about it.
 pub(super) fn with_words(what: &str, body: &Body, scrub: &Scrubber) -> String {
+    if let Body::Binary(Some(compression)) = body {
+        return format!("{what}; the reply is compressed ({compression}) and was not read");
+    }
     match body.words(scrub) {
         words if words.is_empty() => what.to_owned(),
         words => format!("{what}; the server says: {words}"),
