@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 tools/can-unshare.sh || { tools/not-tested.sh "a day in the life: no network may be made here"; exit 0; }
-"${CARGO:-cargo}" test --quiet --test lab day::a_day_in_the_life -- --ignored --nocapture --test-threads=1
+"${CARGO:-cargo}" test --quiet --test lab day::a_day_in_the_life -- --ignored --nocapture
