@@ -366,7 +366,7 @@ fn judge(world: &World, outages: &[Outage], answers: &[Value], ms: u64) {
         );
     }
     println!(
-        "== seen: {calls} calls under {} outages, p99 {p99} us; {dead} dead tokens; {failed} errors, {} without a reason ({}); \
+        "== seen: {calls} calls under {} outages, p99 {p99} us, {dead} dead tokens, {failed} errors, {} without a reason ({}), \
          {requests} requests, {issued} tokens, where {lives} lives of {LIFE_S} s fit",
         outages.len(),
         unexplained.len(),

@@ -220,6 +220,15 @@ fn what_the_doctor_says_names_the_phase() {
     fails(&examine(&[]), "tcp", &["10.99.0.66", "VPN"]);
     names.at("p21.test", &["10.99.0.66", "fd99::66"]);
     fails(&examine(&[]), "tcp", &["10.99.0.66", "fd99::66"]);
+    // Of two addresses one accepts and is silent: a program gets its token by way of the other.
+    names.at("p21.test", &["10.99.0.3", "10.99.0.2"]);
+    let report = examine(&[]);
+    let tls = step(&report, "tls");
+    assert_eq!(tls["outcome"], "warn", "{report}");
+    assert!(
+        tls.to_string()
+            .contains("no TLS handshake with 10.99.0.3:3443")
+    );
     names.at("p21.test", &["10.99.0.3"]);
     fails(
         &examine(&[]),

@@ -177,7 +177,7 @@ fn two_hundred_processes_start_cold_on_one_redis() {
     let each = all.values().sum::<u64>().div_ceil(COUNT as u64);
     let after = |at: usize| Duration::from_micros(times[at] - times[0]);
     println!(
-        "== seen: {COUNT} cold processes: {} token requests, at most {each} Redis commands each; after the first one the median has its token {:.1?} later, the last {:.1?}",
+        "== seen: {COUNT} cold processes: {} token requests, at most {each} Redis commands each, after the first one the median has its token {:.1?} later, the last {:.1?}",
         requests(&emulator),
         after(COUNT / 2),
         after(COUNT - 1),

@@ -62,4 +62,4 @@ for store in "file://$work/store" "redis://127.0.0.1:$redis"; do
     [ "$(requests)" = $((before + 1)) ]
     export P21_PASSWORD=demo-password
 done
-echo "== seen: $old and this version share a folder and a Redis: each takes the other's token and refusal; eight processes, one request"
+echo "== seen: $old and this version share a folder and a Redis: each takes the other's token and refusal, eight processes, one request"
