@@ -34,7 +34,8 @@ def test_a_thousand_cold_tasks_use_one_thread_and_one_request(emulator: Emulator
 
     assert len(asyncio.run(main())) == 1
     assert emulator.count("token.requests") == 1
-    assert p21_client.stats()["counters"]["shared_waits"] < 10
+    # One call of the library's, in slices.
+    assert p21_client.stats()["counters"]["shared_waits"] == 0
 
 
 def test_a_hit_uses_no_thread(p21_client: Client) -> None:

@@ -77,6 +77,10 @@ namespace LibP21Auth
         /// <exception cref="P21ConfigException">The token may not be sent there; or the path is null.</exception>
         public string Url(string path)
         {
+            if (path?.Length > 1 && path[0] == '/' && path[1] != '/')
+            {
+                return BaseUrl + path;
+            }
             bool absolute = (path ?? throw P21Failure.Missing("path")).StartsWith("http://", StringComparison.OrdinalIgnoreCase)
                 || path.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
             return !absolute ? BaseUrl + "/" + path.TrimStart('/')

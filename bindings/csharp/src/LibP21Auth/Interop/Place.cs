@@ -86,8 +86,11 @@ namespace LibP21Auth.Interop
             name = (hasPort ? host.Substring(0, colon) : host).Trim('[', ']');
         }
 
-        internal bool Allows(Uri url) =>
-            (port < 0 || port == url.Port) && string.Equals(url.Host.Trim('[', ']'), name, StringComparison.OrdinalIgnoreCase);
+        internal bool Allows(Uri url)
+        {
+            string host = url.HostNameType == UriHostNameType.IPv6 ? url.Host.Trim('[', ']') : url.Host;
+            return (port < 0 || port == url.Port) && string.Equals(host, name, StringComparison.OrdinalIgnoreCase);
+        }
     }
 
     /// <summary>Comparing and refusing hosts.</summary>
