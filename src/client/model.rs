@@ -87,6 +87,10 @@ fn a_client_that_was_updated_never_gets_a_token_of_the_identity_that_it_left() {
                 for _ in 0..2 {
                     assert_eq!(client.token().expect("a token").value(), "b.example.com");
                 }
+                // And those that follow are hits.
+                let hit = client.0.cell.board.hit();
+                let hit = hit.as_ref().map(|hit| hit.token.value().to_owned());
+                assert_eq!(hit.as_deref(), Some("b.example.com"));
             }
             1 => {
                 stays.invalidate(None).expect("open");

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # What was reached, and a tenth.
-limit=212
+limit=221
 "${MAKE:-make}" --no-print-directory lib
 "${CARGO:-cargo}" build --quiet -p p21auth-cli
 command -v valgrind >/dev/null || { echo "valgrind is needed: apt-get install valgrind, or run make test" >&2; exit 1; }
