@@ -8,7 +8,13 @@
 //! Faults of these kinds were planted in an earlier form of the gate, one at a time, and each made at least one check fail: a
 //! ticket taken after looking at the result, `notify_one` for `notify_all`, no beat on landing, on closing or on `invalidate`,
 //! `gate.flight` left in place by a landing, `reject` without comparing, the flight put into the gate in a second section
-//! after deciding, a landing that a dropped job does not bring about. The checks of `hits` and `life` are younger.
+//! after deciding, a landing that a dropped job does not bring about.
+//!
+//! Faults in what is published for hits, and the check of `hits` that each made fail: a forked child keeps its parent's flight,
+//! or publishes nothing (`a_forked_child_asks_itself…`); it forgets the backoff (`a_forked_child_keeps…`); an update or a detach
+//! leaves the old hold active, or every hold writes to the board (`client::model`, `a_client_that_was_updated…`); `reject` or
+//! `invalidate` publishes nothing (`a_token_that_was_dropped…`); nor does a landing (`after_a_failure…`); a blocked hold has hits
+//! (`a_client_that_must_look_first…`). A close that leaves its hold active is no fault: `detach` empties the board.
 
 mod gate;
 mod hits;
