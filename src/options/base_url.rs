@@ -174,7 +174,7 @@ fn fault(what: &str, hint: &str) -> Error {
     Error::new(Code::Config, format!("base_url: {what}")).with_hint(hint)
 }
 
-/// Refuses what no URL holds and what shows that the value came to harm on its way.
+/// Refuses what no URL holds and what shows that the value was damaged on its way.
 fn check_characters(text: &str) -> Result<()> {
     if text.is_empty() {
         return Err(fault("is empty", EXAMPLE));

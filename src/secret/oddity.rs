@@ -47,7 +47,7 @@ fn is_typographic(c: char) -> bool {
     matches!(c, '\u{2018}'..='\u{201f}' | '«' | '»' | '‹' | '›')
 }
 
-/// What looks as if it had come to harm on the way here, if anything does: what it is, and what to do. Neither tells anything
+/// What looks damaged, if anything does: what it is, and what to do. Neither tells anything
 /// else of the secret.
 pub(crate) fn oddity(secret: &str) -> Option<(&'static str, &'static str)> {
     const COPIED: &str = "It may come from a document or a chat: type it anew.";
