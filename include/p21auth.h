@@ -368,13 +368,15 @@ p21_status p21_config_set(p21_config *config, const char *name, const char *valu
 /**
  * Reads every option from the environment: base_url from P21_BASE_URL and so on. A prefix of NULL means "P21_"; with
  * another, such as "P21_PLAY_", a play server's settings live beside production's. Other variables are ignored.
+ * P21_E_CONFIG in a set-uid program.
  */
 p21_status p21_config_load_env(p21_config *config,
                                const char *prefix,
                                p21_error **err);
 
 /**
- * Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood.
+ * Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood. A file
+ * that cannot be read within 5 seconds is P21_E_TIMEOUT.
  */
 p21_status p21_config_load_file(p21_config *config,
                                 const char *path,
@@ -394,9 +396,12 @@ void p21_config_free(p21_config *config);
  */
 
 /**
- * Makes a client. The configuration is copied. Free the client with p21_client_free.
+ * Makes a client. The configuration is copied. Files that it names are read within timeout_ms. Free the client with
+ * p21_client_free.
  */
-p21_status p21_client_new(const p21_config *config, p21_client **out, p21_error **err);
+p21_status p21_client_new(const p21_config *config,
+                          p21_client **out,
+                          p21_error **err);
 
 /**
  * Frees a client, also while other threads are inside it: those that wait return at once with P21_E_CLOSED. NULL and

@@ -92,7 +92,7 @@ codes! {
         "Copy `ca_file` or `tls_pin_sha256` from the hint, which names the certificate that was seen. Do not switch verification off.";
     /// The time for the call ran out.
     Timeout = 103, "TIMEOUT",
-        "With a wait of 0 the request goes on: ask again. Otherwise the server is slow, or a firewall drops packets: raise `timeout_ms` or `connect_timeout_ms`.";
+        "With a wait of 0 the request goes on: ask again. If the message names an option and a path, the storage of that file does not respond. Otherwise the server is slow, or a firewall drops packets: raise `timeout_ms` or `connect_timeout_ms`.";
     /// The connection broke while a request or reply was under way.
     Io = 104, "IO",
         "Try again; if it stays, look for a proxy or firewall that cuts connections.";
@@ -138,9 +138,9 @@ codes! {
     /// The library failed inside; the state is intact and the next call works.
     Panic = 250, "PANIC",
         "Report it; the next call works.";
-    /// Memory, threads or handles ran out.
+    /// Memory, threads, open files or handles ran out.
     NoMemory = 251, "NO_MEMORY",
-        "Free handles and strings (`p21_live_objects` counts them), or give the process more memory or threads.";
+        "Free handles and strings (`p21_live_objects` counts them), or give the process more memory, threads or open files (`ulimit -a`). A later call can work.";
     /// An inner rule was broken; please report it.
     Internal = 252, "INTERNAL",
         "Report it, with the message.";

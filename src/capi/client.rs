@@ -62,7 +62,8 @@ pub(super) fn with_config<R>(
     work(&config)
 }
 
-/// Makes a client. The configuration is copied. Free the client with p21_client_free.
+/// Makes a client. The configuration is copied. Files that it names are read within timeout_ms. Free the client with
+/// p21_client_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_client_new(
     config: *const p21_config,

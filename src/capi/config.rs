@@ -64,6 +64,7 @@ pub unsafe extern "C" fn p21_config_set(
 
 /// Reads every option from the environment: base_url from P21_BASE_URL and so on. A prefix of NULL means "P21_"; with
 /// another, such as "P21_PLAY_", a play server's settings live beside production's. Other variables are ignored.
+/// P21_E_CONFIG in a set-uid program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_load_env(
     config: *mut p21_config,
@@ -79,7 +80,8 @@ pub unsafe extern "C" fn p21_config_load_env(
     }
 }
 
-/// Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood.
+/// Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood. A file
+/// that cannot be read within 5 seconds is P21_E_TIMEOUT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_load_file(
     config: *mut p21_config,

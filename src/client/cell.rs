@@ -223,8 +223,7 @@ impl ClientCell {
             // A token that is still valid is not withheld for a file that does not come, and a file that cannot be read
             // matters only once that token is dead.
             Patience::Until(deadline) if !credential.is_command() => {
-                let deadline = deadline.min(Instant::now() + crate::clock::duration(RELOAD_MS));
-                let moved = self.reload(runtime, binding, deadline, &|_| ());
+                let moved = self.reload(runtime, binding, deadline.min(soon()), &|_| ());
                 Ok(moved.unwrap_or(false))
             }
             _ => {
@@ -245,7 +244,10 @@ impl ClientCell {
             Patience::Until(deadline) if binding.settings.credential.is_command() => {
                 self.reload_shared(runtime, binding, deadline)
             }
-            Patience::Until(deadline) => self.reload(runtime, binding, deadline, &|_| ()),
+            // The refusal itself comes at once where the file does not.
+            Patience::Until(deadline) => {
+                self.reload(runtime, binding, deadline.min(soon()), &|_| ())
+            }
             Patience::None => {
                 if self.take_turn(runtime, binding) {
                     self.reload_apart(runtime, binding);
@@ -297,6 +299,11 @@ impl ClientCell {
         };
         let _ = runtime.spawn.spawn(Box::new(job));
     }
+}
+
+/// Until then a call waits for a file that it can do without.
+fn soon() -> Instant {
+    Instant::now() + crate::clock::duration(RELOAD_MS)
 }
 
 /// How long a call may wait for a file.

@@ -53,7 +53,13 @@ pub(crate) fn with_default<R>(
     let settings = settings()?;
     // Opened here and now, where that opens no file.
     if (options.no_wait || options.cached_only) && names_files(&settings) {
-        return Err(open_apart(settings));
+        let told = open_apart(settings);
+        return Err(match told.code() {
+            Code::Pending if options.cached_only => {
+                Error::new(Code::NoCachedToken, told.message()).with_hint(told.hint())
+            }
+            _ => told,
+        });
     }
     let wait = options.wait_or(settings.timeout_ms);
     let client = open(settings, began + wait)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use url::Url;
 
 use super::certificate::Certificate;
@@ -131,13 +131,17 @@ impl<'a> Stages<'a> {
         Instant::now() + self.limit()
     }
 
-    fn connector(&self) -> Result<Connector> {
-        self.trust.refresh(self.deadline())?;
-        Ok(Connector {
+    fn connector(&self, tls: Option<ClientConfig>) -> Connector {
+        Connector {
             context: Arc::clone(&self.context),
-            tls: Some(Arc::new(trust::client_config(&self.trust)?)),
+            tls: tls.map(Arc::new),
             limit: self.limit(),
-        })
+        }
+    }
+
+    fn tls(&self) -> Result<ClientConfig> {
+        self.trust.refresh(self.deadline())?;
+        trust::client_config(&self.trust)
     }
 
     /// The addresses of [`Stages::target`].
@@ -150,7 +154,8 @@ impl<'a> Stages<'a> {
         if !named.is_empty() {
             return Ok(Addresses::Override(named));
         }
-        let found = self.connector()?.addresses(Vec::new(), self.deadline())?;
+        let connector = self.connector(None);
+        let found = connector.addresses(Vec::new(), self.deadline())?;
         Ok(Addresses::Resolved(found))
     }
 
@@ -197,7 +202,7 @@ impl<'a> Stages<'a> {
 
     /// A tunnel through the proxy, where the route leads through one; else the connection itself.
     pub(crate) fn tunnel(&self, stream: Stream) -> Result<Stream> {
-        self.connector()?
+        self.connector(Some(self.tls()?))
             .tunnel(stream, self.deadline())
             .map_err(|lost| lost.error.1)
     }

@@ -34,9 +34,40 @@ pub(super) fn read(
     if let Some(bytes) = pipes::known(&about) {
         return Some(Ok(private(bytes)));
     }
-    let file = loop {
+    let (mut bytes, begun) = pipes::begun(&about);
+    let opened = match begun {
+        Some(file) => Ok(file),
+        None => open(path, until)?,
+    };
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) => return Some(Err(Trouble::of(&error))),
+    };
+    // Not what was there a moment ago, perhaps.
+    let about = match file.metadata() {
+        Ok(about) => about,
+        Err(error) => return Some(Err(Trouble::of(&error))),
+    };
+    match fill(&mut bytes, &file, &about, cap, until) {
+        Ok(true) => {
+            pipes::keep(&about, &bytes, None);
+            Some(Ok(Content {
+                bytes,
+                is_exposed: imp::is_exposed(&about),
+            }))
+        }
+        Ok(false) => {
+            pipes::keep(&about, &bytes, Some(file));
+            None
+        }
+        Err(trouble) => Some(Err(trouble)),
+    }
+}
+
+/// `None` when nobody waits any more.
+fn open(path: &Path, until: &dyn Fn() -> Instant) -> Option<io::Result<File>> {
+    loop {
         match imp::open(path) {
-            Ok(file) => break file,
             // Another program has a lease on it, and is being asked to give it back.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 if Instant::now() >= until() {
@@ -44,29 +75,8 @@ pub(super) fn read(
                 }
                 std::thread::sleep(std::time::Duration::from_millis(10));
             }
-            Err(error) => return Some(Err(Trouble::of(&error))),
+            opened => return Some(opened),
         }
-    };
-    // Not what was there a moment ago, perhaps.
-    let about = match file.metadata() {
-        Ok(about) => about,
-        Err(error) => return Some(Err(Trouble::of(&error))),
-    };
-    let mut bytes = pipes::begun(&about);
-    let result = fill(&mut bytes, &file, &about, cap, until);
-    match result {
-        Ok(true) => {
-            pipes::keep(&about, &bytes, true);
-            Some(Ok(Content {
-                bytes,
-                is_exposed: imp::is_exposed(&about),
-            }))
-        }
-        Ok(false) => {
-            pipes::keep(&about, &bytes, false);
-            None
-        }
-        Err(trouble) => Some(Err(trouble)),
     }
 }
 
@@ -186,11 +196,12 @@ mod imp {
     }
 }
 
-/// A pipe can be read once. What came out of one is kept for the life of the process, under device, inode and birth.
+/// A pipe can be read once. What came out of one is kept for the life of the process, under device, inode and birth. One that
+/// has not ended stays open: what is written to it while nobody reads would be lost with its last reader.
 #[cfg(unix)]
 mod pipes {
     use std::collections::BTreeMap;
-    use std::fs::Metadata;
+    use std::fs::{File, Metadata};
     use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
     use std::time::SystemTime;
 
@@ -202,8 +213,8 @@ mod pipes {
 
     struct Kept {
         bytes: Zeroizing<Vec<u8>>,
-        /// Its end was reached.
-        is_whole: bool,
+        /// Until its end was reached.
+        file: Option<File>,
     }
 
     static KEPT: Guarded<BTreeMap<Key, Kept>> = Guarded::new_static(BTreeMap::new());
@@ -218,29 +229,30 @@ mod pipes {
     pub(super) fn known(about: &Metadata) -> Option<Zeroizing<Vec<u8>>> {
         let key = key(about)?;
         KEPT.with(|kept| {
-            let kept = kept.get(&key).filter(|kept| kept.is_whole)?;
+            let kept = kept.get(&key).filter(|kept| kept.file.is_none())?;
             Some(kept.bytes.clone())
         })
     }
 
-    /// What has come out of a pipe so far.
-    pub(super) fn begun(about: &Metadata) -> Zeroizing<Vec<u8>> {
+    /// What has come out of a pipe so far, and the pipe.
+    pub(super) fn begun(about: &Metadata) -> (Zeroizing<Vec<u8>>, Option<File>) {
         let kept = key(about).and_then(|key| KEPT.with(|kept| kept.remove(&key)));
-        kept.map(|kept| kept.bytes).unwrap_or_default()
+        kept.map(|kept| (kept.bytes, kept.file)).unwrap_or_default()
     }
 
-    /// An empty pipe may be filled by the next writer.
-    pub(super) fn keep(about: &Metadata, bytes: &Zeroizing<Vec<u8>>, is_whole: bool) {
-        if let Some(key) = key(about).filter(|_| !bytes.is_empty()) {
+    /// `file`: it has not ended. A pipe that ended empty may be filled by the next writer.
+    pub(super) fn keep(about: &Metadata, bytes: &Zeroizing<Vec<u8>>, file: Option<File>) {
+        let is_over = file.is_none();
+        if let Some(key) = key(about).filter(|_| !is_over || !bytes.is_empty()) {
             let bytes = bytes.clone();
-            KEPT.with(|kept| kept.insert(key, Kept { bytes, is_whole }));
+            KEPT.with(|kept| kept.insert(key, Kept { bytes, file }));
         }
     }
 }
 
 #[cfg(not(unix))]
 mod pipes {
-    use std::fs::Metadata;
+    use std::fs::{File, Metadata};
 
     use zeroize::Zeroizing;
 
@@ -248,9 +260,9 @@ mod pipes {
         None
     }
 
-    pub(super) fn begun(_: &Metadata) -> Zeroizing<Vec<u8>> {
-        Zeroizing::default()
+    pub(super) fn begun(_: &Metadata) -> (Zeroizing<Vec<u8>>, Option<File>) {
+        (Zeroizing::default(), None)
     }
 
-    pub(super) fn keep(_: &Metadata, _: &Zeroizing<Vec<u8>>, _: bool) {}
+    pub(super) fn keep(_: &Metadata, _: &Zeroizing<Vec<u8>>, _: Option<File>) {}
 }

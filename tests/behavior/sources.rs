@@ -350,6 +350,37 @@ fn a_changed_secret_moves_the_client_and_all_who_wait_and_sends_nothing_for_the_
 }
 
 #[test]
+fn a_refusal_is_told_at_once_although_the_file_hangs() {
+    let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
+    let case = cases(&emulator, folder.path()).remove(0);
+    fs::write(&case.path, "wrong").expect("written");
+    let client = Client::open(&case.config).expect("a client");
+    assert_eq!(
+        client.token().expect_err("refused").code(),
+        Code::Unauthorized
+    );
+    make_fifo(&case.path);
+    let began = Instant::now();
+    let error = client.token().expect_err("during the cool-down");
+    assert_eq!(error.code(), Code::Unauthorized, "{error}");
+    // A second for the file, not the half minute of timeout_ms.
+    assert!(began.elapsed() < Duration::from_secs(15));
+    let no_wait = TokenOptions {
+        no_wait: true,
+        ..TokenOptions::default()
+    };
+    let error = client.token_with(&no_wait).expect_err("as well");
+    assert_eq!(error.code(), Code::Unauthorized, "{error}");
+    // Another secret is another identity, free of the cool-down, and a call that must not wait finds it too.
+    feed(&case.path, PASSWORD);
+    let end = Instant::now() + PATIENCE;
+    while let Err(error) = client.token_with(&no_wait) {
+        assert!(Instant::now() < end, "{error}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
 fn an_own_token_is_served_while_its_file_hangs() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("token");
@@ -454,4 +485,23 @@ fn files_that_everybody_can_change_are_named_by_log_and_doctor() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o606)).expect("its owner may");
     Config::new().load_file(&path).expect("loaded");
     assert!(log().contains(&format!("options: {} can be changed", path.display())));
+}
+
+#[test]
+fn what_is_written_to_a_pipe_while_nobody_reads_is_not_lost() {
+    let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
+    let mut case = cases(&emulator, folder.path()).remove(0);
+    make_fifo(&case.path);
+    set(&mut case.config, &[("timeout_ms", "100")]);
+    let error = Client::open(&case.config).expect_err("nobody writes");
+    is_late(&error, case.option, &case.path);
+    let end = Instant::now() + PATIENCE;
+    while readers() > 0 {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+    feed(&case.path, &case.content);
+    set(&mut case.config, &[("timeout_ms", "20000")]);
+    let client = Client::open(&case.config).expect("a client");
+    client.token().expect("a token");
 }
