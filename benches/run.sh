@@ -20,7 +20,7 @@ machine() {
     row versions "$("${CARGO:-cargo}" --version | cut -d' ' -f1,2), $(python3 --version)"
     row "date, and load of the minute before" "$(date -u +%F), $(cut -d' ' -f1 /proc/loadavg)"
 }
-record() { tools/record.py benches/RESULTS.md 2; }
+record() { tools/record.py benches/RESULTS.md 2 --all; }
 c() {
     "${CARGO:-cargo}" bench --quiet --bench hit >target/bench/rows || return 1
     cat target/bench/rows

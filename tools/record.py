@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Puts rows of a Markdown table, from the standard input, into a page: record.py PAGE [COLUMNS].
+"""Puts rows of a Markdown table, from the standard input, into a page: record.py PAGE [COLUMNS] [--all].
 
 A row replaces the one that begins with the same cells (one, or as many as COLUMNS says); a new one goes behind the others
-that share its first cell, or to the end. Each gets a last cell: the commit that it was measured on.
+that share its first cell, or to the end. With --all these are all rows of their first cells: others go. Each gets a last
+cell: the commit that it was measured on.
 """
 
 from __future__ import annotations
@@ -44,12 +45,24 @@ def merged(page: list[str], rows: list[str], columns: int) -> list[str]:
     return page
 
 
+def without_others(page: list[str], rows: list[str], columns: int) -> list[str]:
+    """The page's lines without rows that share a first cell with these and are none of them."""
+    keys = [cells(row)[:columns] for row in rows]
+    kinds = {key[0] for key in keys if key[0]}
+    return [
+        line for line in page if not line.startswith("| ") or cells(line)[0] not in kinds or cells(line)[:columns] in keys
+    ]
+
+
 def main() -> None:
     page = Path(sys.argv[1])
     columns = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     last = commit()
     rows = [f"| {' | '.join([*cells(line), last])} |" for line in sys.stdin if line.startswith("| ")]
-    lines = merged(page.read_text(encoding="utf-8").splitlines(), rows, columns)
+    lines = page.read_text(encoding="utf-8").splitlines()
+    if "--all" in sys.argv:
+        lines = without_others(lines, rows, columns)
+    lines = merged(lines, rows, columns)
     page.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -407,7 +407,7 @@ def main() -> None:
     ]  # fmt: skip
     text = "\n".join(lines) + "\n"
     print(text)
-    record = [sys.executable, str(ROOT / "tools/record.py"), str(ROOT / "benches/RESULTS.md"), "2"]
+    record = [sys.executable, str(ROOT / "tools/record.py"), str(ROOT / "benches/RESULTS.md"), "2", "--all"]
     subprocess.run(record, input=text, text=True, check=True, cwd=ROOT)
 
 

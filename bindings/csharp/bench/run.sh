@@ -80,4 +80,4 @@ hit_rows() {
     echo "| C# | process start to first token over TLS | ${first[0]%|*} | ${first[0]#*|} | |"
     echo "| C# | the same, the guide's class | ${first[1]%|*} | ${first[1]#*|} | |"
 } | tee "$work/rows"
-tools/record.py benches/RESULTS.md 2 <"$work/rows"
+tools/record.py benches/RESULTS.md 2 --all <"$work/rows"
