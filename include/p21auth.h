@@ -383,6 +383,16 @@ p21_status p21_config_load_file(p21_config *config,
                                 p21_error **err);
 
 /**
+ * Reads a profile: the section [name] of profiles.toml in the user's configuration folder, $XDG_CONFIG_HOME/p21auth or
+ * ~/.config/p21auth, on Windows %APPDATA%\p21auth. Options that p21_config_set sets come before it, in whatever order the calls
+ * are made, and it comes before the environment; its credential replaces the whole credential of the environment.
+ * Takes at most 5 seconds.
+ */
+p21_status p21_config_load_profile(p21_config *config,
+                                   const char *name,
+                                   p21_error **err);
+
+/**
  * Frees a configuration; NULL and handles already freed are ignored.
  */
 void p21_config_free(p21_config *config);

@@ -221,6 +221,10 @@ public:
         p21_error *failure = nullptr;
         return done(p21_config_load_file(handle_.get(), path.c_str(), &failure), failure);
     }
+    config &load_profile(const text_argument &name) {
+        p21_error *failure = nullptr;
+        return done(p21_config_load_profile(handle_.get(), name.c_str(), &failure), failure);
+    }
 
     const p21_config *get() const noexcept { return handle_.get(); }
 
@@ -376,6 +380,8 @@ public:
     static client from_env(const text_argument &prefix = "P21_") { return client(config().load_env(prefix)); }
     /* From a .env file. */
     static client from_file(const text_argument &path) { return client(config().load_file(path)); }
+    /* From a profile alone: see p21_config_load_profile. */
+    static client from_profile(const text_argument &name) { return client(config().load_profile(name)); }
 
     /* Other credentials or settings under the same handle; after a failure the client is as it was. */
     void update(const config &options) {

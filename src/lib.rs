@@ -98,8 +98,8 @@ pub mod internal {
     }
     pub mod options {
         pub use crate::options::{
-            AuthMode, BaseUrl, Dotenv, Kind, OPTIONS, OptionRow, Pin, ProxyChoice, Resolve,
-            TlsTrust, TransportSettings, parse_dotenv,
+            AuthMode, BaseUrl, Dotenv, Kind, OPTIONS, OptionRow, Pin, Profile, ProxyChoice,
+            Resolve, TlsTrust, TransportSettings, parse_dotenv, parse_profiles, profiles_file,
         };
     }
     pub mod secret {

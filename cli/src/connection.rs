@@ -3,7 +3,6 @@
 //! Flags are made from the option table, so nothing is listed twice. Secrets have no flag: their names are known only to
 //! be refused with an explanation.
 
-use std::cell::RefCell;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +18,7 @@ use super::failure::Failure;
 const HEADING: &str = "Connection";
 const ENV_PREFIX: &str = "env_prefix";
 const ENV_FILE: &str = "env_file";
+const PROFILE: &str = "profile";
 
 /// What `-h` shows; `--help` shows all.
 const COMMON: &[&str] = &[
@@ -35,9 +35,6 @@ const COMMON: &[&str] = &[
 /// Options whose value is a URL that may hold a password.
 const URLS: &[&str] = &["proxy", "store"];
 
-/// Secrets. Where one or what names it is set, a source of lower rank must not bring another.
-const SECRETS: &[&str] = &["password", "consumer_key", "access_token", "store_key"];
-
 /// Where the options come from.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Connection {
@@ -47,6 +44,7 @@ pub(super) struct Connection {
     refused: Vec<&'static OptionRow>,
     prefix: String,
     env_file: Option<PathBuf>,
+    profile: Option<String>,
 }
 
 /// Options as they were found.
@@ -71,37 +69,13 @@ impl Connection {
 
     fn gather_from(&self, lookup: impl Fn(&str) -> Option<OsString>) -> Gathered {
         let mut config = Config::new();
-        let met = RefCell::new(Vec::new());
-        let complete = self.fill(&mut config, |name| {
-            let value = lookup(name);
-            if value.as_ref().is_some_and(|value| !value.is_empty()) {
-                met.borrow_mut().push(name.to_owned());
-            }
-            value
-        });
-        let met = met.into_inner();
+        let complete = self.fill(&mut config, lookup);
         let settings = config.settings().ok().filter(|_| complete.is_ok());
-        let by_key = settings
-            .as_ref()
-            .is_some_and(|settings| settings.auth_mode.uses_consumer_key());
+        let origins = config.origins();
         let origin = |row: &OptionRow| {
-            if self.flags.iter().any(|(flag, _)| *flag == row.name) {
-                return format!("flag {}", flag_of(row.name));
-            }
-            let own = variable(row.name, &self.prefix);
-            let other = |name: &str| format!("{}{name}", self.prefix);
-            let names = match row.name {
-                "tls_verify" => vec![own, other("VERIFY_SSL")],
-                "username" if by_key => vec![other("CONSUMER_USERNAME"), own],
-                _ => vec![own],
-            };
-            match names.into_iter().find(|name| met.contains(name)) {
-                Some(name) => format!("environment {name}"),
-                None => match &self.env_file {
-                    Some(file) => format!("file {}", file.display()),
-                    None => "unknown".to_owned(),
-                },
-            }
+            let other = origins.iter().find(|(name, _)| *name == row.name);
+            let flag = || format!("flag {}", flag_of(row.name));
+            other.map_or_else(flag, |(_, origin)| origin.clone())
         };
         let has_user = settings.is_some_and(|settings| settings.username.is_some());
         let is_set = |row: &&OptionRow| {
@@ -140,12 +114,10 @@ impl Connection {
         if let Some(file) = &self.env_file {
             loaded = config.load_file_with_prefix(file, &self.prefix);
         }
-        give_way(config, |name| {
-            lookup(&variable(name, &self.prefix)).is_some_and(|value| !value.is_empty())
-        });
         loaded = loaded.and(config.load_from(&self.prefix, &lookup));
-        let given = |name: &str| self.flags.iter().any(|(flag, _)| *flag == name);
-        give_way(config, given);
+        if let Some(profile) = &self.profile {
+            loaded = loaded.and(config.load_profile(profile));
+        }
         for (name, value) in &self.flags {
             if URLS.contains(name) && has_userinfo(value) {
                 return Err(no_password_in_url(name, &self.prefix));
@@ -173,19 +145,6 @@ impl Connection {
             };
         }
         error.clone().with_hint(hint)
-    }
-}
-
-/// A secret and the file that holds it exclude each other: where a source of higher rank sets either, those below lose both.
-fn give_way(config: &mut Config, set_above: impl Fn(&str) -> bool) {
-    for secret in SECRETS {
-        let names = ["", "_file", "_from"].map(|end| format!("{secret}{end}"));
-        if names.iter().any(|name| set_above(name)) {
-            for name in &names {
-                // Putting a known option back to its default cannot fail.
-                let _ = config.set(name, None);
-            }
-        }
     }
 }
 
@@ -307,6 +266,14 @@ impl Args for Connection {
                     .help_heading(HEADING),
             )
             .arg(
+                Arg::new(PROFILE)
+                    .long("profile")
+                    .value_name("NAME")
+                    .help("Read the options of this profile; flags come first")
+                    .long_help("Read the options of this profile: a section of profiles.toml in your configuration folder ($XDG_CONFIG_HOME/p21auth or ~/.config/p21auth, on Windows %APPDATA%\\p21auth). Flags come before it, and it comes before environment variables; its credential replaces theirs. [env: P21_PROFILE, whose profile comes after the other variables]")
+                    .help_heading(HEADING),
+            )
+            .arg(
                 Arg::new(ENV_FILE)
                     .long("env-file")
                     .value_name("FILE")
@@ -343,6 +310,7 @@ impl FromArgMatches for Connection {
         if let Some(prefix) = matches.get_one::<String>(ENV_PREFIX) {
             self.prefix.clone_from(prefix);
         }
+        self.profile = matches.get_one::<String>(PROFILE).cloned();
         self.env_file = matches.get_one::<PathBuf>(ENV_FILE).cloned();
         Ok(())
     }

@@ -97,6 +97,25 @@ pub unsafe extern "C" fn p21_config_load_file(
     }
 }
 
+/// Reads a profile: the section [name] of profiles.toml in the user's configuration folder, $XDG_CONFIG_HOME/p21auth or
+/// ~/.config/p21auth, on Windows %APPDATA%\p21auth. Options that p21_config_set sets come before it, in whatever order the calls
+/// are made, and it comes before the environment; its credential replaces the whole credential of the environment.
+/// Takes at most 5 seconds.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn p21_config_load_profile(
+    config: *mut p21_config,
+    name: *const c_char,
+    err: *mut *mut p21_error,
+) -> p21_status {
+    // SAFETY: `name` is checked for NULL and else a C string that lasts for the call, and is only read during it.
+    unsafe {
+        guard::status("p21_config_load_profile", err, || {
+            let name = text(name, "name")?;
+            change(config, |config| config.load_profile(name))
+        })
+    }
+}
+
 /// Frees a configuration; NULL and handles already freed are ignored.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_config_free(config: *mut p21_config) {

@@ -89,6 +89,7 @@ fn every_function_survives_a_panic_inside() {
         p21_config_set(config, name, value, none);
         p21_config_load_env(config, ptr::null(), none);
         p21_config_load_file(config, name, none);
+        p21_config_load_profile(config, name, none);
         p21_client_new(config, &raw mut made.1, none);
         p21_client_update(client, ptr::null(), none);
         p21_token_get(client, P21_CACHED_ONLY, 0, &raw mut text_out, none);

@@ -50,10 +50,12 @@ pub(crate) fn with_default<R>(
         return work(client, options);
     }
     let began = Instant::now();
-    let settings = settings()?;
+    let mut config = Config::new();
+    config.load_variables("P21_")?;
     // Opened here and now, where that opens no file.
-    if (options.no_wait || options.cached_only) && names_files(&settings) {
-        let told = open_apart(settings);
+    let must_not_wait = options.no_wait || options.cached_only;
+    if must_not_wait && (config.is_pending() || names_files(&config.settings()?)) {
+        let told = open_apart(config);
         return Err(match told.code() {
             Code::Pending if options.cached_only => {
                 Error::new(Code::NoCachedToken, told.message()).with_hint(told.hint())
@@ -61,6 +63,8 @@ pub(crate) fn with_default<R>(
             _ => told,
         });
     }
+    config.load_pending()?;
+    let settings = config.settings()?;
     let wait = options.wait_or(settings.timeout_ms);
     let client = open(settings, began + wait)?;
     let left = wait.saturating_sub(began.elapsed());
@@ -69,13 +73,6 @@ pub(crate) fn with_default<R>(
         ..*options
     };
     work(&client, &rest)
-}
-
-/// By the environment as it is now.
-fn settings() -> Result<Settings> {
-    let mut config = Config::new();
-    config.load_env("P21_")?;
-    config.settings()
 }
 
 fn names_files(settings: &Settings) -> bool {
@@ -90,7 +87,7 @@ fn open(settings: Settings, deadline: Instant) -> Result<Arc<Client>> {
 }
 
 /// Opens it on a thread of the library, unless that is under way. Returns what the call is told.
-fn open_apart(settings: Settings) -> Error {
+fn open_apart(mut config: Config) -> Error {
     let pending = || {
         Error::new(Code::Pending, "the default client is being opened")
             .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
@@ -110,8 +107,11 @@ fn open_apart(settings: Settings) -> Error {
     }
     let guard = Done;
     let job = move || {
-        let limit = Duration::from_millis(settings.timeout_ms);
-        let result = open(settings, Instant::now() + limit);
+        let settings = config.load_pending().and_then(|()| config.settings());
+        let result = settings.and_then(|settings| {
+            let limit = Duration::from_millis(settings.timeout_ms);
+            open(settings, Instant::now() + limit)
+        });
         OPENING.with(|opening| opening.failed = result.err());
         drop(guard);
     };

@@ -122,6 +122,17 @@ impl Client {
         Client::open(&config)
     }
 
+    /// Opens a client from a profile alone: see [`Config::load_profile`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::open`] and [`Config::load_profile`].
+    pub fn from_profile(name: &str) -> Result<Client> {
+        let mut config = Config::new();
+        config.load_profile(name)?;
+        Client::open(&config)
+    }
+
     /// Opens a client from a `.env` file.
     ///
     /// # Errors

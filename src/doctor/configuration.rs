@@ -11,7 +11,7 @@ use super::{Opened, Patient};
 const NAME: &str = "configuration";
 
 /// Names that are no option's own but are read all the same.
-const OTHER_NAMES: [&str; 2] = ["CONSUMER_USERNAME", "VERIFY_SSL"];
+const OTHER_NAMES: [&str; 3] = ["CONSUMER_USERNAME", "PROFILE", "VERIFY_SSL"];
 
 /// What the options come to, or what is wrong with them. `origins` says of options where they come from, `variables` are the
 /// names in the environment.

@@ -117,9 +117,10 @@ impl<'a> Examination<'a> {
     /// As [`Examination::of`], for options that may not make a configuration at all; the first step says why.
     #[must_use]
     pub fn of_result(config: Result<Config>) -> Examination<'a> {
+        let origins = config.as_ref().map(Config::origins).unwrap_or_default();
         Examination {
             config,
-            origins: Vec::new(),
+            origins,
             prefix: "P21_".to_owned(),
             variables: Vec::new(),
             client: None,

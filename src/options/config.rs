@@ -1,10 +1,11 @@
 //! The textual configuration that a caller fills, one named option at a time.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::layers::{Layer, Layers, Rank};
+use super::profiles;
 use super::resolve;
 use super::settings::{Settings, exposure};
 use super::table::{OPTIONS, near_misses, option};
@@ -16,9 +17,15 @@ use crate::sources;
 /// Environment names that are not an option's own: the field had them before this library.
 const CONSUMER_USERNAME: &str = "CONSUMER_USERNAME";
 const VERIFY_SSL: &str = "VERIFY_SSL";
+/// Names a profile.
+const PROFILE: &str = "PROFILE";
 
 /// Options and their values, as text. A bad value is reported by [`Config::set`] and again by [`Config::settings`], so a
 /// caller who checks only at the end misses nothing.
+///
+/// In whatever order they are read, an option that is set comes before a profile that is loaded by name, that before the
+/// environment and `.env` files (of which the last one read wins), and those before the profile that `P21_PROFILE` names. Where
+/// one of these brings a credential, it replaces the whole credential of those below.
 ///
 /// ```
 /// let mut config = p21auth::Config::new();
@@ -32,13 +39,11 @@ const VERIFY_SSL: &str = "VERIFY_SSL";
 /// ```
 #[derive(Clone, Default)]
 pub struct Config {
-    values: BTreeMap<&'static str, Secret>,
-    /// `P21_CONSUMER_USERNAME`: beats `username` as long as a consumer key is in use.
-    consumer_username: Option<Secret>,
+    layers: Layers,
     /// That of the variables that were read last, for hints that name a variable.
     prefix: Option<String>,
-    /// What was wrong, by the name as it was written; the first one is reported.
-    faults: Vec<(String, Error)>,
+    /// The profile that a variable names and that has not been read yet, and the file with it.
+    pending: Option<(String, Result<PathBuf>)>,
 }
 
 impl Config {
@@ -54,27 +59,25 @@ impl Config {
     ///
     /// `UnknownOption` with near misses; `Config` for a value that the option cannot take.
     pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
-        self.faults.retain(|(faulty, _)| faulty != name);
+        let explicit = self.layers.explicit();
+        explicit.faults.retain(|(faulty, _)| faulty != name);
         let result = self.try_set(name, value);
         if let Err(error) = &result {
-            self.faults.push((name.to_owned(), error.clone()));
+            let explicit = self.layers.explicit();
+            explicit.faults.push((name.to_owned(), error.clone()));
         }
         result
     }
 
     fn try_set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
         let row = option(name).ok_or_else(|| unknown(name))?;
-        if row.name == "username" {
-            self.consumer_username = None;
-        }
         match value {
             Some(value) => {
                 resolve::check_value(row, value)?;
-                self.values.insert(row.name, Secret::new(value));
+                let explicit = self.layers.explicit();
+                explicit.set(row.name, Secret::new(value), String::new());
             }
-            None => {
-                self.values.remove(row.name);
-            }
+            None => self.layers.reset(row.name),
         }
         Ok(())
     }
@@ -82,11 +85,20 @@ impl Config {
     /// The text of an option as it was set, or `None`. Secrets come out as they are: do not print them.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(Secret::expose)
+        self.layers.get(name)
+    }
+
+    /// Where options stand that were not set by [`Config::set`], in words such as `environment P21_BASE_URL`.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn origins(&self) -> Vec<(&'static str, String)> {
+        let settings = self.settings();
+        let by_key = settings.is_ok_and(|settings| settings.auth_mode.uses_consumer_key());
+        self.layers.origins(by_key)
     }
 
     /// Reads every option from the environment: `base_url` from `P21_BASE_URL` with the prefix `P21_`. Empty variables
-    /// count as not set, unknown ones are ignored. `P21_VERIFY_SSL` is another name of `P21_TLS_VERIFY`, and
+    /// count as not set, unknown ones are ignored. `P21_PROFILE` names a profile, whose options count where neither the program nor the environment sets them. `P21_VERIFY_SSL` is another name of `P21_TLS_VERIFY`, and
     /// `P21_CONSUMER_USERNAME` beats `P21_USERNAME` when a consumer key is used.
     ///
     /// # Errors
@@ -95,10 +107,71 @@ impl Config {
     /// environment is its caller's.
     pub fn load_env(&mut self, prefix: &str) -> Result<()> {
         if let Err(error) = refuse_if_set_uid("the environment") {
-            self.faults.push(("environment".to_owned(), error.clone()));
+            self.note("environment", &error);
             return Err(error);
         }
         self.load_from(prefix, |name| std::env::var_os(name))
+    }
+
+    /// As [`Config::load_env`], without reading a file: [`Config::load_pending`] reads what is left.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load_env`].
+    pub(crate) fn load_variables(&mut self, prefix: &str) -> Result<()> {
+        refuse_if_set_uid("the environment")?;
+        self.read_variables(prefix, "environment", &|name| std::env::var_os(name))
+    }
+
+    /// Whether a profile is left to be read.
+    pub(crate) fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Reads the profile that the environment names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load_profile`].
+    pub(crate) fn load_pending(&mut self) -> Result<()> {
+        match self.pending.take() {
+            Some((name, file)) => self.read_profile(Rank::NamedByVariable, &name, file),
+            None => Ok(()),
+        }
+    }
+
+    /// Reads a profile: the section `[name]` of `profiles.toml` in this user's configuration folder, `$XDG_CONFIG_HOME/p21auth`
+    /// or `~/.config/p21auth`, on Windows `%APPDATA%\p21auth`. It may hold any option but a secret itself; it names where that is
+    /// kept. See docs/profiles.md.
+    ///
+    /// # Errors
+    ///
+    /// `Config` without the file or the profile, for a line that cannot be read, a secret, and in a set-uid program;
+    /// `UnknownOption`; `Timeout` after 5 s.
+    pub fn load_profile(&mut self, name: &str) -> Result<()> {
+        let file = profiles::profiles_file(|name| std::env::var_os(name));
+        self.read_profile(Rank::Profile, name, file)
+    }
+
+    fn read_profile(&mut self, rank: Rank, name: &str, file: Result<PathBuf>) -> Result<()> {
+        let mut layer = Layer::new(rank, "");
+        let result = read_profile(name, file).map(|(options, shown)| {
+            for (row, value) in options {
+                layer.set(row.name, value, format!("profile {name} in {shown}"));
+            }
+        });
+        if let Err(error) = &result {
+            layer.faults.push((PROFILE.to_owned(), error.clone()));
+        }
+        self.layers.put(layer);
+        result
+    }
+
+    /// Remembers what is wrong with the environment as a whole.
+    fn note(&mut self, name: &str, error: &Error) {
+        let mut layer = Layer::new(Rank::Environment, name);
+        layer.faults.push((name.to_owned(), error.clone()));
+        self.layers.put(layer);
     }
 
     /// As [`Config::load_env`], from wherever `lookup` finds a variable.
@@ -112,7 +185,27 @@ impl Config {
         prefix: &str,
         lookup: impl Fn(&str) -> Option<OsString>,
     ) -> Result<()> {
+        let read = self.read_variables(prefix, "environment", &lookup);
+        read.and(self.load_pending())
+    }
+
+    /// `place` is where the variables are: the environment, or a file.
+    fn read_variables(
+        &mut self,
+        prefix: &str,
+        place: &str,
+        lookup: &dyn Fn(&str) -> Option<OsString>,
+    ) -> Result<()> {
         self.prefix = Some(prefix.to_owned());
+        let is_file = place != "environment";
+        let origin = |name: &str| {
+            if is_file {
+                place.to_owned()
+            } else {
+                format!("{place} {name}")
+            }
+        };
+        let mut layer = Layer::new(Rank::Environment, &format!("{place} {prefix}"));
         let mut first = Ok(());
         let mut note = |result: Result<()>| {
             if first.is_ok() {
@@ -141,26 +234,47 @@ impl Config {
             for name in names {
                 match read(&name) {
                     Ok(None) => continue,
-                    Ok(Some(value)) => note(
-                        self.set(row.name, Some(value.expose()))
-                            .map_err(|error| error.while_doing(&name)),
-                    ),
+                    Ok(Some(value)) => match resolve::check_value(row, value.expose()) {
+                        Ok(()) => layer.set(row.name, value, origin(&name)),
+                        Err(error) => {
+                            layer.faults.push((row.name.to_owned(), error.clone()));
+                            note(Err(error.while_doing(&name)));
+                        }
+                    },
                     Err(error) => {
-                        self.faults.push((row.name.to_owned(), error.clone()));
+                        layer.faults.push((row.name.to_owned(), error.clone()));
                         note(Err(error));
                     }
                 }
                 break;
             }
         }
-        match read(&format!("{prefix}{CONSUMER_USERNAME}")) {
+        let name = format!("{prefix}{CONSUMER_USERNAME}");
+        match read(&name) {
             Ok(None) => {}
-            Ok(Some(value)) => self.consumer_username = Some(value),
+            Ok(Some(value)) => layer.consumer_username = Some((value, origin(&name))),
             Err(error) => {
-                self.faults.push(("username".to_owned(), error.clone()));
+                layer.faults.push(("username".to_owned(), error.clone()));
                 note(Err(error));
             }
         }
+        match read(&format!("{prefix}{PROFILE}")) {
+            Ok(None) => {}
+            Ok(Some(value)) => {
+                // The folder is where the environment says, whatever file names the profile.
+                let file = profiles::profiles_file(|name| {
+                    lookup(name)
+                        .filter(|_| !is_file)
+                        .or_else(|| std::env::var_os(name))
+                });
+                self.pending = Some((value.expose().to_owned(), file));
+            }
+            Err(error) => {
+                layer.faults.push((PROFILE.to_owned(), error.clone()));
+                note(Err(error));
+            }
+        }
+        self.layers.put(layer);
         first
     }
 
@@ -201,7 +315,7 @@ impl Config {
                 found.pairs
             }
             Err(error) => {
-                self.faults.push((shown, error.clone()));
+                self.note(&shown, &error);
                 return Err(error);
             }
         };
@@ -213,8 +327,9 @@ impl Config {
                 .find(|(name, _)| name == wanted || own.as_deref() == Some(name));
             found.map(|(_, value)| OsString::from(value.expose()))
         };
-        self.load_from(prefix, value_of)
-            .map_err(|error| error.while_doing(&shown))
+        let read = self.read_variables(prefix, &format!("file {shown}"), &value_of);
+        read.map_err(|error| error.while_doing(&shown))
+            .and(self.load_pending())
     }
 
     /// The typed settings.
@@ -225,12 +340,12 @@ impl Config {
     /// contradictory, with a hint.
     #[doc(hidden)]
     pub fn settings(&self) -> Result<Settings> {
-        if let Some((_, error)) = self.faults.first() {
-            return Err(error.clone());
+        if let Some(error) = self.layers.fault() {
+            return Err(error);
         }
         resolve::resolve(
-            &self.values,
-            self.consumer_username.as_ref(),
+            &self.layers.values(),
+            self.layers.consumer_username(),
             self.prefix.as_deref(),
         )
     }
@@ -274,11 +389,31 @@ fn warn_of_unread(file: &str, unread: &[(usize, &str)]) {
 /// Names only: the values may be secrets.
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.values.keys()).finish()
+        f.debug_set().entries(self.layers.names()).finish()
     }
 }
 
-fn unknown(name: &str) -> Error {
+/// The options of a profile, and the file's path as it is shown.
+fn read_profile(
+    name: &str,
+    file: Result<PathBuf>,
+) -> Result<(Vec<(&'static super::OptionRow, Secret)>, String)> {
+    refuse_if_set_uid("a profile")?;
+    let path = file?;
+    let shown = path.display().to_string();
+    let deadline = Instant::now() + sources::LOAD_LIMIT;
+    let hint = "Profiles are sections of this file: write [NAME], and options below it.";
+    let content = sources::read(&path, sources::CAP, deadline)
+        .map_err(|trouble| trouble.error(&format!("profile {name}: {shown}"), hint))?;
+    if content.is_exposed {
+        log::record(Level::Warn, "file.exposed", &exposure("profiles", &path));
+    }
+    let found = profiles::parse_profiles(&content.bytes, &shown)?;
+    let options = profiles::options_of(found, name, &shown)?;
+    Ok((options, shown))
+}
+
+pub(super) fn unknown(name: &str) -> Error {
     let shown: String = name.chars().take(60).collect();
     let near = near_misses(name);
     let hint = if near.is_empty() {
@@ -430,6 +565,134 @@ mod tests {
                 .message()
                 .contains("/no/such/file")
         );
+    }
+
+    /// A configuration folder with this text in it.
+    fn with_profiles(text: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let own = folder.path().join("p21auth");
+        std::fs::create_dir(&own).expect("made");
+        std::fs::write(own.join("profiles.toml"), text).expect("written");
+        folder
+    }
+
+    const PROFILES: &str = "[play]\nbase_url = \"https://play\"\nusername = \"player\"\npassword_file = \"/play\"\n\
+                            [keyed]\nconsumer_key_file = \"/key\"\ntimeout_ms = 7000\nstore_timeout_ms = 70\n";
+
+    #[test]
+    fn what_comes_first_is_the_same_in_any_order_of_calls() {
+        let folder = with_profiles(PROFILES);
+        let config_home = folder.path().to_str().expect("UTF-8");
+        let vars = [
+            (
+                if cfg!(windows) {
+                    "APPDATA"
+                } else {
+                    "XDG_CONFIG_HOME"
+                },
+                config_home,
+            ),
+            ("P21_BASE_URL", "https://production"),
+            ("P21_CONSUMER_KEY", "production"),
+            ("P21_AUTH_MODE", "v1_consumer"),
+            ("P21_CONSUMER_USERNAME", "producer"),
+            ("P21_TIMEOUT_MS", "5000"),
+            ("P21_MAX_RETRIES", "bad"),
+            ("P21_PROFILE", "keyed"),
+        ];
+        let file = profiles::profiles_file(env(&vars));
+        let steps: [&dyn Fn(&mut Config); 3] = [
+            &|config| drop(config.load_from("P21_", env(&vars))),
+            &|config| {
+                let named = config.read_profile(Rank::Profile, "play", file.clone());
+                named.expect("a profile");
+            },
+            &|config| config.set("max_retries", Some("1")).expect("valid"),
+        ];
+        for order in [
+            [0, 1, 2],
+            [0, 2, 1],
+            [1, 0, 2],
+            [1, 2, 0],
+            [2, 0, 1],
+            [2, 1, 0],
+        ] {
+            let mut config = Config::new();
+            for step in order {
+                steps[step](&mut config);
+            }
+            let settings = config.settings().expect("play alone");
+            assert_eq!(settings.auth_mode, AuthMode::V2Password);
+            assert_eq!(settings.username.as_deref(), Some("player"));
+            assert_eq!(settings.base_url.as_str(), "https://play");
+            // Of the environment, as the profile does not say; that of P21_PROFILE is left out.
+            assert_eq!((settings.timeout_ms, settings.max_retries), (5000, 1));
+            assert_eq!(settings.store.timeout_ms, 500);
+            let origins = config.origins();
+            let of = |name: &str| {
+                origins
+                    .iter()
+                    .find(|(known, _)| *known == name)
+                    .map(|(_, origin)| origin.as_str())
+            };
+            assert!(of("username").is_some_and(|origin| origin.starts_with("profile play in ")));
+            assert_eq!(of("timeout_ms"), Some("environment P21_TIMEOUT_MS"));
+            assert_eq!(of("max_retries"), None);
+        }
+    }
+
+    #[test]
+    fn the_profile_of_a_variable_comes_last_and_a_key_is_for_nobody_elses_user() {
+        let folder = with_profiles(PROFILES);
+        let config_home = folder.path().to_str().expect("UTF-8");
+        let home = (
+            if cfg!(windows) {
+                "APPDATA"
+            } else {
+                "XDG_CONFIG_HOME"
+            },
+            config_home,
+        );
+        let mut config = Config::new();
+        let vars = [
+            home,
+            ("P21_PROFILE", "keyed"),
+            ("P21_BASE_URL", "h"),
+            ("P21_TIMEOUT_MS", "5"),
+        ];
+        config.load_from("P21_", env(&vars)).expect("valid");
+        let settings = config.settings().expect("complete");
+        assert_eq!(
+            (settings.auth_mode, settings.timeout_ms),
+            (AuthMode::V2Consumer, 5)
+        );
+        assert_eq!(settings.store.timeout_ms, 70);
+        let vars = [home, ("P21_PROFILE", "play"), ("P21_CONSUMER_KEY", "key")];
+        let mut config = Config::new();
+        config.load_from("P21_", env(&vars)).expect("valid");
+        let settings = config.settings().expect("complete");
+        assert_eq!(
+            (settings.auth_mode, settings.username),
+            (AuthMode::V2Consumer, None)
+        );
+        // A password alone is for the user of the profile.
+        let vars = [home, ("P21_PROFILE", "play"), ("P21_PASSWORD", "p")];
+        let mut config = Config::new();
+        config.load_from("P21_", env(&vars)).expect("valid");
+        assert_eq!(
+            config.settings().expect("complete").username.as_deref(),
+            Some("player")
+        );
+        let vars = [
+            home,
+            ("P21_PROFILE", "none"),
+            ("P21_BASE_URL", "h"),
+            ("P21_CONSUMER_KEY", "key"),
+        ];
+        let error = Config::new()
+            .load_from("P21_", env(&vars))
+            .expect_err("no such profile");
+        assert!(error.message().contains("no profile 'none'"), "{error}");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod base_url;
 mod config;
 mod dotenv;
+mod layers;
+mod profiles;
 mod proxy;
 mod resolve;
 mod settings;
@@ -13,6 +15,7 @@ pub(crate) use base_url::is_loopback;
 pub use config::Config;
 pub(crate) use config::refuse_if_set_uid;
 pub use dotenv::{Dotenv, parse as parse_dotenv};
+pub use profiles::{Profile, parse_profiles, profiles_file};
 pub(crate) use proxy::{NoProxy, read_proxy};
 #[cfg(feature = "store-file")]
 pub(crate) use settings::file_url;

@@ -229,13 +229,7 @@ fn authentication(
     }
     // What this mode would still need.
     let missing = |mode: AuthMode| {
-        let own = if mode.uses_consumer_key() {
-            "consumer_key"
-        } else if mode == AuthMode::Token {
-            "access_token"
-        } else {
-            "password"
-        };
+        let own = mode.needs();
         let user = (own == "password" && !is_set("username")).then_some("username");
         let secret = (!found.iter().any(|(name, ..)| *name == own)).then_some(own);
         user.into_iter()

@@ -49,6 +49,15 @@ impl AuthMode {
         matches!(self, AuthMode::V2Consumer | AuthMode::V1Consumer)
     }
 
+    /// The option of the secret that it needs.
+    pub(super) const fn needs(self) -> &'static str {
+        match self {
+            AuthMode::Token => "access_token",
+            mode if mode.uses_consumer_key() => "consumer_key",
+            _ => "password",
+        }
+    }
+
     pub(super) fn from_name(name: &str) -> Option<AuthMode> {
         use AuthMode::{Token, V1Consumer, V1Password, V1Query, V2Consumer, V2Password};
         [

@@ -256,7 +256,7 @@ fn wincred(target: &str) -> std::result::Result<Content, Trouble> {
     const NO_SUCH_LOGON_SESSION: i32 = 1312;
     let bytes = crate::sys::read_credential(target).map_err(|error| match error.raw_os_error() {
         Some(NOT_FOUND) => Trouble::Missing(
-            "Add it as a generic credential of the user that runs this program: p21auth login, or the Credential Manager.",
+            "Add it as a generic credential of the user that runs this program, in the Credential Manager.",
         ),
         Some(NO_SUCH_LOGON_SESSION) => Trouble::Missing(
             "This process runs without a loaded profile. In IIS, set \"Load User Profile\" of the application pool to true.",

@@ -54,6 +54,14 @@ fn every_pointer_that_is_needed_is_refused_when_null() {
                 "config_load_file path",
                 p21_config_load_file(config, ptr::null(), ptr::null_mut()),
             ),
+            (
+                "config_load_profile config",
+                p21_config_load_profile(ptr::null_mut(), name, ptr::null_mut()),
+            ),
+            (
+                "config_load_profile name",
+                p21_config_load_profile(config, ptr::null(), ptr::null_mut()),
+            ),
             ("client_new config", p21_client_new(ptr::null(), made, none)),
             (
                 "client_new out",
@@ -289,6 +297,7 @@ fn text_that_is_not_utf_8_is_refused_and_not_shown() {
             p21_config_set(config.0, good.as_ptr(), bad, ptr::null_mut()),
             p21_config_load_env(config.0, bad, ptr::null_mut()),
             p21_config_load_file(config.0, bad, ptr::null_mut()),
+            p21_config_load_profile(config.0, bad, ptr::null_mut()),
             p21_token_invalidate(client.0, bad, ptr::null_mut()),
             p21_token_report(
                 client.0,

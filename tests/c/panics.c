@@ -71,6 +71,7 @@ static void statuses(void)
     STATUS(P21_OK, p21_config_set, (config, "timeout_ms", "1000", NULL));
     STATUS(P21_OK, p21_config_load_env, (config, "P21_TEST_NOTHING_HERE_", NULL));
     STATUS(P21_E_CONFIG, p21_config_load_file, (another, "/no/such/file", NULL));
+    STATUS(P21_E_CONFIG, p21_config_load_profile, (another, "no such profile", NULL));
     p21_config_free(another);
     STATUS(P21_OK, p21_client_new, (config, &other, NULL));
     STATUS(P21_OK, p21_client_update, (other, config, NULL));

@@ -73,3 +73,33 @@ def os_environ() -> dict[str, str]:
     import os
 
     return os.environ  # type: ignore[return-value]
+
+
+def test_a_profile_by_name_and_by_variable(emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "p21auth"
+    folder.mkdir()
+    (folder / "profiles.toml").write_text(
+        f"""[mine]
+base_url = "{emulator.base_url}"
+username = "demo"
+password_from = "command:echo {PASSWORD}"
+[other]
+base_url = "{emulator.base_url}"
+password = "hunter2"
+"""
+    )
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("P21_CONSUMER_KEY", "not for this one")
+    with Client.from_profile("mine") as client:
+        assert client.get_token()
+    with Client.from_profile("mine", password="wrong") as client, pytest.raises(p21auth.BadCredentialsError):
+        client.get_token()
+    with pytest.raises(p21auth.ConfigError, match="line 7: password is a secret") as caught:
+        Client.from_profile("other")
+    assert "hunter2" not in str(caught.value)
+    with pytest.raises(p21auth.ConfigError, match="there is no profile 'none'"):
+        Client.from_profile("none")
+    monkeypatch.delenv("P21_CONSUMER_KEY")
+    monkeypatch.setenv("P21_PROFILE", "mine")
+    with Client.from_env() as client:
+        assert client.get_token()

@@ -7,7 +7,8 @@ use p21auth::internal::options::OPTIONS;
 use crate::pages::{pages, read};
 
 /// Variables that are not an option's own.
-const VARIABLES: [&str; 4] = [
+const VARIABLES: [&str; 5] = [
+    "P21_PROFILE",
     "P21_CONSUMER_USERNAME",
     "P21_VERIFY_SSL",
     // Prefixes, as one writes them in a text.

@@ -154,6 +154,9 @@ namespace LibP21Auth.Newtonsoft
 
         /// <inheritdoc cref="LibP21Auth.TokenManager.FromEnvironment"/>
         public static new TokenManager FromEnvironment(string prefix = "P21_") => new TokenManager(LibP21Auth.P21Options.FromEnvironment(prefix));
+
+        /// <inheritdoc cref="LibP21Auth.TokenManager.FromProfile"/>
+        public static new TokenManager FromProfile(string name) => new TokenManager(LibP21Auth.P21Options.FromProfile(name));
     }
 
     /// <summary><see cref="LibP21Auth.P21Options"/>, so that one <c>using</c> is enough.</summary>
@@ -171,5 +174,8 @@ namespace LibP21Auth.Newtonsoft
 
         /// <inheritdoc cref="LibP21Auth.P21Options.FromEnvironment"/>
         public static new P21Options FromEnvironment(string prefix = "P21_") => new P21Options(LibP21Auth.P21Options.FromEnvironment(prefix));
+
+        /// <inheritdoc cref="LibP21Auth.P21Options.FromProfile"/>
+        public static new P21Options FromProfile(string name) => new P21Options(LibP21Auth.P21Options.FromProfile(name));
     }
 }

@@ -39,6 +39,7 @@ namespace LibP21Auth
         private readonly Dictionary<string, string> values;
         /// <summary>That of the variables which were read, for hints that name a variable.</summary>
         private string prefix = "P21_";
+        private string? profile;
 
         /// <summary>Every option at its default.</summary>
         public P21Options()
@@ -54,6 +55,7 @@ namespace LibP21Auth
                 ? new Dictionary<string, string>(StringComparer.Ordinal)
                 : new Dictionary<string, string>(other.values, StringComparer.Ordinal);
             prefix = other?.prefix ?? prefix;
+            profile = other?.profile;
         }
 
         /// <summary>Address of the P21 middleware, such as <c>https://p21.example.com</c> or <c>https://play.example.com:3443</c>. Without a
@@ -213,7 +215,7 @@ namespace LibP21Auth
             // The variables are read here and not by the library: on Unix a variable that .NET code set never reaches native code.
             string? Read(string name) => Environment.GetEnvironmentVariable(prefix + name) is { Length: > 0 } value ? value : null;
 
-            var options = new P21Options { prefix = prefix };
+            var options = new P21Options { prefix = prefix, profile = Read("PROFILE") };
             foreach (var name in Native.OptionNames)
             {
                 options.Set(name, Read(name.ToUpperInvariant()));
@@ -230,6 +232,12 @@ namespace LibP21Auth
             return options;
         }
 
+        /// <summary>The options of a profile: a section of <c>profiles.toml</c> in the user's configuration folder. What is set here afterwards comes
+        /// before it.</summary>
+        /// <param name="name">Name of the profile. One that is missing or malformed is reported when a manager is opened.</param>
+        /// <returns>New options.</returns>
+        public static P21Options FromProfile(string name) => new P21Options { profile = name ?? throw P21Failure.Missing("profile") };
+
         /// <summary>A failure of these options whose hint names the variables that were read.</summary>
         internal P21Failure InTheirWords(P21Failure failure)
         {
@@ -243,7 +251,7 @@ namespace LibP21Auth
             .Select(v => v.Key is "base_url" or "auth_mode" or "username" ? v.Key + " = " + v.Value : v.Key)) + " }";
 
         /// <summary>One text that differs whenever two sets of options differ.</summary>
-        internal string Canonical() => string.Join("\0", values.OrderBy(v => v.Key, StringComparer.Ordinal)
+        internal string Canonical() => profile + "\0" + string.Join("\0", values.OrderBy(v => v.Key, StringComparer.Ordinal)
             .Select(v => v.Key + "\0" + v.Value.Length.ToString(CultureInfo.InvariantCulture) + "\0" + v.Value));
 
         /// <summary>The options for the library. A bad value is remembered there and reported when a client is opened.</summary>
@@ -271,6 +279,10 @@ namespace LibP21Auth
         private ConfigHandle MakeConfig()
         {
             P21Failure.Check(NativeMethods.p21_config_new(out var config, out var error), error);
+            if (profile != null)
+            {
+                NativeMethods.p21_config_load_profile(config, Utf8.Bytes(profile, "the profile"), IntPtr.Zero);
+            }
             foreach (var option in values.Select(Resolved))
             {
                 byte[] value = Utf8.Bytes(option.Value, option.Key);

@@ -59,6 +59,13 @@ namespace LibP21Auth
         /// <seealso cref="P21Options.FromEnvironment"/>
         public static TokenManager FromEnvironment(string prefix = "P21_") => new TokenManager(P21Options.FromEnvironment(prefix));
 
+        /// <summary>Opens a manager from a profile: a section of <c>profiles.toml</c> in the user's configuration folder.</summary>
+        /// <param name="name">Name of the profile.</param>
+        /// <returns>A new manager; dispose of it.</returns>
+        /// <exception cref="P21ConfigException">The profile is missing, or an option in it is malformed or a secret.</exception>
+        /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
+        public static TokenManager FromProfile(string name) => new TokenManager(P21Options.FromProfile(name));
+
         /// <summary>Address of the P21 middleware as the library understands it: with scheme, without a slash at the end.</summary>
         public string BaseUrl => place.BaseUrl;
 

@@ -124,6 +124,13 @@ class Client(Shared):
         client._open(Options({}, _handle.text("the path", os.fspath(path))).with_changes(options))
         return client
 
+    @classmethod
+    def from_profile(cls: type[C], name: str, **options: Unpack[P21Options]) -> C:
+        """A client from a profile, a section of the user's ``profiles.toml``; options given here come first."""
+        client = cls.__new__(cls)
+        client._open(Options({}, profile=_handle.text("the profile", name)).with_changes(options))
+        return client
+
     # --- tokens
 
     def get_token(self) -> str:

@@ -67,7 +67,9 @@ def _failure(status: int, error: Pointer) -> _errors.P21Error:
     )
 
 
-def fill(configuration: Pointer, options: dict[str, bytes], file: Optional[bytes]) -> None:
+def fill(
+    configuration: Pointer, options: dict[str, bytes], file: Optional[bytes], profile: Optional[bytes] = None
+) -> None:
     """Makes a configuration handle, to be freed by the caller, whatever comes of this.
 
     A bad option is remembered by the handle and reported, with its hint, by the call that uses it.
@@ -75,6 +77,8 @@ def fill(configuration: Pointer, options: dict[str, bytes], file: Optional[bytes
     call(lib.p21_config_new, byref(configuration))
     if file is not None:
         lib.p21_config_load_file(configuration, file, None)
+    if profile is not None:
+        lib.p21_config_load_profile(configuration, profile, None)
     for name, value in options.items():
         lib.p21_config_set(configuration, name.encode("utf-8", "replace"), value, None)
 

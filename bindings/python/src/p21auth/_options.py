@@ -31,12 +31,19 @@ def table() -> list[dict[str, Any]]:
 class Options:
     """Options as text. It may hold secrets, so it shows only names."""
 
-    __slots__ = ("file", "prefix", "values")
+    __slots__ = ("file", "prefix", "profile", "values")
 
-    def __init__(self, values: dict[str, bytes], file: Optional[bytes] = None, prefix: str = "P21_") -> None:
+    def __init__(
+        self,
+        values: dict[str, bytes],
+        file: Optional[bytes] = None,
+        prefix: str = "P21_",
+        profile: Optional[bytes] = None,
+    ) -> None:
         self.values = values
         self.file = file
         self.prefix = prefix
+        self.profile = profile
 
     def __repr__(self) -> str:
         return f"Options({', '.join(sorted(self.values))})"
@@ -49,21 +56,23 @@ class Options:
                 values.pop(name, None)
             else:
                 values[name] = value
-        return Options(values, self.file, self.prefix)
+        return Options(values, self.file, self.prefix, self.profile)
 
     def applied(self, work: Callable[[_handle.Pointer], T]) -> T:
         """What ``work`` makes of a configuration handle with these options."""
         configuration = _handle.Pointer()
         values = _resolved(dict(self.values))
         try:
-            _handle.fill(configuration, values, self.file)
+            _handle.fill(configuration, values, self.file, self.profile)
             return work(configuration)
         finally:
             lib.p21_config_free(configuration)
 
     def name_files(self) -> bool:
         """Whether the library reads files for them."""
-        return self.file is not None or any(name.endswith(("_file", "_from")) for name in self.values)
+        if self.file is not None or self.profile is not None:
+            return True
+        return any(name.endswith(("_file", "_from")) for name in self.values)
 
     def in_their_words(self, error: P21Error) -> P21Error:
         """An error of these options whose hint names the variables that were read."""
@@ -104,7 +113,9 @@ def from_environment(prefix: str) -> Options:
     if consumer_username and _uses_consumer_key(values):
         variable = f"the environment variable {prefix}CONSUMER_USERNAME"
         values["username"] = _handle.text(variable, consumer_username)
-    return Options(values, prefix=prefix)
+    profile = os.environ.get(prefix + "PROFILE")
+    named = _handle.text(f"the environment variable {prefix}PROFILE", profile) if profile else None
+    return Options(values, prefix=prefix, profile=named)
 
 
 def _resolved(values: dict[str, bytes]) -> dict[str, bytes]:

@@ -46,6 +46,7 @@ PROTOTYPES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "p21_config_set": (I32, (PTR, TEXT, TEXT, OUT_PTR)),
     "p21_config_load_env": (I32, (PTR, TEXT, OUT_PTR)),
     "p21_config_load_file": (I32, (PTR, TEXT, OUT_PTR)),
+    "p21_config_load_profile": (I32, (PTR, TEXT, OUT_PTR)),
     "p21_config_free": (None, (PTR,)),
     # client
     "p21_client_new": (I32, (PTR, OUT_PTR, OUT_PTR)),

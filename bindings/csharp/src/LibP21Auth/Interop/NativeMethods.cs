@@ -43,6 +43,9 @@ namespace LibP21Auth.Interop
         internal static extern int p21_config_set(ConfigHandle config, byte[] name, byte[]? value, IntPtr error);
 
         [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
+        internal static extern int p21_config_load_profile(ConfigHandle config, byte[] name, IntPtr error);
+
+        [DllImport(Library, CallingConvention = Cdecl, ExactSpelling = true)]
         internal static extern void p21_config_free(IntPtr config);
 
         // client
