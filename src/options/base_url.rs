@@ -59,8 +59,8 @@ impl BaseUrl {
             ));
         }
         // The same host: the dot only keeps a resolver from trying search domains.
-        if let Some(host) = url.host_str().and_then(|host| host.strip_suffix('.')) {
-            let host = host.to_owned();
+        if let Some(host) = url.host_str().filter(|host| host.ends_with('.')) {
+            let host = host.trim_end_matches('.').to_owned();
             if host.is_empty() || url.set_host(Some(&host)).is_err() {
                 return Err(fault("names no host", EXAMPLE));
             }
@@ -246,6 +246,7 @@ mod tests {
             ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
             ("http://localhost:8080/", "http://localhost:8080"),
             ("https://P21.test./x", "https://p21.test/x"),
+            ("https://p21.test../", "https://p21.test"),
             ("p21.test.:8443", "https://p21.test:8443"),
             ("http://127.0.0.1", "http://127.0.0.1"),
             ("http://[::1]:80", "http://[::1]"),

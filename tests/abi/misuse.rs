@@ -310,7 +310,7 @@ fn text_that_is_not_utf_8_is_refused_and_not_shown() {
             ),
         ]
     };
-    assert_eq!(statuses, [P21_E_INVALID_UTF8; 6]);
+    assert_eq!(statuses, [P21_E_INVALID_UTF8; 7]);
     assert_eq!(verdict, 0);
     let snapshot = client.snapshot(0, 0);
     assert!(unsafe { p21_token_field(snapshot.0, bad) }.is_null());

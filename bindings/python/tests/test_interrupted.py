@@ -123,7 +123,14 @@ class Interrupting:
 #: These no call of this package makes after its import.
 UNUSED = {
     *("p21_abi_version", "p21_version", "p21_options_json", "p21_live_objects", "p21_verdict_hint", "p21_config_load_env"),
-    *("p21_config_load_file", "p21_config_load_profile", "p21_token_get", "p21_token_copy", "p21_token_field", "p21_token_expires_in"),
+    *(
+        "p21_config_load_file",
+        "p21_config_load_profile",
+        "p21_token_get",
+        "p21_token_copy",
+        "p21_token_field",
+        "p21_token_expires_in",
+    ),
 }
 
 

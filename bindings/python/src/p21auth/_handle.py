@@ -67,9 +67,7 @@ def _failure(status: int, error: Pointer) -> _errors.P21Error:
     )
 
 
-def fill(
-    configuration: Pointer, options: dict[str, bytes], file: Optional[bytes], profile: Optional[bytes] = None
-) -> None:
+def fill(configuration: Pointer, options: dict[str, bytes], file: Optional[bytes], profile: Optional[bytes] = None) -> None:
     """Makes a configuration handle, to be freed by the caller, whatever comes of this.
 
     A bad option is remembered by the handle and reported, with its hint, by the call that uses it.
