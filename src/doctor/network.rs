@@ -64,7 +64,7 @@ pub(super) fn tcp(addresses: &[SocketAddr], by_proxy: bool, connected: &Result<C
             } else if is_v6_dead {
                 step.advise("IPv6 does not reach the server from here: repair its route, or take the name's AAAA records out of DNS. Each new connection loses up to a quarter of a second to it.")
             } else {
-                step.advise("Each new connection may try these first and lose time: mend DNS, or name the right address with the option resolve.")
+                step.advise("Each new connection may try these first and lose time: fix DNS, or name the right address with the option resolve.")
             }
         }
         Err(error) => refused(addresses, error),

@@ -81,7 +81,7 @@ pub(super) fn judge(seen: &Handshake, trust: &TlsTrust, prefix: &str, now_unix: 
     }
     if left < SOON_DAYS * DAY_S {
         step = step.worth_a_warning().advise(
-            "Renew the certificate on the server; whoever pinned it needs the new one's SHA-256.",
+            "Renew the certificate on the server; a program that pinned it needs the new one's SHA-256.",
         );
     }
     step

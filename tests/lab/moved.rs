@@ -1,4 +1,4 @@
-//! Connections to Redis that nobody ends and that lead nowhere: idle for long, old, to a name that has moved. These take
+//! Connections to Redis that are open and lead nowhere: idle for long, old, to a name that has moved. These take
 //! their time, so `tests/tools/fleet.sh` runs them.
 
 use std::time::{Duration, Instant};

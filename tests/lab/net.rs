@@ -68,7 +68,7 @@ const RULES: &str = "table inet lab {
 
 #[allow(
     clippy::unused_self,
-    reason = "whoever filters has a network, and not the machine's"
+    reason = "a filter needs a network of the test's own"
 )]
 impl Net {
     fn new() -> Net {

@@ -58,7 +58,7 @@ impl Mute {
     }
 }
 
-/// Sends this to everybody who has sent a first few bytes, and closes; with nothing to send it resets the connection.
+/// Sends this to each client after its first bytes, and closes; with nothing to send it resets the connection.
 pub fn answering(address: &str, text: &'static [u8]) {
     let listener = TcpListener::bind(address).expect("free");
     std::thread::spawn(move || {
@@ -134,7 +134,7 @@ impl Proxy {
     }
 }
 
-/// Opens a tunnel to the server, whatever name is asked for: the proxy has a name server of its own.
+/// Opens a tunnel to the server, for any name: the proxy has a name server of its own.
 fn serve(mut client: TcpStream, mute: bool) {
     let (mut head, mut byte) = (Vec::new(), [0; 1]);
     while !head.ends_with(b"\r\n\r\n") {

@@ -58,7 +58,7 @@ impl Fleet {
         tell_all(&mut self.processes[1..], "token");
         let end = Instant::now() + PATIENCE;
         while self.redis.info("blocked_clients") < 3 {
-            assert!(Instant::now() < end, "nobody waits");
+            assert!(Instant::now() < end, "no process waits");
             std::thread::sleep(Duration::from_millis(10));
         }
     }
@@ -142,7 +142,7 @@ fn lease_is_evicted() -> u64 {
     let mut fleet = Fleet::new();
     fleet.hold();
     fleet.drop_keys("lease");
-    // Somebody comes who does not wait yet, before the holder renews it.
+    // Another process comes before the holder renews it.
     let mut late = start(
         &fleet.emulator,
         fleet.homes[1].path(),

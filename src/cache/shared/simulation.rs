@@ -235,7 +235,9 @@ impl Fleet {
             }
         }
         let last = self.processes.iter().map(|process| process.got);
-        let last = last.map(|got| got.expect("everybody gets a token")).max();
+        let last = last
+            .map(|got| got.expect("each process gets a token"))
+            .max();
         // From the moment on from which a token was to be had.
         let since = self.replied;
         Figures {
