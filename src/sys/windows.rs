@@ -8,8 +8,6 @@ use windows_sys::Win32::System::LibraryLoader::{
 };
 use windows_sys::Win32::System::SystemInformation::{GetSystemTimeAsFileTime, GetTickCount64};
 
-use crate::clock::Now;
-
 /// Milliseconds since the system started, read from a page that the kernel shares: no system call. They move every 10 to
 /// 16 ms, and go on while the machine sleeps.
 pub(crate) fn coarse_mono() -> i64 {
