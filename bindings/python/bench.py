@@ -246,8 +246,7 @@ Calls = Callable[[int], Any]
 
 
 def calls_of(ask: Ask) -> Calls:
-    timer = timeit.Timer(ask)
-    return lambda number: timer.timeit(number)
+    return timeit.Timer(ask).timeit
 
 
 def awaits_of(ask: Callable[[], Any]) -> Calls:

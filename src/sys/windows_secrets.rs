@@ -7,8 +7,7 @@ use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 use windows_sys::Win32::Security::Credentials::{
-    CRED_PERSIST_LOCAL_MACHINE, CRED_TYPE_GENERIC, CREDENTIALW, CredDeleteW, CredFree, CredReadW,
-    CredWriteW,
+    CRED_TYPE_GENERIC, CREDENTIALW, CredFree, CredReadW,
 };
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
@@ -83,45 +82,4 @@ pub(crate) fn read_credential(target: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         bytes
     };
     Ok(bytes)
-}
-
-/// Writes a generic credential of this user, as UTF-16, which is what Windows' own tools do.
-///
-/// # Errors
-///
-/// The system's.
-pub(crate) fn write_credential(target: &str, user: &str, secret: &str) -> io::Result<()> {
-    let (mut target, mut user) = (wide(target), wide(user));
-    let mut blob = Zeroizing::new(Vec::with_capacity(secret.len() * 2));
-    for unit in secret.encode_utf16() {
-        blob.extend_from_slice(&unit.to_le_bytes());
-    }
-    let credential = CREDENTIALW {
-        Type: CRED_TYPE_GENERIC,
-        TargetName: target.as_mut_ptr(),
-        UserName: user.as_mut_ptr(),
-        CredentialBlobSize: u32::try_from(blob.len()).unwrap_or(u32::MAX),
-        CredentialBlob: blob.as_mut_ptr(),
-        Persist: CRED_PERSIST_LOCAL_MACHINE,
-        ..CREDENTIALW::default()
-    };
-    // SAFETY: every pointer in `credential` is to a buffer that outlives the call and has the size that it says.
-    if unsafe { CredWriteW(&raw const credential, 0) } == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
-}
-
-/// Deletes a generic credential of this user.
-///
-/// # Errors
-///
-/// The system's: 1168 without such a credential.
-pub(crate) fn delete_credential(target: &str) -> io::Result<()> {
-    let target = wide(target);
-    // SAFETY: the target is a NUL-terminated string.
-    if unsafe { CredDeleteW(target.as_ptr(), CRED_TYPE_GENERIC, 0) } == 0 {
-        return Err(io::Error::last_os_error());
-    }
-    Ok(())
 }
