@@ -29,6 +29,10 @@ pub(super) enum Place {
     /// The file that `ca_file` names.
     File(PathBuf),
     /// The first of some files that exists, and folders.
+    #[cfg_attr(
+        any(windows, target_vendor = "apple", target_os = "android"),
+        allow(dead_code, reason = "these systems have a store of their own")
+    )]
     System {
         files: Vec<PathBuf>,
         folders: Vec<PathBuf>,
