@@ -1,6 +1,6 @@
 //! The locks that `fork::Guarded` and `Pulse` are made of: std's, and `parking_lot`'s where there is no fork. In a build for
 //! model checking (`--cfg shuttle`) they are shuttle's, which tries one order of events after another; see
-//! `cache/model.rs`. A release has nothing of that.
+//! `cache/model`. A release has nothing of that.
 #![allow(
     clippy::disallowed_types,
     reason = "for `Guarded` and `Pulse`; see fork.rs"

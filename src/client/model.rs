@@ -1,4 +1,4 @@
-//! Model checks of a client that moves, as those of `cache/model.rs`.
+//! Model checks of a client that moves, as those of `cache/model`.
 
 use std::sync::Arc;
 
