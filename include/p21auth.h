@@ -221,7 +221,7 @@ typedef int32_t p21_status;
 #define P21_E_PANIC 250
 
 /**
- * Memory, threads or handles ran out.
+ * Memory, threads, open files or handles ran out.
  */
 #define P21_E_NO_MEMORY 251
 

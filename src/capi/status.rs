@@ -74,7 +74,7 @@ pub const P21_E_TOO_LARGE: p21_status = 203;
 
 /// The library failed inside; the state is intact and the next call works.
 pub const P21_E_PANIC: p21_status = 250;
-/// Memory, threads or handles ran out.
+/// Memory, threads, open files or handles ran out.
 pub const P21_E_NO_MEMORY: p21_status = 251;
 /// An inner rule was broken; please report it.
 pub const P21_E_INTERNAL: p21_status = 252;

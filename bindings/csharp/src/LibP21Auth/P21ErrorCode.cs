@@ -67,7 +67,7 @@ namespace LibP21Auth
         TooLarge = 203,
         /// <summary>The library failed inside; the next call works.</summary>
         Panic = 250,
-        /// <summary>Memory, threads or handles ran out.</summary>
+        /// <summary>Memory, threads, open files or handles ran out.</summary>
         NoMemory = 251,
         /// <summary>An inner rule was broken; please report it.</summary>
         Internal = 252,
