@@ -52,12 +52,14 @@ impl Reading {
         reading
     }
 
-    /// With one layer of escapes undone; `None` when there is none.
-    fn undone(&self) -> Option<Reading> {
+    /// With one layer of the escapes undone that begin with one of `marks`; `None` when there is none.
+    fn undone(&self, marks: &[char]) -> Option<Reading> {
         let mut reading = Reading::with_capacity(self.chars.len());
         let (mut at, mut found) = (0, false);
         while at < self.chars.len() {
-            let (c, length) = escape(&self.chars[at..]).unwrap_or((self.chars[at], 1));
+            let rest = &self.chars[at..];
+            let known = marks.contains(&rest[0]).then(|| escape(rest)).flatten();
+            let (c, length) = known.unwrap_or((rest[0], 1));
             found |= length > 1;
             let end = at + length;
             reading.push(c, (self.places[at].0, self.places[end - 1].1));
@@ -67,14 +69,27 @@ impl Reading {
     }
 }
 
+/// What an escape begins with.
+const MARKS: [char; 3] = ['\\', '%', '&'];
+
 /// The text as it stands, then with ever more escapes undone, the last one with all.
-pub(super) fn readings(text: &str) -> Vec<Reading> {
+pub(super) fn layers(text: &str) -> Vec<Reading> {
     let mut all = vec![Reading::of(text)];
     while all.len() < MAX_DEPTH
-        && let Some(next) = all.last().and_then(Reading::undone)
+        && let Some(next) = all.last().and_then(|last| last.undone(&MARKS))
     {
         all.push(next);
     }
+    all
+}
+
+/// The [`layers`] of a text, and what one writer's escapes alone make of it: in `a\"b%00` the text of JSON ends as `%00`, which
+/// is no escape there.
+pub(super) fn readings(text: &str) -> Vec<Reading> {
+    let mut all = layers(text);
+    let alone = MARKS.iter().filter_map(|mark| all[0].undone(&[*mark]));
+    let alone: Vec<Reading> = alone.collect();
+    all.extend(alone);
     all
 }
 
@@ -183,7 +198,7 @@ mod tests {
     use super::*;
 
     fn last(text: &str) -> String {
-        readings(text)
+        layers(text)
             .last()
             .map(|reading| reading.chars.iter().collect())
             .unwrap_or_default()
@@ -213,7 +228,7 @@ mod tests {
 
     #[test]
     fn places_are_those_of_the_text() {
-        let all = readings("xä%41%C3%A4y");
+        let all = layers("xä%41%C3%A4y");
         assert_eq!(all.len(), 2);
         assert_eq!(all[1].places, [(0, 1), (1, 3), (3, 6), (6, 12), (12, 13)]);
     }
@@ -221,7 +236,7 @@ mod tests {
     #[test]
     fn nesting_has_an_end() {
         assert_eq!(
-            readings(&format!("%{}41", "25".repeat(1_000))).len(),
+            layers(&format!("%{}41", "25".repeat(1_000))).len(),
             MAX_DEPTH
         );
     }

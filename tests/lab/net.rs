@@ -112,7 +112,7 @@ impl Net {
                 ip addr add 10.99.0.200/24 dev c0
                 ip addr add fd99::200/64 dev c0 nodad'
             for file in resolv.conf hosts nsswitch.conf; do
-                nsenter --target {pid} --mount mount --bind {etc}/$file $(readlink -f /etc/$file)
+                nsenter --target {pid} --mount --root mount --bind {etc}/$file $(readlink -f /etc/$file)
             done",
             etc = net.etc.path().display()
         ));
@@ -167,6 +167,8 @@ impl Net {
                 &self.holder.id().to_string(),
                 "--net",
                 "--mount",
+                // The holder's root: in a chroot another than that of the mounts.
+                "--root",
             ])
             .arg(program)
             .arg0("nsenter");

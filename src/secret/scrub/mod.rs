@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
-use super::spelling::{Reading, SOME_LETTER, readings};
+use super::spelling::{Reading, SOME_LETTER, layers, readings};
 use super::{Secret, hex, is_invisible};
 
 /// Longest text from a server that enters an error, in characters.
@@ -52,7 +52,7 @@ impl Scrubber {
         if plain.chars().count() < MIN_SECRET {
             return;
         }
-        let all = readings(plain);
+        let all = layers(plain);
         // As it is, and as it reads with its own escapes undone, which is what undoing the text's may leave of it.
         for reading in [all.first(), all.last()].into_iter().flatten() {
             self.look_for(&reading.folded, false);
@@ -66,7 +66,7 @@ impl Scrubber {
                 }
                 doubled.push(c);
             }
-            for reading in readings(&doubled) {
+            for reading in layers(&doubled) {
                 self.look_for(&reading.folded, false);
             }
         }

@@ -253,6 +253,8 @@ proptest! {
         ways in proptest::collection::vec(0_u8..5, 20),
     ) {
         prop_assume!(!MASK.to_lowercase().contains(&secret.to_lowercase()));
+        // Characters that show nothing do not make a secret longer.
+        prop_assume!(Reading::of(&secret).folded.len() >= MIN_SECRET);
         let spelled: String = secret
             .chars()
             .zip(ways)
@@ -291,5 +293,20 @@ fn a_secret_whose_own_escapes_change_as_they_are_undone_is_found() {
             shown.contains("[redacted]") && !shown.contains("00Q"),
             "{shown}"
         );
+    }
+}
+
+#[test]
+fn what_follows_a_secret_does_not_complete_its_last_escape() {
+    let scrubber = Scrubber::new([&Secret::new("!\"0%"), &Secret::new("a&b\\")]);
+    for text in [
+        "{\"x\":\"!\\\"0%00\"}",
+        "{\"x\":\"!\\\"0%0\u{7f}0\"}",
+        "{\"x\":\"!\\u00220%41\"}",
+        "!&quot;0%41",
+        "a&amp;b\\n",
+    ] {
+        let shown = scrubber.scrub(text);
+        assert!(shown.contains("[redacted]"), "{text}: {shown}");
     }
 }
