@@ -39,21 +39,21 @@ debootstrap --variant=minbase --include=gcc,libc6-dev,pkg-config,man-db bookworm
 mount -t proc proc "$root/proc"
 # Its manual pages are left out in small roots only by a rule of docker's images; not here.
 in_root() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME=/root MANPAGER=cat chroot "$root" "$@"; }
-all_files() { find "$root" -xdev \( -path "$root/proc" -o -path "$root/var/cache" -o -path "$root/var/log" -o -path "$root/var/lib/dpkg" -o -path "$root/work" \) -prune -o \( -type f -o -type l \) -printf '%P\n' | LC_ALL=C sort; }
+all_files() { find "$root" -xdev \( -path "$root/proc" -o -path "$root/var/cache" -o -path "$root/var/log" -o -path "$root/var/lib/dpkg" -o -path "$root/try" \) -prune -o \( -type f -o -type l \) -printf '%P\n' | LC_ALL=C sort; }
 all_files >"$work/before"
 
 step "the three packages, installed"
-mkdir "$root/work"
-cp "${debs[@]}" "$root/work/"
-in_root sh -c 'dpkg -i /work/*.deb' >"$work/log" 2>&1 || fail "$(cat "$work/log")"
-cp examples/c/quick_start.c "$root/work/"
-in_root sh -ec 'cd /work && cc quick_start.c $(pkg-config --cflags --libs p21auth) -o shared &&
+mkdir "$root/try"
+cp "${debs[@]}" "$root/try/"
+in_root sh -c 'dpkg -i /try/*.deb' >"$work/log" 2>&1 || fail "$(cat "$work/log")"
+cp examples/c/quick_start.c "$root/try/"
+in_root sh -ec 'cd /try && cc quick_start.c $(pkg-config --cflags --libs p21auth) -o shared &&
     cc quick_start.c $(pkg-config --cflags --libs p21auth-static) -o static'
 # Both programs, one after the other, against the emulator that the package brings.
-said=$(in_root sh -ec 'cd /work && p21auth exec --help >/dev/null
+said=$(in_root sh -ec 'cd /try && p21auth exec --help >/dev/null
     sleep 600 | p21auth mock --tls --json --until-stdin-ends --ca-file ca.pem >about &
     until [ -s about ]; do sleep 0.1; done
-    P21_BASE_URL=$(grep -o "https://127.0.0.1:[0-9]*" about | head -1) P21_CA_FILE=/work/ca.pem P21_USERNAME=demo P21_PASSWORD=demo-password
+    P21_BASE_URL=$(grep -o "https://127.0.0.1:[0-9]*" about | head -1) P21_CA_FILE=/try/ca.pem P21_USERNAME=demo P21_PASSWORD=demo-password
     export P21_BASE_URL P21_CA_FILE P21_USERNAME P21_PASSWORD
     ./shared && ./static && p21auth token
     pkill -f "sleep 600" 2>/dev/null || kill $! 2>/dev/null || true')
