@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use p21_emulator::Emulator;
 use p21auth::{Client, Code, Config, Error, TokenOptions};
+use test_support::child::in_child;
 use test_support::{KEY, PASSWORD, PATIENCE, USER, emulator};
 
 /// Long enough for a file that is there, short enough to wait for one that is not.
@@ -176,6 +177,10 @@ fn a_client_is_opened_or_updated_within_its_time() {
 
 #[test]
 fn a_stuck_reader_is_shared_and_never_doubled() {
+    // The threads of this test alone are counted.
+    if !in_child("sources::a_stuck_reader_is_shared_and_never_doubled", &[]) {
+        return;
+    }
     let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
     let case = cases(&emulator, folder.path()).remove(0);
     make_fifo(&case.path);

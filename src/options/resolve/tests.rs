@@ -1,4 +1,3 @@
-
 use super::*;
 use crate::options::{Config, OPTIONS};
 use std::net::IpAddr;
