@@ -19,6 +19,7 @@ need redis-server redis-server
 need nginx nginx-light
 need squid squid
 need openssl openssl
+need curl curl ca-certificates
 need ip iproute2
 need nft nftables
 need pkg-config pkg-config
