@@ -383,7 +383,7 @@ p21_status p21_config_load_file(p21_config *config,
                                 p21_error **err);
 
 /**
- * Reads a profile: the section [name] of profiles.toml in the user's configuration folder, $XDG_CONFIG_HOME/p21auth or
+ * Reads a profile: the section of that name in profiles.toml in the user's configuration folder, $XDG_CONFIG_HOME/p21auth or
  * ~/.config/p21auth, on Windows %APPDATA%\p21auth. Options that p21_config_set sets come before it, in whatever order the calls
  * are made, and it comes before the environment; its credential replaces the whole credential of the environment.
  * Takes at most 5 seconds.
