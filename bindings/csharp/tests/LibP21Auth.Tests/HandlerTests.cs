@@ -417,7 +417,7 @@ namespace LibP21Auth.Tests
             using (var p21 = new Emulator())
             using (var proxy = new Emulator())
             {
-                var options = new P21Options(p21.Options()) { Proxy = proxy.BaseUrl };
+                var options = new P21Options(p21.Options()) { Proxy = proxy.BaseUrl, AllowHttp = true };
                 using (var manager = new TokenManager(options))
                 using (var client = new HttpClient(P21Auth.CreateHttpHandler(manager)))
                 {
