@@ -16,7 +16,7 @@ public static class InteractiveSession
             }
             return 0;
         }
-        catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is TaskCanceledException)
+        catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is OperationCanceledException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;

@@ -31,7 +31,7 @@ public static class ODataQuery
             return 0;
         }
         // Everything that a server, a network or the settings can do to this program. The message says what to do about it, in P21's terms.
-        catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is TaskCanceledException)
+        catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is OperationCanceledException)
         {
             Console.Error.WriteLine(error.Message);
             return 1;

@@ -34,14 +34,14 @@ public sealed class ServiceLoop
                     Console.WriteLine("round " + round + " done");
                 }
                 // Everything that a server or a network can do to a round; a bug in the work itself still ends the service.
-                catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is TaskCanceledException)
+                catch (Exception error) when (error is IP21Error || error is HttpRequestException || error is OperationCanceledException)
                 {
                     if (stopping.IsCancellationRequested)
                     {
                         return;
                     }
                     // HttpClient's own time-out says only that a task was canceled.
-                    string what = error is TaskCanceledException && !(error is IP21Error) ? "no reply within " + client.Timeout : error.Message;
+                    string what = error is OperationCanceledException && !(error is IP21Error) ? "no reply within " + client.Timeout : error.Message;
                     Console.Error.WriteLine("round " + round + " failed: " + what);
                     // There is no point in asking before the library would.
                     if (error is IP21Error failure && failure.RetryAfter > wait)
