@@ -2,6 +2,8 @@
 //!
 //! JSON and XML become the same flat list of named texts, so that one rule reads both.
 
+use std::collections::TryReserveError;
+
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
@@ -100,7 +102,10 @@ impl Body {
             return Body::Binary(Some(name));
         }
         let mut buffer = Zeroizing::default();
-        let body = Body::read_text(decode(bytes, &mut buffer).trim());
+        let Ok(text) = decode(bytes, &mut buffer) else {
+            return Body::Broken("there is no memory left to read it".to_owned());
+        };
+        let body = Body::read_text(text.trim());
         // A reply that was wrapped once more, as a JSON string or in an XML element.
         if let Body::Text(inner) = &body
             && inner.expose().starts_with(['{', '<', '"'])
@@ -265,21 +270,25 @@ pub(super) fn find_ignoring_case(text: &str, word: &str) -> Option<usize> {
 
 /// Bytes as text: by a byte order mark where there is one, else UTF-8, else Latin-1, in which every byte is something.
 /// `buffer` holds what had to be converted; it is made large enough at once, so that no copy is left behind by growing.
-pub(super) fn decode<'a>(bytes: &'a [u8], buffer: &'a mut Zeroizing<String>) -> &'a str {
+pub(super) fn decode<'a>(
+    bytes: &'a [u8],
+    buffer: &'a mut Zeroizing<String>,
+) -> Result<&'a str, TryReserveError> {
     let (rest, unit): (_, fn([u8; 2]) -> u16) = match bytes {
         [0xff, 0xfe, rest @ ..] => (rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => (rest, u16::from_be_bytes),
         _ => {
             let rest = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-            return std::str::from_utf8(rest).unwrap_or_else(|_| {
-                **buffer = String::with_capacity(rest.len().saturating_mul(2));
-                buffer.extend(rest.iter().map(|byte| char::from(*byte)));
-                buffer
-            });
+            if let Ok(text) = std::str::from_utf8(rest) {
+                return Ok(text);
+            }
+            buffer.try_reserve_exact(rest.len().saturating_mul(2))?;
+            buffer.extend(rest.iter().map(|byte| char::from(*byte)));
+            return Ok(buffer);
         }
     };
     let units = rest.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-    **buffer = String::with_capacity(rest.len().saturating_mul(3) / 2);
+    buffer.try_reserve_exact(rest.len().saturating_mul(3) / 2)?;
     buffer.extend(char::decode_utf16(units).map(|c| c.unwrap_or(char::REPLACEMENT_CHARACTER)));
-    buffer
+    Ok(buffer)
 }

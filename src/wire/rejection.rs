@@ -116,7 +116,7 @@ pub fn classify_rejection(http_status: u16, body: &[u8]) -> Rejection {
         return Rejection::Other;
     }
     let mut buffer = Zeroizing::default();
-    let text = decode(&body[..body.len().min(LOOK)], &mut buffer);
+    let text = decode(&body[..body.len().min(LOOK)], &mut buffer).unwrap_or_default();
     let says = |words: &str| contains_ignoring_case(text, words);
     // The words avoid quotation marks, which each format escapes in its own way.
     if says("You are not authorized to access API") {

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use p21_emulator::{Action, Emulator, Fault, Options};
 use p21auth::Client;
 use serde_json::{Value, json};
+use test_support::redis::RedisServer;
 
 use crate::caller::config;
 use crate::client::Process;
@@ -18,8 +19,6 @@ use crate::net::{Net, enter};
 use crate::peers::{Proxy, requests, start};
 
 /// How long a token lives.
-use test_support::redis::RedisServer;
-
 const LIFE_S: i64 = 20;
 /// A client's whole time for a call.
 const TIMEOUT_MS: u64 = 3_000;
@@ -29,6 +28,10 @@ const GRACE_MS: u64 = 3_500;
 const BACKOFF_MS: u64 = 30_000;
 /// An error that comes at once is one from memory.
 const AT_ONCE_MS: u64 = 250;
+/// A host name has one look-up at a time; after so long a second one may start.
+const LOOKUP_MS: u64 = 5_000;
+/// The library's clocks are coarse: what it says of a token's end is exact to a tick (at most 10 ms) of each clock.
+const GRAIN_MS: u64 = 10;
 const PAUSE: Duration = Duration::from_millis(40);
 
 fn now_ms() -> u64 {
@@ -86,7 +89,7 @@ fn calls(client: &Client, end: Instant) -> Value {
                 "began": began,
                 "ended": ended,
                 "code": error.code().name(),
-                "valid": valid_until > ended,
+                "valid_ms": valid_until.saturating_sub(ended),
                 "message": error.message(),
             })),
         }
@@ -212,13 +215,23 @@ struct Outage {
     ended: u64,
 }
 
+impl Outage {
+    /// Until when it may be felt: a look-up that began in it has no successor before its time is over.
+    fn felt_until(&self) -> u64 {
+        match self.trouble {
+            Trouble::NamesHang => self.ended + LOOKUP_MS,
+            _ => self.ended,
+        }
+    }
+}
+
 /// Why a call failed, as far as the outages explain it.
 fn explanation(outages: &[Outage], by_proxy: bool, failed: &Value) -> Option<&'static str> {
     let (began, ended) = (
         failed["began"].as_u64().expect("a time"),
         failed["ended"].as_u64().expect("a time"),
     );
-    if failed["valid"] == true {
+    if failed["valid_ms"].as_u64().expect("a number") > GRAIN_MS {
         return None;
     }
     let mut cuts = outages
@@ -226,15 +239,15 @@ fn explanation(outages: &[Outage], by_proxy: bool, failed: &Value) -> Option<&'s
         .filter(|outage| outage.trouble.cuts_off(by_proxy));
     let whole = cuts.clone().any(|outage| {
         outage.began <= began + TIMEOUT_MS
-            && ended <= outage.ended + GRACE_MS
-            && began <= outage.ended
+            && ended <= outage.felt_until() + GRACE_MS
+            && began <= outage.felt_until()
     });
     if whole {
         return Some("out of reach while it waited");
     }
     let at_once = ended - began <= AT_ONCE_MS;
     let recent =
-        cuts.any(|outage| (outage.began..=outage.ended + GRACE_MS + BACKOFF_MS).contains(&began));
+        cuts.any(|outage| (outage.began..=outage.felt_until() + GRACE_MS + BACKOFF_MS).contains(&began));
     (at_once && recent).then_some("in the backoff after an outage")
 }
 
