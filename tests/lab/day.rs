@@ -246,8 +246,9 @@ fn explanation(outages: &[Outage], by_proxy: bool, failed: &Value) -> Option<&'s
         return Some("out of reach while it waited");
     }
     let at_once = ended - began <= AT_ONCE_MS;
-    let recent =
-        cuts.any(|outage| (outage.began..=outage.felt_until() + GRACE_MS + BACKOFF_MS).contains(&began));
+    let recent = cuts.any(|outage| {
+        (outage.began..=outage.felt_until() + GRACE_MS + BACKOFF_MS).contains(&began)
+    });
     (at_once && recent).then_some("in the backoff after an outage")
 }
 

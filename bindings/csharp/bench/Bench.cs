@@ -47,6 +47,7 @@ public static class Bench
             ["GuideGetTokenAsync"] = () => theirs.GetTokenAsync().Result.Length,
             ["BaseUrl"] = () => ours.BaseUrl.Length,
             ["Url"] = () => ours.Url("/odataservice/odata/table/customer").Length,
+            ["Join"] = () => (baseUrl + own.AbsolutePath).Length,
             ["OwnHost"] = () => ours.MaySendTo(own) ? 1 : throw new InvalidOperationException("own"),
             ["AllowedHost"] = () => ours.MaySendTo(allowed) ? 1 : throw new InvalidOperationException("allowed"),
         };
