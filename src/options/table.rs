@@ -94,374 +94,127 @@ const SECONDS: Kind = Kind::Int {
     max: 3_155_760_000,
 };
 
-const fn row(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    unit: &'static str,
-    scope: Scope,
-    text: &'static str,
-) -> OptionRow {
-    OptionRow {
-        name,
-        kind,
-        default,
-        unit,
-        secret: false,
-        scope,
-        text,
-    }
+macro_rules! options {
+    ($($name:ident: $kind:expr, $scope:ident $(, default $default:literal)? $(, unit $unit:literal)? $(, secret $secret:literal)?;
+        $text:literal;)+) => {
+        /// Every option, in the order in which people need them.
+        pub const OPTIONS: &[OptionRow] = &[$(OptionRow {
+            name: stringify!($name),
+            kind: $kind,
+            default: concat!($($default)?),
+            unit: concat!($($unit)?),
+            secret: false $(|| $secret)?,
+            scope: Scope::$scope,
+            text: $text,
+        }),+];
+    };
 }
 
-const fn secret(name: &'static str, scope: Scope, text: &'static str) -> OptionRow {
-    OptionRow {
-        name,
-        kind: Kind::Text,
-        default: "",
-        unit: "",
-        secret: true,
-        scope,
-        text,
-    }
+options! {
+    base_url: Kind::Url, Identity;
+        "Address of the P21 middleware, such as https://p21.example.com or https://play.example.com:3443. Without a scheme, https is meant; a trailing /api is dropped.";
+    auth_mode: Kind::Choice(&["v2_password", "v2_consumer", "v1_password", "v1_consumer", "v1_query", "token"]), Identity;
+        "How to ask for a token. Default: v2_password with a username and password, v2_consumer with a consumer key, token with an access token. The v1 modes are for old servers and only used when named here.";
+    username: Kind::Text, Identity;
+        "P21 user. With a consumer key it is optional: it attaches a P21 user for audit and is needed by the Interactive API.";
+    password: Kind::Text, Identity, secret true;
+        "Password of the P21 user.";
+    password_file: Kind::Path, Identity;
+        "File that holds the password; read again before each token request, so a changed file is picked up. One final line break is dropped.";
+    password_from: Kind::Text, Identity;
+        "Where the password is kept: file:PATH, env:NAME, systemd:NAME, command:LINE or wincred:TARGET. Read again before each token request, env: when a client is opened or updated. docs/secrets.md tells how.";
+    consumer_key: Kind::Text, Identity, secret true;
+        "Consumer key from SOA Admin.";
+    consumer_key_file: Kind::Path, Identity;
+        "File that holds the consumer key; read again before each token request. One final line break is dropped.";
+    consumer_key_from: Kind::Text, Identity;
+        "Where the consumer key is kept; forms as for password_from.";
+    access_token: Kind::Text, Identity, secret true;
+        "An access token of your own (auth_mode=token); a leading 'Bearer ' is dropped. No token request is ever made.";
+    access_token_file: Kind::Path, Identity;
+        "File that holds an access token; read at the start and again once the token has expired or was reported.";
+    access_token_from: Kind::Text, Identity;
+        "Where an access token is kept; forms as for password_from. Read at the start and again once the token has expired or was reported.";
+    v1_consumer_headers: Kind::Choice(&["client_secret", "consumer_key", "appkey"]), Identity, default "client_secret";
+        "Header that carries the consumer key with auth_mode=v1_consumer.";
+    allowed_hosts: Kind::List, Caller;
+        "Further hosts to which the bindings' HTTP helpers may send the token, besides those of base_url and the UI server.";
+    max_token_age_s: SECONDS, Caller, default "86400", unit "s";
+        "A token older than this is replaced although it has not expired, so that changed scopes and revocations arrive. 0: by its lifetime alone.";
+    refresh_margin_s: SECONDS, Caller, default "300", unit "s";
+        "A token is refreshed in the background this long before it expires, but at most a tenth of its lifetime before.";
+    min_refresh_interval_s: SECONDS, Slot, default "5", unit "s";
+        "Forced refreshes and rejected tokens cause at most one token request in this time.";
+    default_lifetime_s: Kind::Int { min: 1, max: 3_155_760_000 }, Slot, default "3000", unit "s";
+        "Lifetime of a token whose reply states none.";
+    bad_credentials_cooldown_s: SECONDS, Slot, default "60", unit "s";
+        "After the server refused the credentials, no request for this long, then 10 times, then 30 times as long; this keeps P21 accounts from being locked. 0: off.";
+    timeout_ms: MS, Caller, default "30000", unit "ms";
+        "Longest time for a whole call, retries included.";
+    connect_timeout_ms: MS, Identity, default "10000", unit "ms";
+        "Longest time to connect to the server.";
+    max_retries: Kind::Int { min: 0, max: 10 }, Slot, default "2";
+        "Further tries after a transient failure (connection, 408, 429, 5xx), within timeout_ms.";
+    max_response_bytes: Kind::Int { min: 1024, max: 64 * 1024 * 1024 }, Slot, default "1048576", unit "bytes";
+        "Largest reply that is read.";
+    allow_http: Kind::Bool, Identity, default "0";
+        "Allow plain http to other machines. Credentials and tokens then cross the network unprotected.";
+    tls_verify: Kind::Bool, Identity, default "1";
+        "0: accept any certificate, for development only; this client alone is affected.";
+    ca_file: Kind::Path, Identity;
+        "PEM file with further certificate authorities to trust, besides those of the operating system.";
+    tls_pin_sha256: Kind::List, Identity;
+        "SHA-256 of the server's certificate, in hex, with or without colons; several during a renewal. Exactly these certificates are then accepted, whoever issued them.";
+    proxy: Kind::Text, Identity;
+        "URL of a forward proxy, or 'direct' for none. Not set: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the system's settings on Windows and macOS.";
+    no_proxy: Kind::List, Identity;
+        "Hosts that are reached without the proxy.";
+    resolve: Kind::List, Identity;
+        "host:port:address, to connect to this address whatever DNS says; several are allowed.";
+    user_agent: Kind::Text, Slot;
+        "User-Agent header. Default: libp21auth and its version.";
+    store: Kind::Text, Identity, default "memory";
+        "Where tokens are shared: memory (this process), file or file:///folder (the processes of a user on a machine), redis://host:port/db or rediss://host:port/db (several machines).";
+    store_required: Kind::Bool, Identity, default "0";
+        "1: fail when the store cannot be used. 0: go on with the next narrower one and say so in the stats.";
+    store_timeout_ms: MS, Identity, default "500", unit "ms";
+        "Longest time for one command of the store.";
+    store_key: Kind::Text, Identity, secret true;
+        "Further secret that is mixed into the store's encryption, so that a stolen store cannot be attacked by guessing the password.";
+    store_key_file: Kind::Path, Identity;
+        "File that holds the store key. One final line break is dropped.";
+    store_key_from: Kind::Text, Identity;
+        "Where the store key is kept; forms as for password_from.";
 }
 
-/// Every option, in the order in which people need them.
-pub const OPTIONS: &[OptionRow] = &[
-    row(
-        "base_url",
-        Kind::Url,
-        "",
-        "",
-        Scope::Identity,
-        "Address of the P21 middleware, such as https://p21.example.com or https://play.example.com:3443. Without a scheme, https is meant; a trailing /api is dropped.",
-    ),
-    row(
-        "auth_mode",
-        Kind::Choice(&[
-            "v2_password",
-            "v2_consumer",
-            "v1_password",
-            "v1_consumer",
-            "v1_query",
-            "token",
-        ]),
-        "",
-        "",
-        Scope::Identity,
-        "How to ask for a token. Default: v2_password with a username and password, v2_consumer with a consumer key, token with an access token. The v1 modes are for old servers and only used when named here.",
-    ),
-    row(
-        "username",
-        Kind::Text,
-        "",
-        "",
-        Scope::Identity,
-        "P21 user. With a consumer key it is optional: it attaches a P21 user for audit and is needed by the Interactive API.",
-    ),
-    secret("password", Scope::Identity, "Password of the P21 user."),
-    row(
-        "password_file",
-        Kind::Path,
-        "",
-        "",
-        Scope::Identity,
-        "File that holds the password; read again before each token request, so a changed file is picked up. One final line break is dropped.",
-    ),
-    row(
-        "password_from",
-        Kind::Text,
-        "",
-        "",
-        Scope::Identity,
-        "Where the password is kept: file:PATH, env:NAME, systemd:NAME, command:LINE or wincred:TARGET. Read again before each token request, env: when a client is opened or updated. docs/secrets.md tells how.",
-    ),
-    secret(
-        "consumer_key",
-        Scope::Identity,
-        "Consumer key from SOA Admin.",
-    ),
-    row(
-        "consumer_key_file",
-        Kind::Path,
-        "",
-        "",
-        Scope::Identity,
-        "File that holds the consumer key; read again before each token request. One final line break is dropped.",
-    ),
-    row(
-        "consumer_key_from",
-        Kind::Text,
-        "",
-        "",
-        Scope::Identity,
-        "Where the consumer key is kept; forms as for password_from.",
-    ),
-    secret(
-        "access_token",
-        Scope::Identity,
-        "An access token of your own (auth_mode=token); a leading 'Bearer ' is dropped. No token request is ever made.",
-    ),
-    row(
-        "access_token_file",
-        Kind::Path,
-        "",
-        "",
-        Scope::Identity,
-        "File that holds an access token; read at the start and again once the token has expired or was reported.",
-    ),
-    row(
-        "access_token_from",
-        Kind::Text,
-        "",
-        "",
-        Scope::Identity,
-        "Where an access token is kept; forms as for password_from. Read at the start and again once the token has expired or was reported.",
-    ),
-    row(
-        "v1_consumer_headers",
-        Kind::Choice(&["client_secret", "consumer_key", "appkey"]),
-        "client_secret",
-        "",
-        Scope::Identity,
-        "Header that carries the consumer key with auth_mode=v1_consumer.",
-    ),
-    row(
-        "allowed_hosts",
-        Kind::List,
-        "",
-        "",
-        Scope::Caller,
-        "Further hosts to which the bindings' HTTP helpers may send the token, besides those of base_url and the UI server.",
-    ),
-    row(
-        "max_token_age_s",
-        SECONDS,
-        "86400",
-        "s",
-        Scope::Caller,
-        "A token older than this is replaced although it has not expired, so that changed scopes and revocations arrive. 0: by its lifetime alone.",
-    ),
-    row(
-        "refresh_margin_s",
-        SECONDS,
-        "300",
-        "s",
-        Scope::Caller,
-        "A token is refreshed in the background this long before it expires, but at most a tenth of its lifetime before.",
-    ),
-    row(
-        "min_refresh_interval_s",
-        SECONDS,
-        "5",
-        "s",
-        Scope::Slot,
-        "Forced refreshes and rejected tokens cause at most one token request in this time.",
-    ),
-    row(
-        "default_lifetime_s",
-        Kind::Int {
-            min: 1,
-            max: 3_155_760_000,
-        },
-        "3000",
-        "s",
-        Scope::Slot,
-        "Lifetime of a token whose reply states none.",
-    ),
-    row(
-        "bad_credentials_cooldown_s",
-        SECONDS,
-        "60",
-        "s",
-        Scope::Slot,
-        "After the server refused the credentials, no request for this long, then 10 times, then 30 times as long; this keeps P21 accounts from being locked. 0: off.",
-    ),
-    row(
-        "timeout_ms",
-        MS,
-        "30000",
-        "ms",
-        Scope::Caller,
-        "Longest time for a whole call, retries included.",
-    ),
-    row(
-        "connect_timeout_ms",
-        MS,
-        "10000",
-        "ms",
-        Scope::Identity,
-        "Longest time to connect to the server.",
-    ),
-    row(
-        "max_retries",
-        Kind::Int { min: 0, max: 10 },
-        "2",
-        "",
-        Scope::Slot,
-        "Further tries after a transient failure (connection, 408, 429, 5xx), within timeout_ms.",
-    ),
-    row(
-        "max_response_bytes",
-        Kind::Int {
-            min: 1024,
-            max: 64 * 1024 * 1024,
-        },
-        "1048576",
-        "bytes",
-        Scope::Slot,
-        "Largest reply that is read.",
-    ),
-    row(
-        "allow_http",
-        Kind::Bool,
-        "0",
-        "",
-        Scope::Identity,
-        "Allow plain http to other machines. Credentials and tokens then cross the network unprotected.",
-    ),
-    row(
+/// Options, and the names that users of other libraries try first for each.
+const ALIASES: &[(&str, &[&str])] = &[
+    (
         "tls_verify",
-        Kind::Bool,
-        "1",
-        "",
-        Scope::Identity,
-        "0: accept any certificate, for development only; this client alone is affected.",
+        &[
+            "verify",
+            "verify_ssl",
+            "ssl_verify",
+            "insecure",
+            "verify_tls",
+        ],
     ),
-    row(
-        "ca_file",
-        Kind::Path,
-        "",
-        "",
-        Scope::Identity,
-        "PEM file with further certificate authorities to trust, besides those of the operating system.",
+    ("ca_file", &["ca_bundle", "cafile", "cert"]),
+    ("timeout_ms", &["timeout", "timeout_s"]),
+    ("connect_timeout_ms", &["connect_timeout"]),
+    (
+        "consumer_key",
+        &["client_secret", "client_id", "api_key", "apikey", "appkey"],
     ),
-    row(
-        "tls_pin_sha256",
-        Kind::List,
-        "",
-        "",
-        Scope::Identity,
-        "SHA-256 of the server's certificate, in hex, with or without colons; several during a renewal. Exactly these certificates are then accepted, whoever issued them.",
-    ),
-    row(
-        "proxy",
-        Kind::Text,
-        "",
-        "",
-        Scope::Identity,
-        "URL of a forward proxy, or 'direct' for none. Not set: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the system's settings on Windows and macOS.",
-    ),
-    row(
-        "no_proxy",
-        Kind::List,
-        "",
-        "",
-        Scope::Identity,
-        "Hosts that are reached without the proxy.",
-    ),
-    row(
-        "resolve",
-        Kind::List,
-        "",
-        "",
-        Scope::Identity,
-        "host:port:address, to connect to this address whatever DNS says; several are allowed.",
-    ),
-    row(
-        "user_agent",
-        Kind::Text,
-        "",
-        "",
-        Scope::Slot,
-        "User-Agent header. Default: libp21auth and its version.",
-    ),
-    row(
-        "store",
-        Kind::Text,
-        "memory",
-        "",
-        Scope::Identity,
-        "Where tokens are shared: memory (this process), file or file:///folder (the processes of a user on a machine), redis://host:port/db or rediss://host:port/db (several machines).",
-    ),
-    row(
-        "store_required",
-        Kind::Bool,
-        "0",
-        "",
-        Scope::Identity,
-        "1: fail when the store cannot be used. 0: go on with the next narrower one and say so in the stats.",
-    ),
-    row(
-        "store_timeout_ms",
-        MS,
-        "500",
-        "ms",
-        Scope::Identity,
-        "Longest time for one command of the store.",
-    ),
-    secret(
-        "store_key",
-        Scope::Identity,
-        "Further secret that is mixed into the store's encryption, so that a stolen store cannot be attacked by guessing the password.",
-    ),
-    row(
-        "store_key_file",
-        Kind::Path,
-        "",
-        "",
-        Scope::Identity,
-        "File that holds the store key. One final line break is dropped.",
-    ),
-    row(
-        "store_key_from",
-        Kind::Text,
-        "",
-        "",
-        Scope::Identity,
-        "Where the store key is kept; forms as for password_from.",
-    ),
-];
-
-/// Names that users of other libraries try first, and the option that each of them means.
-const ALIASES: &[(&str, &str)] = &[
-    ("verify", "tls_verify"),
-    ("verify_ssl", "tls_verify"),
-    ("ssl_verify", "tls_verify"),
-    ("insecure", "tls_verify"),
-    ("verify_tls", "tls_verify"),
-    ("ca_bundle", "ca_file"),
-    ("cafile", "ca_file"),
-    ("cert", "ca_file"),
-    ("timeout", "timeout_ms"),
-    ("timeout_s", "timeout_ms"),
-    ("connect_timeout", "connect_timeout_ms"),
-    ("client_secret", "consumer_key"),
-    ("client_id", "consumer_key"),
-    ("api_key", "consumer_key"),
-    ("apikey", "consumer_key"),
-    ("appkey", "consumer_key"),
-    ("consumer_username", "username"),
-    ("user", "username"),
-    ("user_name", "username"),
-    ("pass", "password"),
-    ("passwd", "password"),
-    ("pwd", "password"),
-    ("token", "access_token"),
-    ("bearer", "access_token"),
-    ("url", "base_url"),
-    ("server", "base_url"),
-    ("host", "base_url"),
-    ("endpoint", "base_url"),
-    ("retries", "max_retries"),
-    ("proxies", "proxy"),
-    ("http_proxy", "proxy"),
-    ("https_proxy", "proxy"),
-    ("fingerprint", "tls_pin_sha256"),
-    ("pin", "tls_pin_sha256"),
-    ("grant_type", "auth_mode"),
-    ("auth", "auth_mode"),
-    ("cache", "store"),
-    ("redis", "store"),
+    ("username", &["consumer_username", "user", "user_name"]),
+    ("password", &["pass", "passwd", "pwd"]),
+    ("access_token", &["token", "bearer"]),
+    ("base_url", &["url", "server", "host", "endpoint"]),
+    ("max_retries", &["retries"]),
+    ("proxy", &["proxies", "http_proxy", "https_proxy"]),
+    ("tls_pin_sha256", &["fingerprint", "pin"]),
+    ("auth_mode", &["grant_type", "auth"]),
+    ("store", &["cache", "redis"]),
 ];
 
 /// The row of an option, by its exact name.
@@ -487,27 +240,19 @@ pub(crate) fn near_misses(name: &str) -> Vec<&'static str> {
         .replace(['-', '.', ' '], "_");
     let plain = plain.strip_prefix("p21_").unwrap_or(&plain);
     let squeezed = |text: &str| text.replace('_', "");
-    let mut found: Vec<&'static str> = Vec::new();
-    found.extend(
-        OPTIONS
-            .iter()
-            .filter(|row| squeezed(row.name) == squeezed(plain))
-            .map(|row| row.name),
-    );
-    found.extend(
-        ALIASES
-            .iter()
-            .filter(|(alias, _)| squeezed(alias) == squeezed(plain))
-            .map(|(_, option)| *option),
-    );
-    let mut scored: Vec<(f64, &'static str)> = OPTIONS
+    let names = OPTIONS.iter().map(|row| (row.name, row.name, 0.0));
+    let aliases = ALIASES.iter().flat_map(|(option, aliases)| {
+        let aliases = aliases.iter();
+        aliases.map(|alias| (*alias, *option, 0.02))
+    });
+    let all: Vec<(&str, &'static str, f64)> = names.chain(aliases).collect();
+    let exact = all
         .iter()
-        .map(|row| (strsim::jaro_winkler(plain, row.name), row.name))
-        .chain(
-            ALIASES
-                .iter()
-                .map(|(alias, option)| (strsim::jaro_winkler(plain, alias) - 0.02, *option)),
-        )
+        .filter(|(name, ..)| squeezed(name) == squeezed(plain));
+    let mut found: Vec<&'static str> = exact.map(|(_, option, _)| *option).collect();
+    let mut scored: Vec<(f64, &'static str)> = all
+        .iter()
+        .map(|(name, option, less)| (strsim::jaro_winkler(plain, name) - less, *option))
         .filter(|(score, _)| *score > 0.85)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -567,10 +312,12 @@ mod tests {
 
     #[test]
     fn aliases_lead_to_real_options() {
-        for (alias, name) in ALIASES {
+        for (name, aliases) in ALIASES {
             assert!(option(name).is_some(), "{name}");
-            assert!(option(alias).is_none(), "{alias} is an option of its own");
-            assert_eq!(near_misses(alias)[0], *name, "{alias}");
+            for alias in *aliases {
+                assert!(option(alias).is_none(), "{alias} is an option of its own");
+                assert_eq!(near_misses(alias)[0], *name, "{alias}");
+            }
         }
     }
 
