@@ -1,4 +1,5 @@
 use super::*;
+use crate::options::settings::{AuthMode, Credential};
 use crate::options::{Config, OPTIONS};
 use std::net::IpAddr;
 
