@@ -5,8 +5,8 @@ use crate::options::{OPTIONS, OptionRow, Settings, near_misses};
 use crate::secret::oddity;
 use crate::sources;
 
+use super::patient::{Opened, Patient};
 use super::report::Step;
-use super::{Opened, Patient};
 
 const NAME: &str = "configuration";
 
