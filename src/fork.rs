@@ -79,6 +79,43 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Guarded<T> {
     }
 }
 
+/// A value that belongs to the threads of one process. A forked child, which has none of them, begins with another and forgets
+/// its parent's: to drop that might wait for a thread.
+pub(crate) struct PerProcess<T>(Guarded<(u64, T)>);
+
+impl<T: Default> Default for PerProcess<T> {
+    fn default() -> PerProcess<T> {
+        PerProcess(Guarded::new((epoch(), T::default())))
+    }
+}
+
+impl<T> PerProcess<T> {
+    /// For a static.
+    pub(crate) const fn new_static(empty: T) -> PerProcess<T> {
+        PerProcess(Guarded::new_static((0, empty)))
+    }
+
+    /// As [`Guarded::with`].
+    pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R
+    where
+        T: Default,
+    {
+        self.0.with(|(of, value)| {
+            if *of != epoch() {
+                std::mem::forget(std::mem::take(value));
+                *of = epoch();
+            }
+            work(value)
+        })
+    }
+
+    /// Stands in for a fork.
+    #[cfg(all(test, unix))]
+    pub(crate) fn pass_to_child(&self) {
+        self.0.with(|(of, _)| *of = u64::MAX);
+    }
+}
+
 /// A value that is made once, inside a [`section`], so that a forked child never finds it half made.
 pub(crate) struct Once<T>(OnceLock<T>);
 

@@ -14,7 +14,7 @@ use super::progress::Watched;
 use super::proxy::ProxyRules;
 use super::trust::{self, Trust};
 use crate::error::Result;
-use crate::fork::{self, Guarded};
+use crate::fork::{Guarded, PerProcess};
 
 /// An HTTP client that connects to the addresses that it is told.
 pub(super) struct HttpClient {
@@ -22,16 +22,9 @@ pub(super) struct HttpClient {
     chosen: Arc<Chosen>,
 }
 
-/// Clients by what distinguishes them.
-pub(super) struct Clients {
-    state: Guarded<State>,
-}
-
-struct State {
-    /// The process that made them; a forked child leaves them alone and makes its own.
-    epoch: u64,
-    made: Arc<Made>,
-}
+/// Clients by what distinguishes them; a forked child leaves its parent's alone and makes its own.
+#[derive(Default)]
+pub(super) struct Clients(PerProcess<Arc<Made>>);
 
 #[derive(Default)]
 struct Made {
@@ -50,23 +43,8 @@ type ClientCell = Arc<Cell<Arc<HttpClient>>>;
 pub(super) type Key = (Option<u16>, Duration);
 
 impl Clients {
-    pub(super) fn new() -> Clients {
-        Clients {
-            state: Guarded::new(State {
-                epoch: fork::epoch(),
-                made: Arc::default(),
-            }),
-        }
-    }
-
     fn made(&self) -> Arc<Made> {
-        self.state.with(|state| {
-            if state.epoch != fork::epoch() {
-                std::mem::forget(std::mem::take(&mut state.made));
-                state.epoch = fork::epoch();
-            }
-            Arc::clone(&state.made)
-        })
+        self.0.with(|made| Arc::clone(made))
     }
 
     /// The TLS configuration, made once.

@@ -9,7 +9,7 @@ use std::net::{IpAddr, ToSocketAddrs as _};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use crate::fork::{self, Guarded};
+use crate::fork::PerProcess;
 use crate::sys;
 
 /// A look-up that takes longer gets company: its question or the answer may have been lost.
@@ -63,14 +63,14 @@ fn ask_system(host: &str) -> Answer {
 
 /// All look-ups of the process.
 struct LookUps {
-    state: Guarded<State>,
+    /// A forked child has none of the threads.
+    state: PerProcess<State>,
     resolve: fn(&str) -> Answer,
     second_after: Duration,
 }
 
+#[derive(Default)]
 struct State {
-    /// The process that they belong to: a forked child has none of the threads.
-    epoch: u64,
     names: BTreeMap<String, Name>,
     next_id: u64,
 }
@@ -86,8 +86,7 @@ struct Name {
 impl LookUps {
     const fn new(resolve: fn(&str) -> Answer, second_after: Duration) -> LookUps {
         LookUps {
-            state: Guarded::new(State {
-                epoch: 0,
+            state: PerProcess::new_static(State {
                 names: BTreeMap::new(),
                 next_id: 0,
             }),
@@ -96,19 +95,9 @@ impl LookUps {
         }
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut State) -> R) -> R {
-        self.state.with(|state| {
-            if state.epoch != fork::epoch() {
-                std::mem::forget(std::mem::take(&mut state.names));
-                state.epoch = fork::epoch();
-            }
-            work(state)
-        })
-    }
-
     fn look_up(&'static self, host: &str, deadline: Instant) -> Answer {
         let (sender, answer) = mpsc::channel();
-        let me = self.with(|state| {
+        let me = self.state.with(|state| {
             let id = state.next_id;
             state.next_id += 1;
             let name = state.names.entry(host.to_owned()).or_default();
@@ -121,7 +110,7 @@ impl LookUps {
             match answer.recv_timeout(wake.saturating_duration_since(Instant::now())) {
                 Ok(answer) => return answer,
                 Err(_) if Instant::now() >= deadline => {
-                    self.with(|state| state.leave(host, me));
+                    self.state.with(|state| state.leave(host, me));
                     return Err(Unresolved::TimedOut);
                 }
                 Err(_) => {}
@@ -132,7 +121,7 @@ impl LookUps {
     /// Starts a look-up where none runs, or the only one has been running for long. When the next may start, if one may.
     fn start_if_due(&'static self, host: &str) -> Option<Instant> {
         let now = Instant::now();
-        let (next, id) = self.with(|state| {
+        let (next, id) = self.state.with(|state| {
             let id = state.next_id;
             let Some(name) = state.names.get_mut(host) else {
                 return (None, None);
@@ -164,7 +153,7 @@ impl LookUps {
 
     /// Hands an answer to everybody who waits. A failure counts only while no later look-up is under way.
     fn finish(&self, host: &str, id: u64, answer: &Answer) {
-        let told = self.with(|state| {
+        let told = self.state.with(|state| {
             let Some(name) = state.names.get_mut(host) else {
                 return Vec::new();
             };
@@ -260,7 +249,9 @@ mod tests {
     }
 
     fn waiting(look_ups: &LookUps, host: &str) -> usize {
-        look_ups.with(|state| state.names.get(host).map_or(0, |name| name.waiting.len()))
+        look_ups
+            .state
+            .with(|state| state.names.get(host).map_or(0, |name| name.waiting.len()))
     }
 
     fn until(met: impl Fn() -> bool) {
@@ -292,7 +283,7 @@ mod tests {
             }
         });
         assert_eq!(RESOLVER.asked.load(Ordering::SeqCst), 1);
-        assert!(LOOK_UPS.with(|state| state.names.is_empty()));
+        assert!(LOOK_UPS.state.with(|state| state.names.is_empty()));
     }
 
     #[test]
@@ -313,7 +304,7 @@ mod tests {
         });
         assert_eq!(RESOLVER.asked.load(Ordering::SeqCst), 2);
         RESOLVER.permit(found());
-        until(|| LOOK_UPS.with(|state| state.names.is_empty()));
+        until(|| LOOK_UPS.state.with(|state| state.names.is_empty()));
     }
 
     #[test]
@@ -333,7 +324,11 @@ mod tests {
             let waiter = scope.spawn(look_up);
             SECOND.reached(1);
             FIRST.permit(failed());
-            until(|| LOOK_UPS.with(|state| state.names["h"].running.len() == 1));
+            until(|| {
+                LOOK_UPS
+                    .state
+                    .with(|state| state.names["h"].running.len() == 1)
+            });
             assert_eq!(waiting(&LOOK_UPS, "h"), 1);
             SECOND.permit(found());
             assert_eq!(waiter.join().expect("no panic"), found());
@@ -356,7 +351,7 @@ mod tests {
             LOOK_UPS.look_up("h", Instant::now() + SHORT),
             Err(Unresolved::TimedOut)
         );
-        LOOK_UPS.state.with(|state| state.epoch = u64::MAX);
+        LOOK_UPS.state.pass_to_child();
         RESOLVER.permit(found());
         RESOLVER.permit(found());
         assert_eq!(LOOK_UPS.look_up("h", Instant::now() + LONG), found());

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::mpsc;
 use std::time::Instant;
 
-use crate::fork::{self, Guarded};
+use crate::fork::PerProcess;
 use crate::sys;
 
 /// Reading and parsing a bundle of certificates needs some of it.
@@ -24,13 +24,20 @@ pub(crate) enum Lost {
 }
 
 /// The jobs of one kind. `T` is the result of one, of which each caller gets a copy.
-pub(crate) struct Jobs<T>(Guarded<State<T>>);
+pub(crate) struct Jobs<T>(PerProcess<State<T>>);
 
 struct State<T> {
-    /// The process that they belong to.
-    epoch: u64,
     next_id: u64,
     running: BTreeMap<OsString, Running<T>>,
+}
+
+impl<T> Default for State<T> {
+    fn default() -> State<T> {
+        State {
+            next_id: 0,
+            running: BTreeMap::new(),
+        }
+    }
 }
 
 struct Running<T> {
@@ -51,27 +58,15 @@ struct Ending<T: Clone + Send + 'static> {
 impl<T: Clone + Send + 'static> Jobs<T> {
     /// For a static.
     pub(crate) const fn new() -> Jobs<T> {
-        Jobs(Guarded::new_static(State {
-            epoch: 0,
+        Jobs(PerProcess::new_static(State {
             next_id: 0,
             running: BTreeMap::new(),
         }))
     }
 
-    fn with<R>(&self, work: impl FnOnce(&mut State<T>) -> R) -> R {
-        self.0.with(|state| {
-            if state.epoch != fork::epoch() {
-                // Their threads are in another process.
-                std::mem::forget(std::mem::take(&mut state.running));
-                state.epoch = fork::epoch();
-            }
-            work(state)
-        })
-    }
-
     /// Whether the job called `name` is under way.
     pub(crate) fn is_running(&self, name: &OsStr) -> bool {
-        self.with(|state| state.running.contains_key(name))
+        self.0.with(|state| state.running.contains_key(name))
     }
 
     /// The result of the job called `name`: of the one that is under way, or of `work` on a new thread. `work` is told until
@@ -87,7 +82,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
         work: impl Fn(&dyn Fn() -> Instant) -> Option<T> + Send + 'static,
     ) -> Result<T, Lost> {
         let (sender, result) = mpsc::channel();
-        let (me, new) = self.with(|state| {
+        let (me, new) = self.0.with(|state| {
             let me = state.next_id;
             state.next_id += 1;
             let is_new = !state.running.contains_key(name);
@@ -108,7 +103,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
         }
         let left = deadline.saturating_duration_since(Instant::now());
         result.recv_timeout(left).unwrap_or_else(|_| {
-            self.with(|state| {
+            self.0.with(|state| {
                 if let Some(job) = state.running.get_mut(name) {
                     job.waiting.retain(|(waiting, _)| *waiting != me);
                 }
@@ -151,7 +146,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
 
     /// Until when somebody waits for this job.
     fn until(&self, name: &OsStr, id: u64) -> Instant {
-        self.with(|state| match state.running.get(name) {
+        self.0.with(|state| match state.running.get(name) {
             Some(job) if job.id == id => job.until,
             _ => Instant::now(),
         })
@@ -159,7 +154,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
 
     /// Ends a job for which nobody waits any more. Returns whether that is so.
     fn give_up(&self, name: &OsStr, id: u64) -> bool {
-        self.with(|state| match state.running.get(name) {
+        self.0.with(|state| match state.running.get(name) {
             Some(job) if job.id == id && job.until > Instant::now() => false,
             Some(job) if job.id == id => {
                 state.running.remove(name);
@@ -170,7 +165,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
     }
 
     fn end(&self, name: &OsStr, id: u64, result: &Result<T, Lost>) {
-        let told = self.with(|state| {
+        let told = self.0.with(|state| {
             if state.running.get(name).is_some_and(|job| job.id == id) {
                 state.running.remove(name)
             } else {
@@ -258,7 +253,7 @@ mod tests {
             }
         });
         assert_eq!(RUN.load(Ordering::SeqCst), 1);
-        until(|| JOBS.with(|state| state.running.is_empty()));
+        until(|| JOBS.0.with(|state| state.running.is_empty()));
     }
 
     #[test]
@@ -306,7 +301,7 @@ mod tests {
             assert_eq!(ask(SHORT), Err(Lost::Late));
             assert_eq!(long.join().expect("no panic"), Err(Lost::Late));
         });
-        until(|| JOBS.with(|state| state.running.is_empty()));
+        until(|| JOBS.0.with(|state| state.running.is_empty()));
         assert_eq!(ask(SHORT), Err(Lost::Late));
         assert!(RUN.load(Ordering::SeqCst) >= 2, "it starts anew");
     }
@@ -332,7 +327,7 @@ mod tests {
             Some(1)
         });
         assert_eq!(stuck, Err(Lost::Late));
-        JOBS.0.with(|state| state.epoch = u64::MAX);
+        JOBS.0.pass_to_child();
         assert_eq!(
             JOBS.run(OsStr::new("stuck"), soon(LONG), |_| Some(2)),
             Ok(2)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::lock::wait_until_free;
-use crate::fork::{self, Guarded};
+use crate::fork::PerProcess;
 use crate::store::{Ticket, Wake};
 use crate::sync::Pulse;
 
@@ -18,26 +18,9 @@ const STACK_BYTES: usize = 128 * 1024;
 const POLL: Duration = Duration::from_millis(50);
 
 #[derive(Clone, Default)]
-pub(super) struct Waits(Arc<Guarded<Threads>>);
-
-#[derive(Default)]
-struct Threads {
-    /// The process that they belong to.
-    epoch: u64,
-    by_path: HashMap<PathBuf, Arc<Pulse>>,
-}
+pub(super) struct Waits(Arc<PerProcess<HashMap<PathBuf, Arc<Pulse>>>>);
 
 impl Waits {
-    fn with<R>(&self, work: impl FnOnce(&mut HashMap<PathBuf, Arc<Pulse>>) -> R) -> R {
-        self.0.with(|threads| {
-            if threads.epoch != fork::epoch() {
-                std::mem::forget(std::mem::take(threads));
-                threads.epoch = fork::epoch();
-            }
-            work(&mut threads.by_path)
-        })
-    }
-
     /// Waits until the lock on `path` is free, at most so long. `limit`: for opening it.
     pub(super) fn wait(
         &self,
@@ -55,7 +38,7 @@ impl Waits {
             std::thread::sleep(pause.min(most));
         }
         ticket.vain = ticket.vain.saturating_add(1);
-        let (pulse, seen, is_new) = self.with(|threads| {
+        let (pulse, seen, is_new) = self.0.with(|threads| {
             let known = threads.get(path).cloned();
             let is_new = known.is_none();
             let pulse = known.unwrap_or_default();
@@ -64,7 +47,7 @@ impl Waits {
             (pulse, seen, is_new)
         });
         if is_new && !self.start(path.to_owned(), limit) {
-            self.with(|threads| threads.remove(path));
+            self.0.with(|threads| threads.remove(path));
             pulse.beat();
             std::thread::sleep(POLL.min(most));
             return Wake::Nothing;
@@ -84,7 +67,7 @@ impl Waits {
             if wait_until_free(&path, limit).is_err() {
                 std::thread::sleep(POLL);
             }
-            if let Some(pulse) = waits.with(|threads| threads.remove(&path)) {
+            if let Some(pulse) = waits.0.with(|threads| threads.remove(&path)) {
                 pulse.beat();
             }
         };

@@ -11,7 +11,6 @@ use redis::{Value, cmd};
 
 use super::connection::{Connection, Interrupt};
 use super::server::Server;
-use crate::fork;
 use crate::store::{Mark, Ticket, Wake};
 use crate::sync::Pulse;
 
@@ -25,8 +24,6 @@ const DEAF: Duration = Duration::from_mins(1);
 
 #[derive(Default)]
 pub(super) struct Waits {
-    /// The process whose threads these are.
-    epoch: u64,
     waiting: Vec<Waiting>,
     /// A thread reads for all.
     is_read: bool,
@@ -63,7 +60,9 @@ impl Server {
     pub(super) fn wait(&self, stream: &str, ticket: &mut Ticket, most: Duration) -> Wake {
         let end = Instant::now() + most;
         let can_hear = ticket.wakes
-            && self.with_waits(|waits| waits.deaf_until.is_none_or(|end| end < Instant::now()));
+            && self
+                .waits
+                .with(|waits| waits.deaf_until.is_none_or(|end| end < Instant::now()));
         let heard = if can_hear {
             self.hear(stream, ticket, end)
         } else {
@@ -77,20 +76,9 @@ impl Server {
         wake
     }
 
-    fn with_waits<R>(&self, work: impl FnOnce(&mut Waits) -> R) -> R {
-        self.waits.with(|waits| {
-            if waits.epoch != fork::epoch() {
-                // The parent's threads are not here.
-                std::mem::forget(std::mem::take(waits));
-                waits.epoch = fork::epoch();
-            }
-            work(waits)
-        })
-    }
-
     /// `None`: nothing can be heard.
     fn hear(&self, stream: &str, ticket: &mut Ticket, end: Instant) -> Option<Wake> {
-        let number = self.with_waits(|waits| {
+        let number = self.waits.with(|waits| {
             waits.tickets += 1;
             waits.waiting.push(Waiting {
                 number: waits.tickets,
@@ -109,7 +97,7 @@ impl Server {
         // Made for this wait: one that was idle may be dead, and a read that waits would not notice.
         let mut connection = None;
         loop {
-            let (over, reads, pulse, seen) = self.with_waits(|waits| {
+            let (over, reads, pulse, seen) = self.waits.with(|waits| {
                 let seen = waits.pulse.seen();
                 let own = waits.waiting.iter().find(|wait| wait.number == number);
                 let over = is_deaf
@@ -128,7 +116,7 @@ impl Server {
                 continue;
             }
             let read = self.read_streams(&mut connection);
-            self.with_waits(|waits| {
+            self.waits.with(|waits| {
                 (waits.is_read, waits.interrupt) = (false, None);
                 if matches!(read, Read::Deaf) {
                     waits.deaf_until = Some(Instant::now() + DEAF);
@@ -137,7 +125,7 @@ impl Server {
             });
             is_deaf = matches!(read, Read::Lost | Read::Deaf);
         }
-        let own = self.with_waits(|waits| {
+        let own = self.waits.with(|waits| {
             let at = waits
                 .waiting
                 .iter()
@@ -153,7 +141,7 @@ impl Server {
 
     /// Reads what all wait for, until something is heard or the first of them has waited for long enough.
     fn read_streams(&self, kept: &mut Option<Connection>) -> Read {
-        let (streams, block) = self.with_waits(|waits| {
+        let (streams, block) = self.waits.with(|waits| {
             let now = Instant::now();
             let pending = waits.waiting.iter().filter(|wait| wait.heard.is_none());
             let mut streams: Vec<(String, Mark)> = Vec::new();
@@ -183,7 +171,7 @@ impl Server {
         };
         let interrupted = interrupt.clone();
         // Who came since the streams were gathered would not be heard.
-        let is_all = self.with_waits(|waits| {
+        let is_all = self.waits.with(|waits| {
             waits.interrupt = Some(interrupt);
             waits.waiting.iter().all(|wait| {
                 let is_read =
@@ -209,7 +197,7 @@ impl Server {
         match command.query::<Value>(&mut connection) {
             Ok(answer) => {
                 *kept = Some(connection);
-                self.with_waits(|waits| waits.hand_out(&answer));
+                self.waits.with(|waits| waits.hand_out(&answer));
                 Read::Done
             }
             Err(_) if interrupted.is_done() => Read::Interrupted,
