@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::chain::{Chain, Tunnel, in_short};
 use super::lookup::Unresolved;
 use super::progress::{NotConnected, Reached};
 use super::proxy::{ProxyRoute, host_and_port, place};
@@ -452,65 +453,6 @@ fn scheme_names(schemes: &[String]) -> String {
     names.join(" or ")
 }
 
-/// How setting up a tunnel failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tunnel {
-    UserNeeded,
-    Refused,
-    /// The connection to the proxy failed, or broke.
-    NoProxy,
-    Broken,
-}
-
-/// An error and its causes, outermost first.
-struct Chain<'a>(Vec<&'a (dyn StdError + 'static)>);
-
-impl<'a> Chain<'a> {
-    fn of(error: &'a (dyn StdError + 'static)) -> Chain<'a> {
-        Chain(std::iter::successors(Some(error), |error| inner(*error)).collect())
-    }
-
-    fn find<T: StdError + 'static>(&self) -> Option<&'a T> {
-        self.0.iter().rev().find_map(|error| error.downcast_ref())
-    }
-
-    /// Why the system refused, if this process is at a limit.
-    fn exhausted(&self) -> Option<String> {
-        let refused = |error: &&io::Error| crate::sys::is_exhausted(error);
-        let io = self.0.iter().filter_map(|error| error.downcast_ref());
-        Some(io.into_iter().find(refused)?.to_string())
-    }
-
-    fn reqwest(&self) -> Option<&'a reqwest::Error> {
-        self.0.iter().find_map(|error| error.downcast_ref())
-    }
-
-    /// The type of this error is private, so its text is all there is; the tests in `tests/http` notice a change.
-    fn tunnel(&self) -> Option<Tunnel> {
-        self.0.iter().find_map(|error| {
-            let text = error.to_string();
-            Some(match text.strip_prefix("tunnel error: ")? {
-                "proxy authorization required" => Tunnel::UserNeeded,
-                "unsuccessful" | "proxy response headers too long" => Tunnel::Refused,
-                "failed to create underlying connection" => Tunnel::NoProxy,
-                _ => Tunnel::Broken,
-            })
-        })
-    }
-
-    fn innermost(&self) -> String {
-        match self.0.last() {
-            Some(error) if !error.is::<reqwest::Error>() => in_short(&error.to_string()),
-            _ => "unknown cause".to_owned(),
-        }
-    }
-}
-
-/// Without the link into its own documentation that rustls adds.
-fn in_short(text: &str) -> String {
-    text.split(": https://").next().unwrap_or(text).to_owned()
-}
-
 /// Why the HTTP stack's own client could not be made.
 pub(super) fn not_made(error: &(dyn StdError + 'static)) -> Error {
     let chain = Chain::of(error);
@@ -520,13 +462,5 @@ pub(super) fn not_made(error: &(dyn StdError + 'static)) -> Error {
         Error::exhausted(what, &why)
     } else {
         Error::new(Code::Internal, format!("{what}: {why}"))
-    }
-}
-
-/// The next cause. An `io::Error` answers for its content's cause but not for its content.
-fn inner<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a (dyn StdError + 'static)> {
-    match error.downcast_ref::<io::Error>() {
-        Some(io) => io.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
-        None => error.source(),
     }
 }

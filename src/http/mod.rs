@@ -4,6 +4,7 @@
 mod authorities_windows;
 mod bundle;
 mod certificate;
+mod chain;
 mod client;
 mod connect;
 mod failure;
@@ -12,6 +13,7 @@ mod pool;
 mod progress;
 mod proxy;
 mod race;
+mod refusal;
 pub(crate) mod stages;
 mod stream;
 mod system_trust;
@@ -52,6 +54,7 @@ pub use proxy::proxy_origin;
 pub(crate) use {
     lookup::{Unresolved, look_up},
     race::{Attempt, Lost, race},
+    stream::Stream,
     tls_failure::explain as explain_tls,
     trust::{Trust, client_config as tls_config},
 };
@@ -155,7 +158,7 @@ impl HttpTransport {
             settings: settings.clone(),
             rules: Arc::new(rules),
             trust: Trust::new(&settings.tls),
-            clients: Clients::new(),
+            clients: Clients::default(),
         }
     }
 

@@ -47,6 +47,15 @@ impl Stream {
         }
     }
 
+    /// What it all goes through.
+    #[cfg(feature = "store-redis")]
+    pub(crate) fn socket(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(socket) => &socket.inner,
+            Stream::Tls(tls) => tls.sock.socket(),
+        }
+    }
+
     /// The outermost TLS session.
     pub(crate) fn session(&self) -> Option<&ClientConnection> {
         match self {

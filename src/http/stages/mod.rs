@@ -9,9 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use url::Url;
 
 use super::certificate::Certificate;
@@ -21,9 +20,8 @@ use super::overrides;
 use super::proxy::{self, ProxyOrigin, ProxyRules};
 use super::race::{Attempt, Lost, race};
 use super::stream::Stream;
-use super::trust::{self, Trust, Verifier};
+use super::trust::{self, Shown, Trust};
 use crate::error::{Code, Error, Result};
-use crate::fork::Guarded;
 use crate::options::TransportSettings;
 
 /// The stages of a connection to one URL.
@@ -210,11 +208,11 @@ impl<'a> Stages<'a> {
     /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
     /// whatever is trusted, and nothing is sent after it.
     pub(crate) fn handshake(&self, stream: Stream) -> Handshake {
-        let chain = Arc::new(Guarded::default());
+        let chain = Shown::default();
         let result = self.shake(stream, &chain);
         let read = |der: &CertificateDer<'_>| Certificate::read(der);
         let mut seen = Handshake {
-            chain: chain.with(|chain: &mut Vec<_>| chain.iter().map(read).collect()),
+            chain: chain.with(|chain| chain.iter().map(read).collect()),
             ..Handshake::default()
         };
         match result {
@@ -235,19 +233,12 @@ impl<'a> Stages<'a> {
     fn shake(
         &self,
         mut stream: Stream,
-        chain: &Arc<Guarded<Vec<CertificateDer<'static>>>>,
+        chain: &Shown,
     ) -> std::result::Result<(String, String), (Error, bool)> {
         let config = self
             .trust
             .refresh(self.deadline())
-            .and_then(|_| {
-                trust::config_with(&self.trust, |verifier| {
-                    Arc::new(Recorder {
-                        verifier,
-                        chain: Arc::clone(chain),
-                    })
-                })
-            })
+            .and_then(|_| trust::config_with(&self.trust, Some(Arc::clone(chain))))
             .map_err(|error| (error, false))?;
         stream.until(self.deadline());
         let stream = stream
@@ -276,53 +267,5 @@ impl<'a> Stages<'a> {
         let mut stream = self.tunnel(stream).ok()?;
         stream.until(self.deadline());
         Some(ask(stream, &self.context.host))
-    }
-}
-
-/// Keeps what the server shows, then lets the real verifier judge it.
-#[derive(Debug)]
-struct Recorder {
-    verifier: Verifier,
-    chain: Arc<Guarded<Vec<CertificateDer<'static>>>>,
-}
-
-impl ServerCertVerifier for Recorder {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> std::result::Result<ServerCertVerified, rustls::Error> {
-        let shown = std::iter::once(end_entity)
-            .chain(intermediates)
-            .map(|der| der.clone().into_owned())
-            .collect();
-        self.chain.with(|chain| *chain = shown);
-        self.verifier
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> std::result::Result<HandshakeSignatureValid, rustls::Error> {
-        self.verifier.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.verifier.supported_verify_schemes()
     }
 }

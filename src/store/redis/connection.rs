@@ -4,23 +4,23 @@
 //! (`ca_file`, `tls_pin_sha256` and `tls_verify` are to hold here as well) and bound each read instead of the whole command,
 //! so that a server which drips would never time out.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use redis::{Cmd, ConnectionLike, Parser, RedisResult, Value, cmd};
-use rustls::pki_types::ServerName;
-use rustls::{ClientConnection, StreamOwned};
+use redis::{Cmd, ConnectionLike, Parser, RedisError, RedisResult, Value, cmd};
 
 use super::target::Target;
 use super::trouble::Reached;
-use crate::http::{Attempt, Lost, Unresolved, look_up, race};
+use crate::http::{Attempt, Lost, Stream, Unresolved, look_up, race};
 
 pub(super) struct Connection {
     stream: Stream,
     parser: Parser,
+    /// Bytes that still may come for the commands that were sent last.
+    room: usize,
     db: i64,
     made: Instant,
     /// Nothing has been answered on it yet.
@@ -29,88 +29,23 @@ pub(super) struct Connection {
     broken: bool,
 }
 
-enum Stream {
-    Plain(Timed),
-    Tls(Box<StreamOwned<ClientConnection, Timed>>),
-}
-
 /// Replies are smaller: what a script answers has a limit, and lists come in pieces.
 const MAX_REPLY: usize = 16 << 20;
 
-/// A socket on which nothing is waited for beyond a deadline, and nothing read beyond a size.
-struct Timed {
-    socket: TcpStream,
-    deadline: Instant,
-    /// Bytes that may still come for the commands that were sent last.
-    room: usize,
+/// What still may come for the commands that were sent last.
+struct Reply<'a> {
+    stream: &'a mut Stream,
+    room: &'a mut usize,
 }
 
-impl Timed {
-    fn left(&self) -> io::Result<Duration> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            Err(io::ErrorKind::TimedOut.into())
-        } else {
-            Ok(left.max(Duration::from_millis(1)))
-        }
-    }
-}
-
-/// A socket whose time is over says `WouldBlock` on Unix.
-fn timed_out(error: io::Error) -> io::Error {
-    if error.kind() == io::ErrorKind::WouldBlock {
-        io::ErrorKind::TimedOut.into()
-    } else {
-        error
-    }
-}
-
-impl Read for Timed {
+impl Read for Reply<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.socket.set_read_timeout(Some(self.left()?))?;
-        let read = self.socket.read(buffer).map_err(timed_out)?;
-        self.room = self
+        let read = self.stream.read(buffer)?;
+        *self.room = self
             .room
             .checked_sub(read)
             .ok_or_else(|| io::Error::other("the reply is too large"))?;
         Ok(read)
-    }
-}
-
-impl Write for Timed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.socket.set_write_timeout(Some(self.left()?))?;
-        self.socket.write(bytes).map_err(timed_out)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.socket.flush()
-    }
-}
-
-impl Read for Stream {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Plain(stream) => stream.read(buffer),
-            Stream::Tls(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl Stream {
-    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.timed().room = MAX_REPLY;
-        match self {
-            Stream::Plain(stream) => stream.write_all(bytes),
-            Stream::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
-        }
-    }
-
-    fn timed(&mut self) -> &mut Timed {
-        match self {
-            Stream::Plain(stream) => stream,
-            Stream::Tls(stream) => &mut stream.sock,
-        }
     }
 }
 
@@ -133,26 +68,23 @@ impl Interrupt {
 }
 
 impl Connection {
-    /// Connects by the deadline.
-    pub(super) fn open(target: &Target, deadline: Instant) -> RedisResult<Connection> {
-        let timed = Timed {
-            socket: connect(&target.host, target.port, deadline)?,
-            deadline,
-            room: MAX_REPLY,
-        };
-        let stream = match &target.tls {
-            None => Stream::Plain(timed),
-            Some(config) => {
-                let name = ServerName::try_from(target.host.trim_matches(['[', ']']).to_owned())
-                    .map_err(io::Error::other)?;
-                let session =
-                    ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-                Stream::Tls(Box::new(StreamOwned::new(session, timed)))
-            }
-        };
+    /// Connects by the deadline. A failure says how far it came.
+    pub(super) fn open(
+        target: &Target,
+        deadline: Instant,
+    ) -> Result<Connection, (RedisError, Reached)> {
+        let mut stream = connect(&target.host, target.port, deadline)
+            .map_err(|error| (error.into(), Reached::Nothing))?;
+        if let Some(config) = &target.tls {
+            let host = target.host.trim_matches(['[', ']']);
+            stream = stream
+                .secure(Arc::clone(config), host)
+                .map_err(|error| (error.into(), Reached::Handshake))?;
+        }
         Ok(Connection {
             stream,
             parser: Parser::new(),
+            room: 0,
             db: i64::from(target.db),
             made: Instant::now(),
             first: true,
@@ -176,9 +108,9 @@ impl Connection {
     }
 
     /// What another thread may interrupt it by.
-    pub(super) fn interrupt(&mut self) -> io::Result<Interrupt> {
+    pub(super) fn interrupt(&self) -> io::Result<Interrupt> {
         Ok(Interrupt {
-            socket: Arc::new(self.stream.timed().socket.try_clone()?),
+            socket: Arc::new(self.stream.socket().try_clone()?),
             done: Arc::default(),
         })
     }
@@ -188,13 +120,6 @@ impl Connection {
         self.first
     }
 
-    pub(super) fn reached(&self) -> Reached {
-        match &self.stream {
-            Stream::Tls(stream) if stream.conn.is_handshaking() => Reached::Handshake,
-            _ => Reached::Commands,
-        }
-    }
-
     /// When it was made.
     pub(super) fn made(&self) -> Instant {
         self.made
@@ -202,11 +127,19 @@ impl Connection {
 
     /// Sets when the next commands must be done.
     pub(super) fn until(&mut self, deadline: Instant) {
-        self.stream.timed().deadline = deadline;
+        self.stream.until(deadline);
+    }
+
+    fn send(&mut self, commands: &[u8]) -> io::Result<()> {
+        self.room = MAX_REPLY;
+        self.stream.send(commands)
     }
 
     fn receive(&mut self) -> RedisResult<Value> {
-        self.parser.parse_value(&mut self.stream)
+        self.parser.parse_value(Reply {
+            stream: &mut self.stream,
+            room: &mut self.room,
+        })
     }
 
     /// Runs `work`; if it fails on the way, the connection is of no more use.
@@ -221,7 +154,7 @@ impl Connection {
 impl ConnectionLike for Connection {
     fn req_packed_command(&mut self, command: &[u8]) -> RedisResult<Value> {
         self.whole(|connection| {
-            connection.stream.send(command)?;
+            connection.send(command)?;
             connection.receive()
         })
     }
@@ -233,7 +166,7 @@ impl ConnectionLike for Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         self.whole(|connection| {
-            connection.stream.send(commands)?;
+            connection.send(commands)?;
             // Replies before `offset` only acknowledge; an error among them comes again in the one that counts.
             for _ in 0..offset {
                 connection.receive()?;
@@ -260,18 +193,14 @@ impl ConnectionLike for Connection {
 }
 
 /// Connects to the first address that answers; they are tried with staggered starts.
-fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<TcpStream> {
+fn connect(host: &str, port: u16, deadline: Instant) -> io::Result<Stream> {
     let addresses = resolve(host, port, deadline)?;
-    let attempt: Attempt<TcpStream, io::Error> = Arc::new(|address, deadline: Instant| {
-        let left = deadline.saturating_duration_since(Instant::now());
-        let left = left.max(Duration::from_millis(1));
-        let connected = TcpStream::connect_timeout(&address, left);
-        connected.map_err(|error| Lost { error, end: false })
+    let attempt: Attempt<Stream, io::Error> = Arc::new(|address, deadline| {
+        Stream::connect(address, deadline).map_err(|error| Lost { error, end: false })
     });
     let race = race(&addresses, deadline, &attempt);
-    if let Some((_, socket)) = race.won {
-        socket.set_nodelay(true)?;
-        return Ok(socket);
+    if let Some((_, stream)) = race.won {
+        return Ok(stream);
     }
     let failed = race.lost.into_iter().next_back();
     Err(failed.map_or_else(|| io::ErrorKind::TimedOut.into(), |(_, error)| error))

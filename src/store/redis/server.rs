@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::target::Target;
 use super::trouble::{self, Circumstances, Reached};
 use super::wait::Waits;
-use crate::fork::{self, Guarded};
+use crate::fork::PerProcess;
 use crate::http::{self, Trust};
 use crate::options::{StoreChoice, TlsTrust};
 use crate::secret::{Scrubber, Secret};
@@ -28,14 +28,9 @@ pub(super) struct Server {
     target: Target,
     pub(super) timeout: Duration,
     trust: Arc<Trust>,
-    idle: Guarded<Idle>,
-    pub(super) waits: Guarded<Waits>,
-}
-
-struct Idle {
-    /// The process that made them: a forked child leaves its parent's alone.
-    epoch: u64,
-    connections: Vec<Rested>,
+    /// A forked child leaves its parent's alone.
+    idle: PerProcess<Vec<Rested>>,
+    pub(super) waits: PerProcess<Waits>,
 }
 
 struct Rested {
@@ -66,11 +61,8 @@ impl Server {
             target: Target::parse(url.expose())?,
             timeout,
             trust: Trust::new(tls),
-            idle: Guarded::new(Idle {
-                epoch: fork::epoch(),
-                connections: Vec::new(),
-            }),
-            waits: Guarded::default(),
+            idle: PerProcess::default(),
+            waits: PerProcess::default(),
         })
     }
 
@@ -90,17 +82,7 @@ impl Server {
             target.tls = Some(Arc::new(config));
         }
         Connection::open(&target, deadline)
-            .map_err(|error| self.fault(&error, Reached::Nothing, true, false))
-    }
-
-    fn with_idle<R>(&self, work: impl FnOnce(&mut Idle) -> R) -> R {
-        self.idle.with(|idle| {
-            if idle.epoch != fork::epoch() {
-                std::mem::forget(std::mem::take(&mut idle.connections));
-                idle.epoch = fork::epoch();
-            }
-            work(idle)
-        })
+            .map_err(|(error, reached)| self.fault(&error, reached, true, false))
     }
 
     /// A new connection, logged in.
@@ -114,9 +96,9 @@ impl Server {
 
     /// The connection that was used last, unless it has been idle for too long, and then so have all others.
     fn take(&self) -> Option<Connection> {
-        let (taken, spare) = self.with_idle(|idle| match idle.connections.pop() {
+        let (taken, spare) = self.idle.with(|idle| match idle.pop() {
             Some(rested) if rested.since.elapsed() < MAX_IDLE_TIME => (Some(rested), Vec::new()),
-            _ => (None, std::mem::take(&mut idle.connections)),
+            _ => (None, std::mem::take(idle)),
         });
         drop(spare);
         Some(taken?.connection)
@@ -126,9 +108,9 @@ impl Server {
         let Some(rested) = Rested::new(connection) else {
             return;
         };
-        let spare = self.with_idle(|idle| {
-            if idle.connections.len() < MAX_IDLE {
-                idle.connections.push(rested);
+        let spare = self.idle.with(|idle| {
+            if idle.len() < MAX_IDLE {
+                idle.push(rested);
                 None
             } else {
                 Some(rested)
@@ -146,7 +128,7 @@ impl Server {
             match work(&mut connection) {
                 Err(error) if error.is_io_error() => {
                     // Most likely none of them is any good.
-                    drop(self.with_idle(|idle| std::mem::take(&mut idle.connections)));
+                    drop(self.idle.with(std::mem::take));
                 }
                 result => return self.done(connection, result),
             }
@@ -164,12 +146,12 @@ impl Server {
         result: Result<T, RedisError>,
     ) -> Result<T, Fault> {
         let fault = result.map_err(|error| {
-            let (is_first, reached) = (connection.is_first(), connection.reached());
+            let is_first = connection.is_first();
             let is_unknown = error
                 .detail()
                 .is_some_and(|text| text.contains("unknown command"));
             let is_sentinel = is_unknown && is_sentinel(&mut connection);
-            self.fault(&error, reached, is_first, is_sentinel)
+            self.fault(&error, Reached::Commands, is_first, is_sentinel)
         });
         self.give_back(connection);
         fault

@@ -1,97 +1,12 @@
-//! TLS failures in words: which certificate was met, and which option would trust it.
+//! A certificate that was refused, in words: what is wrong with it, and what to do.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage, OtherError};
-
-use super::certificate::Certificate;
-use super::trust::{Refusal, Why, in_words, words_of};
-use crate::error::{Code, Error};
-
-/// The error for a failed handshake with `place` (`host:port`, or the proxy in words).
-pub(crate) fn explain(error: &rustls::Error, place: &str) -> Error {
-    use rustls::Error as E;
-    let (what, hint) = match error {
-        E::InvalidCertificate(CertificateError::Other(OtherError(inner))) => {
-            if let Some(refusal) = inner.downcast_ref::<Refusal>() {
-                return refused(refusal, place);
-            }
-            (failed(place, error), ODD_TLS)
-        }
-        E::AlertReceived(
-            AlertDescription::ProtocolVersion
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::InsufficientSecurity,
-        )
-        | E::PeerIncompatible(_) => (
-            format!(
-                "{place} and this library found no common TLS version and cipher suite ({})",
-                in_words(error)
-            ),
-            OLD_TLS,
-        ),
-        E::InvalidMessage(
-            InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
-        ) => (
-            format!("{place} answers, but not in TLS"),
-            "Check the port: plain http seems to be spoken there, and https needs a port of its own (443, 3443, 8443). With no https at all, base_url=http://… needs allow_http=1.",
-        ),
-        E::AlertReceived(AlertDescription::UnrecognisedName) => (
-            format!("{place} answers, but does not serve this host name"),
-            "Check the host name in base_url; the server's administrator sees it in the site's bindings in IIS.",
-        ),
-        E::AlertReceived(AlertDescription::CertificateRequired) => (
-            format!("{place} wants a client certificate, which is not supported"),
-            CLIENT_CERTIFICATE,
-        ),
-        E::AlertReceived(
-            AlertDescription::NoCertificate
-            | AlertDescription::BadCertificate
-            | AlertDescription::UnsupportedCertificate
-            | AlertDescription::CertificateUnknown
-            | AlertDescription::UnknownCA
-            | AlertDescription::AccessDenied,
-        ) => (
-            format!(
-                "{place} refuses this client in the TLS handshake ({}), perhaps because it wants a client certificate, which is not supported",
-                in_words(error)
-            ),
-            CLIENT_CERTIFICATE,
-        ),
-        E::AlertReceived(AlertDescription::InternalError) => (
-            format!("{place} failed inside during the TLS handshake"),
-            "Its own log says why, on Windows the System event log (Schannel): often the service may not read the private key of its certificate.",
-        ),
-        E::AlertReceived(_) => (
-            format!("{place} ended the TLS handshake ({})", in_words(error)),
-            "Its own log says why, on Windows the System event log (Schannel); a firewall that inspects TLS can end it too.",
-        ),
-        E::NoCertificatesPresented => (
-            format!("{place} shows no TLS certificate"),
-            "Bind a certificate to the site in IIS.",
-        ),
-        _ => (failed(place, error), ODD_TLS),
-    };
-    tls(what).with_hint(hint)
-}
-
-/// For servers that offer no TLS that this library accepts.
-pub(super) const OLD_TLS: &str = "The server may offer only old TLS: on Windows Server enable TLS 1.2 or 1.3 in Schannel, with an ECDHE cipher suite with AES-GCM.";
-
-/// For handshakes that end in a way that no server ends them.
-const ODD_TLS: &str = "Something on the way may change the connection, such as a firewall that inspects TLS, or the port speaks another protocol: check host and port in base_url, and see the server's own log.";
-
-const CLIENT_CERTIFICATE: &str =
-    "Set the site's SSL settings in IIS to ignore client certificates.";
-
-fn tls(message: String) -> Error {
-    Error::new(Code::Tls, message)
-}
-
-fn failed(place: &str, error: &rustls::Error) -> String {
-    format!("the TLS handshake with {place} failed: {}", in_words(error))
-}
+use super::tls;
+use crate::error::Error;
+use crate::http::certificate::Certificate;
+use crate::http::refusal::{Refusal, Why, words_of};
 
 /// Algorithms of signatures that are not accepted, by object identifier.
 const ALGORITHMS: &[(&str, &str)] = &[
@@ -112,101 +27,94 @@ const ALGORITHMS: &[(&str, &str)] = &[
 const REISSUE: &str = "Have the certificate issued anew without that";
 
 /// What else can be wrong with a certificate: as the TLS stack names it (or as its text begins), what that is, and what to do.
-const DEFECTS: &[(&str, &str, &str)] = &[
+const DEFECTS: &[(&[&str], &str, &str)] = &[
     (
-        "NameConstraintViolation",
+        &["NameConstraintViolation"],
         "has a name that its issuer may not certify (name constraints)",
         "Have the certificate issued by an authority that may certify this host, or use a host name that the issuer allows",
     ),
     (
-        "PathLenConstraintViolated",
+        &["PathLenConstraintViolated"],
         "comes through more intermediate authorities than one of them allows (path length)",
         "Have the certificate issued by an authority further up, or name the intermediate authority that issued it in ca_file",
     ),
     (
-        "EndEntityUsedAsCa",
+        &["EndEntityUsedAsCa"],
         "was issued with a certificate that is no authority's",
         "Have the certificate issued by an authority: one whose own certificate has CA:TRUE in its basic constraints",
     ),
-    ("InvalidPurpose", NOT_FOR_SERVERS, FOR_SERVERS),
     (
-        "certificate had invalid extensions",
+        &["InvalidPurpose", "certificate had invalid extensions"],
         NOT_FOR_SERVERS,
         FOR_SERVERS,
     ),
     (
-        "EmptyEkuExtension",
+        &["EmptyEkuExtension"],
         "has an extended key usage with nothing in it",
         FOR_SERVERS,
     ),
-    ("UnknownRevocationStatus", NOT_CHECKED, REACH_LIST),
-    ("ExpiredRevocationList", NOT_CHECKED, REACH_LIST),
-    ("InvalidOcspResponse", NOT_CHECKED, REACH_LIST),
     (
-        "UnhandledCriticalExtension",
+        &[
+            "UnknownRevocationStatus",
+            "ExpiredRevocationList",
+            "InvalidOcspResponse",
+        ],
+        NOT_CHECKED,
+        REACH_LIST,
+    ),
+    (
+        &["UnhandledCriticalExtension", "UnsupportedCriticalExtension"],
         "has a critical extension that is not known here",
         REISSUE,
     ),
     (
-        "UnsupportedCriticalExtension",
-        "has a critical extension that is not known here",
-        REISSUE,
-    ),
-    (
-        "UnsupportedCertVersion",
+        &["UnsupportedCertVersion"],
         "is of X.509 version 1, which has no host names",
         "Have the certificate issued anew, as version 3 with the host name in subjectAltName",
     ),
     (
-        "UnsupportedKey",
+        &["UnsupportedKey"],
         "was signed with a key of a kind that is not supported, such as P-521",
         "Use an authority with an RSA key of at least 2048 bits, or a P-256 or P-384 key",
     ),
     (
-        "MaximumPath",
+        &["MaximumPath", "MaximumSignatureChecksExceeded"],
         "comes with too many certificates to be checked",
         "Have the server send its own certificate, then the intermediate ones, and nothing else",
     ),
     (
-        "MaximumSignatureChecksExceeded",
-        "comes with too many certificates to be checked",
-        "Have the server send its own certificate, then the intermediate ones, and nothing else",
-    ),
-    (
-        "MaximumNameConstraintComparisonsExceeded",
+        &["MaximumNameConstraintComparisonsExceeded"],
         "has too many names to be checked",
         REISSUE,
     ),
-    ("BadEncoding", "is not well-formed", MALFORMED),
-    ("BadDer", "is not well-formed", MALFORMED),
+    (&["BadEncoding", "BadDer"], "is not well-formed", MALFORMED),
     (
-        "MalformedDnsIdentifier",
+        &["MalformedDnsIdentifier"],
         "has a malformed host name",
         MALFORMED,
     ),
-    ("MalformedExtensions", "has malformed extensions", MALFORMED),
     (
-        "ExtensionValueInvalid",
+        &["MalformedExtensions"],
+        "has malformed extensions",
+        MALFORMED,
+    ),
+    (
+        &["ExtensionValueInvalid"],
         "has a malformed extension",
         MALFORMED,
     ),
     (
-        "InvalidSerialNumber",
+        &["InvalidSerialNumber"],
         "has a malformed serial number",
         MALFORMED,
     ),
     (
-        "SignatureAlgorithmMismatch",
+        &["SignatureAlgorithmMismatch"],
         "contradicts itself about the algorithm of its signature",
         MALFORMED,
     ),
     (
-        "MalformedNameConstraint",
-        "comes from an issuer with malformed name constraints",
-        MALFORMED,
-    ),
-    (
-        "InvalidNetworkMaskConstraint",
+        &["MalformedNameConstraint", "InvalidNetworkMaskConstraint"],
         "comes from an issuer with malformed name constraints",
         MALFORMED,
     ),
@@ -220,7 +128,8 @@ const REACH_LIST: &str = "Let this machine reach the revocation lists that the c
 const MALFORMED: &str = "Have the certificate issued anew, with other software";
 
 fn defect(name: &str) -> Option<(&'static str, &'static str)> {
-    let known = DEFECTS.iter().find(|(start, ..)| name.starts_with(start));
+    let is_meant = |names: &[&str]| names.iter().any(|start| name.starts_with(start));
+    let known = DEFECTS.iter().find(|(names, ..)| is_meant(names));
     known.map(|(_, what, step)| (*what, *step))
 }
 
@@ -241,7 +150,7 @@ fn fault(why: &Why) -> Option<String> {
     })
 }
 
-fn refused(refusal: &Refusal, place: &str) -> Error {
+pub(super) fn refused(refusal: &Refusal, place: &str) -> Error {
     let certificate = &refusal.certificate;
     let short = (1..2048).contains(&certificate.rsa_bits);
     let what = match &refusal.why {
@@ -413,38 +322,10 @@ fn bundle_note(refusal: &Refusal) -> String {
 #[cfg(test)]
 mod tests {
     use rustls::pki_types::UnixTime;
-    use rustls::{CertRevocationListError, Error as E, PeerIncompatible, PeerMisbehaved};
+    use rustls::{CertificateError, Error as E, OtherError};
 
+    use super::super::tests::in_plain_words;
     use super::*;
-
-    /// Everything that the stack can refuse is said in words, with a next step.
-    #[track_caller]
-    fn in_plain_words(error: &Error) {
-        assert_eq!(error.code(), Code::Tls);
-        assert!(
-            !error.hint().is_empty() && error.message().len() < 400,
-            "{error}"
-        );
-        let text = error.message().replace("SHA-256", "").replace("X.509", "");
-        for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
-            let inner = word.chars().skip(1).any(|c| c.is_ascii_uppercase());
-            let known = [
-                "TLS",
-                "RSA",
-                "CA",
-                "CN",
-                "MD5",
-                "serverAuth",
-                "P21",
-                "IIS",
-                "OCSP",
-                "SHA",
-                "ECDSA",
-            ];
-            assert!(!inner || known.contains(&word), "{word}: {error}");
-        }
-        assert!(!error.to_string().contains(['{', '[']), "{error}");
-    }
 
     fn refusal(error: CertificateError) -> Refusal {
         let certificate = Certificate {
@@ -527,7 +408,10 @@ mod tests {
             assert!(error.message().contains(says), "{says}: {error}");
         }
         // As the verifier below rustls names them, and the systems' own words.
-        for (name, says) in DEFECTS.iter().map(|(name, what, _)| (*name, *what)).chain([
+        let defects = DEFECTS
+            .iter()
+            .flat_map(|(names, what, _)| names.iter().map(|name| (*name, *what)));
+        for (name, says) in defects.chain([
             ("MaximumPathDepthExceeded", "too many certificates"),
             ("CertDistrusted", "was not accepted (cert distrusted)"),
             (
@@ -566,35 +450,5 @@ mod tests {
             "{error}"
         );
         assert!(error.hint().contains("at least 2048 bits"), "{error}");
-    }
-
-    #[test]
-    fn each_failure_of_a_handshake_is_in_words() {
-        for error in [
-            E::AlertReceived(AlertDescription::HandshakeFailure),
-            E::AlertReceived(AlertDescription::UnrecognisedName),
-            E::AlertReceived(AlertDescription::Unknown(77)),
-            E::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
-            E::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec),
-            E::InvalidMessage(InvalidMessage::InvalidContentType),
-            E::InvalidMessage(InvalidMessage::MessageTooLarge),
-            E::InvalidCertificate(CertificateError::BadEncoding),
-            E::InvalidCertRevocationList(CertRevocationListError::ParseError),
-            E::NoCertificatesPresented,
-            E::UnsupportedNameType,
-            E::DecryptError,
-            E::EncryptError,
-            E::General("something odd".to_owned()),
-            E::FailedToGetCurrentTime,
-            E::FailedToGetRandomBytes,
-            E::HandshakeNotComplete,
-            E::PeerSentOversizedRecord,
-            E::NoApplicationProtocol,
-            E::BadMaxFragmentSize,
-        ] {
-            let error = explain(&error, "p21.example:443");
-            in_plain_words(&error);
-            assert!(error.message().contains("p21.example:443"), "{error}");
-        }
     }
 }
