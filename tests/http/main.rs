@@ -1,5 +1,6 @@
 //! The real transport against small servers on loopback that misbehave in every way that servers in the field do.
 
+mod authorities;
 mod network;
 mod pool;
 mod proxy;
