@@ -122,7 +122,7 @@ namespace LibP21Auth
         {
             if (token == null || response == null)
             {
-                return Background.Failed<P21Verdict>(P21Failure.Config("the token or the response is null", "Pass both."));
+                return Task.FromException<P21Verdict>(P21Failure.Config("the token or the response is null", "Pass both."));
             }
             return GuideClients.ReportAsync(token, response, cancellationToken);
         }

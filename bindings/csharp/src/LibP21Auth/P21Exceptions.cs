@@ -43,9 +43,7 @@ namespace LibP21Auth
 #else
             : base(failure.Text, inner)
 #endif
-        {
-            this.failure = failure;
-        }
+            => this.failure = failure;
 
         /// <summary>A failure that users of HttpClient would not look for under its own type: a time-out, whose text a task would lose, or
         /// a server's unusable reply.</summary>
@@ -91,9 +89,7 @@ namespace LibP21Auth
 
 #if !NET8_0_OR_GREATER
         private P21HttpException(SerializationInfo info, StreamingContext context) : base(info.GetString(nameof(Message)), null)
-        {
-            failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
-        }
+            => failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
 
         /// <summary>Carries the exception over an AppDomain's border, as test runners and ASP.NET do on .NET Framework.</summary>
         public override void GetObjectData(SerializationInfo info, StreamingContext context)
@@ -110,10 +106,7 @@ namespace LibP21Auth
     {
         private readonly P21Failure failure;
 
-        internal P21TimeoutException(P21Failure failure) : base(failure.Text, new TimeoutException(failure.Message))
-        {
-            this.failure = failure;
-        }
+        internal P21TimeoutException(P21Failure failure) : base(failure.Text, new TimeoutException(failure.Message)) => this.failure = failure;
 
         internal P21Failure Failure => failure;
 
@@ -137,9 +130,7 @@ namespace LibP21Auth
 
 #if !NET8_0_OR_GREATER
         private P21TimeoutException(SerializationInfo info, StreamingContext context) : base(info, context)
-        {
-            failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
-        }
+            => failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
 
         /// <summary>Carries the exception over an AppDomain's border, as test runners and ASP.NET do on .NET Framework.</summary>
         public override void GetObjectData(SerializationInfo info, StreamingContext context)
@@ -156,10 +147,7 @@ namespace LibP21Auth
     {
         private readonly P21Failure failure;
 
-        internal P21ParseException(P21Failure failure) : base(failure.Text)
-        {
-            this.failure = failure;
-        }
+        internal P21ParseException(P21Failure failure) : base(failure.Text) => this.failure = failure;
 
         internal P21Failure Failure => failure;
 
@@ -183,9 +171,7 @@ namespace LibP21Auth
 
 #if !NET8_0_OR_GREATER
         private P21ParseException(SerializationInfo info, StreamingContext context) : base(info, context)
-        {
-            failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
-        }
+            => failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
 
         /// <summary>Carries the exception over an AppDomain's border, as test runners and ASP.NET do on .NET Framework.</summary>
         public override void GetObjectData(SerializationInfo info, StreamingContext context)
@@ -202,10 +188,7 @@ namespace LibP21Auth
     {
         private readonly P21Failure failure;
 
-        internal P21ConfigException(P21Failure failure) : base(failure.Text)
-        {
-            this.failure = failure;
-        }
+        internal P21ConfigException(P21Failure failure) : base(failure.Text) => this.failure = failure;
 
         /// <inheritdoc/>
         public P21ErrorCode Code => failure.Code;
@@ -227,9 +210,7 @@ namespace LibP21Auth
 
 #if !NET8_0_OR_GREATER
         private P21ConfigException(SerializationInfo info, StreamingContext context) : base(info, context)
-        {
-            failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
-        }
+            => failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
 
         /// <summary>Carries the exception over an AppDomain's border, as test runners and ASP.NET do on .NET Framework.</summary>
         public override void GetObjectData(SerializationInfo info, StreamingContext context)
@@ -246,10 +227,7 @@ namespace LibP21Auth
     {
         private readonly P21Failure failure;
 
-        internal P21ClosedException(P21Failure failure) : base(null, failure.Text)
-        {
-            this.failure = failure;
-        }
+        internal P21ClosedException(P21Failure failure) : base(null, failure.Text) => this.failure = failure;
 
         /// <inheritdoc/>
         public P21ErrorCode Code => failure.Code;
@@ -271,9 +249,7 @@ namespace LibP21Auth
 
 #if !NET8_0_OR_GREATER
         private P21ClosedException(SerializationInfo info, StreamingContext context) : base(info, context)
-        {
-            failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
-        }
+            => failure = (P21Failure)info.GetValue(nameof(P21Failure), typeof(P21Failure));
 
         /// <summary>Carries the exception over an AppDomain's border, as test runners and ASP.NET do on .NET Framework.</summary>
         public override void GetObjectData(SerializationInfo info, StreamingContext context)

@@ -41,12 +41,12 @@ namespace LibP21Auth
         {
             if (request == null)
             {
-                return Background.Failed<bool>(P21Failure.Missing("request"));
+                return Task.FromException<bool>(P21Failure.Missing("request"));
             }
             // On Mono a path that begins with a slash is a file's URL; HttpClient takes it for a path all the same.
             if (request.RequestUri is { IsAbsoluteUri: true, Scheme: not "file" } url && !MaySendTo(url))
             {
-                return Background.Failed<bool>(Hosts.Refusal(url));
+                return Task.FromException<bool>(Hosts.Refusal(url));
             }
             return GetAccessTokenAsync(cancellationToken).Then(token =>
             {
@@ -73,7 +73,7 @@ namespace LibP21Auth
         /// <returns>The URL.</returns>
         /// <exception cref="NotSupportedException">The derived class does not override this.</exception>
         public virtual Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken = default) =>
-            Background.Failed<string>(new NotSupportedException(GetType().Name + " does not override GetUiServerUrlAsync"));
+            Task.FromException<string>(new NotSupportedException(GetType().Name + " does not override GetUiServerUrlAsync"));
 
         /// <summary>Reports an API's response. By default: <see cref="P21Verdict.GiveUp"/>.</summary>
         /// <param name="response">The response; its content can still be read afterwards. The token is taken from its request's header.</param>

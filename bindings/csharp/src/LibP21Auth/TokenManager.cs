@@ -160,7 +160,7 @@ namespace LibP21Auth
         {
             if (cancellationToken.IsCancellationRequested)
             {
-                return Background.Cancelled<string>(cancellationToken);
+                return Task.FromCanceled<string>(cancellationToken);
             }
             var issued = current;
             return issued != null && issued.IsGood ? issued.Task : MissAsync(cancellationToken);
@@ -211,7 +211,7 @@ namespace LibP21Auth
         {
             if (cancellationToken.IsCancellationRequested)
             {
-                return Background.Cancelled<string>(cancellationToken);
+                return Task.FromCanceled<string>(cancellationToken);
             }
             try
             {
@@ -222,7 +222,7 @@ namespace LibP21Auth
             }
             catch (Exception error) when (error is IP21Error)
             {
-                return Background.Failed<string>(error);
+                return Task.FromException<string>(error);
             }
         }
 
@@ -344,7 +344,7 @@ namespace LibP21Auth
         {
             if (cancel.IsCancellationRequested)
             {
-                return Background.Cancelled<Issued>(cancel);
+                return Task.FromCanceled<Issued>(cancel);
             }
             try
             {
@@ -366,7 +366,7 @@ namespace LibP21Auth
             }
             catch (Exception error) when (error is IP21Error)
             {
-                return Background.Failed<Issued>(error);
+                return Task.FromException<Issued>(error);
             }
         }
 

@@ -66,19 +66,15 @@ namespace LibP21Auth.Interop
             }
             if (cancel.IsCancellationRequested)
             {
-                return Cancelled<T>(cancel);
+                return Task.FromCanceled<T>(cancel);
             }
             var result = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
             var registration = cancel.Register(() => result.TrySetCanceled(cancel));
-            task.ContinueWith(
-                done =>
-                {
-                    registration.Dispose();
-                    _ = done.Exception is { } error ? result.TrySetException(error.InnerExceptions) : result.TrySetResult(done.Result);
-                },
-                CancellationToken.None,
-                TaskContinuationOptions.ExecuteSynchronously,
-                TaskScheduler.Default);
+            OnceDone(task, done =>
+            {
+                registration.Dispose();
+                _ = done.Exception is { } error ? result.TrySetException(error.InnerExceptions) : result.TrySetResult(done.Result);
+            });
             return result.Task;
         }
 
@@ -90,41 +86,26 @@ namespace LibP21Auth.Interop
                 return Task.FromResult(map(task.Result));
             }
             var result = new TaskCompletionSource<TResult>(TaskCreationOptions.RunContinuationsAsynchronously);
-            task.ContinueWith(
-                done =>
+            OnceDone(task, done =>
+            {
+                if (done.IsCanceled)
                 {
-                    if (done.IsCanceled)
-                    {
-                        result.SetCanceled();
-                    }
-                    else if (done.Exception is { } error)
-                    {
-                        result.SetException(error.InnerExceptions);
-                    }
-                    else
-                    {
-                        result.SetResult(map(done.Result));
-                    }
-                },
-                CancellationToken.None,
-                TaskContinuationOptions.ExecuteSynchronously,
-                TaskScheduler.Default);
+                    result.SetCanceled();
+                }
+                else if (done.Exception is { } error)
+                {
+                    result.SetException(error.InnerExceptions);
+                }
+                else
+                {
+                    result.SetResult(map(done.Result));
+                }
+            });
             return result.Task;
         }
 
-        internal static Task<T> Failed<T>(Exception error)
-        {
-            var result = new TaskCompletionSource<T>();
-            result.SetException(error);
-            return result.Task;
-        }
-
-        internal static Task<T> Cancelled<T>(CancellationToken cancel)
-        {
-            var result = new TaskCompletionSource<T>();
-            result.TrySetCanceled(cancel);
-            return result.Task;
-        }
+        internal static void OnceDone<T>(Task<T> task, Action<Task<T>> then) =>
+            task.ContinueWith(then, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
     }
 
     /// <summary>Calls under way, each shared by all who want the same.</summary>
@@ -140,20 +121,16 @@ namespace LibP21Auth.Interop
                 if (!running.TryGetValue(key, out var task) || task.IsCompleted)
                 {
                     running[key] = task = start();
-                    task.ContinueWith(
-                        done =>
+                    Background.OnceDone(task, done =>
+                    {
+                        lock (running)
                         {
-                            lock (running)
+                            if (running.TryGetValue(key, out var current) && current == done)
                             {
-                                if (running.TryGetValue(key, out var current) && current == done)
-                                {
-                                    running.Remove(key);
-                                }
+                                running.Remove(key);
                             }
-                        },
-                        CancellationToken.None,
-                        TaskContinuationOptions.ExecuteSynchronously,
-                        TaskScheduler.Default);
+                        }
+                    });
                 }
                 return task;
             }

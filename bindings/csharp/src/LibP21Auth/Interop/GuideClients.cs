@@ -33,7 +33,7 @@ namespace LibP21Auth.Interop
             catch (Exception error)
             {
                 // An async function fails by its task.
-                return Background.Failed<TokenResponse>(error);
+                return Task.FromException<TokenResponse>(error);
             }
         }
 
@@ -45,7 +45,7 @@ namespace LibP21Auth.Interop
             }
             catch (Exception error)
             {
-                return Background.Failed<string>(error);
+                return Task.FromException<string>(error);
             }
         }
 
