@@ -442,6 +442,10 @@ mod tests {
             in_plain_words(&error);
             assert!(error.message().contains(says), "{says}: {error}");
         }
+    }
+
+    #[test]
+    fn a_key_that_is_too_short_to_prove_anything_is_named() {
         let mut short = refusal(CertificateError::Revoked);
         (short.why, short.certificate.rsa_bits) = (Why::Unproven(String::new()), 1024);
         let error = refused(&short, "p21.example:443");
