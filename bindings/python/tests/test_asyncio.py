@@ -276,6 +276,8 @@ def test_without_a_thread_nobody_waits_for_ever(
 
     async def main() -> None:
         with monkeypatch.context() as patch:
+            # Threads of an earlier test would serve this one.
+            patch.setattr(_waits, "_pool", _waits._Pool())
             patch.setattr(_thread, "start_new_thread", no_more)
             with pytest.raises(RuntimeError, match="can't start new thread"):
                 await p21_client.aget_token()
