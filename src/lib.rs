@@ -105,11 +105,18 @@ pub mod internal {
     pub mod secret {
         pub use crate::secret::{Scrubber, Secret, fingerprint, hex};
     }
+    pub mod sources {
+        pub use crate::sources::{read_named, shown};
+    }
     pub mod store {
         pub use crate::store::{EntryKind, seal, understand};
     }
     pub mod token {
         pub use crate::token::{Claims, Life, is_header_token, is_jwt, jwt_claims, without_scheme};
+    }
+    #[cfg(windows)]
+    pub mod windows {
+        pub use crate::sys::{Unseen, delete_credential, write_credential};
     }
     pub mod wire {
         pub use crate::wire::{

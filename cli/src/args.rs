@@ -14,7 +14,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use p21_emulator::Certificate;
 use p21auth::doctor;
 
-use super::connection::Connection;
+use super::connection::{Connection, ToKeep};
 use super::failure::{EXIT_STATUSES, Failure, USAGE};
 use super::output::{STRONG, remark, styled};
 
@@ -89,6 +89,26 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Look into the shared token store, or clear it
     Store(StoreArgs),
+    /// Check credentials, and keep them as a profile
+    ///
+    /// Asks for the server's address and for credentials, examines the way to the server, gets one token as the proof, and keeps
+    /// what works: the secret in the system's store (the keyring of the desktop, on Windows the Credential Manager), the rest as a
+    /// profile in profiles.toml of your configuration folder. Every program that uses this library then works with the profile's
+    /// name alone, see docs/profiles.md.
+    ///
+    /// Without a terminal nothing is asked: address and user are flags, and the secret is on standard input. Options that flags
+    /// name become part of the profile. The environment is not read, but for proxies. A certificate that is not trusted is pinned
+    /// after a question only, or by --tls-pin-sha256.
+    ///
+    /// Without a store of the system the secret goes into a file that you alone can read, which is then said.
+    #[command(after_long_help = examples("p21auth login --profile play\n  pass show p21 | p21auth login --profile play --base-url https://p21.example.com --username api.user"))]
+    Login(LoginArgs),
+    /// Remove a profile and its secret
+    Logout(LogoutArgs),
+    /// List the profiles, without secrets
+    Profiles(ProfilesArgs),
+    /// Print a secret that is kept in the system's store
+    Secret(SecretArgs),
     /// Run an emulated P21 server on this machine, to develop and test against
     ///
     /// Issues tokens in every dialect, has OData, entities, transactions and Interactive windows with rows behind them, and
@@ -278,6 +298,57 @@ pub(super) struct StoreClearArgs {
     pub json: bool,
     #[command(flatten)]
     pub connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LoginArgs {
+    /// Change a profile of this name without a question
+    #[arg(long)]
+    pub yes: bool,
+    /// Keep the secret in a file that you alone can read, and not in the system's store
+    #[arg(long)]
+    pub in_file: bool,
+    #[command(flatten)]
+    pub connection: ToKeep,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LogoutArgs {
+    /// Name of the profile [default: P21_PROFILE, else default]
+    #[arg(long, value_name = "NAME")]
+    pub profile: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ProfilesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SecretArgs {
+    #[command(subcommand)]
+    pub command: SecretCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SecretCommand {
+    /// Print the secret of a profile, alone, on standard output
+    ///
+    /// For command: sources and scripts. It is the secret that p21auth login has kept under this name.
+    #[command(after_long_help = examples("P21_PASSWORD_FROM='command:p21auth secret get play' my-program"))]
+    Get(SecretGetArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SecretGetArgs {
+    /// Name of the profile, or account of another service
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Another service of the system's store
+    #[arg(long, value_name = "SERVICE", default_value = "p21auth")]
+    pub service: String,
 }
 
 #[derive(Debug, Args)]

@@ -91,6 +91,45 @@ impl Connection {
         }
     }
 
+    /// The profile that is named.
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// What is said here, without the environment: flags, the `.env` file, and the options of an existing profile below them.
+    /// They need not be complete.
+    pub fn said(&self, existing: Option<&str>) -> Result<Config, Failure> {
+        if let Some(row) = self.refused.first() {
+            let flag = flag_of(row.name);
+            return Err(Failure::usage(
+                format!(
+                    "{flag} is not taken from the command line, which every user of this machine can read"
+                ),
+                "Type the secret when p21auth login asks for it, or pass it on standard input. If what you typed is a real secret, change it: it is in your shell's history.",
+            ));
+        }
+        let mut config = Config::new();
+        match (&self.env_file, existing) {
+            (Some(file), _) => config.load_file_with_prefix(file, &self.prefix)?,
+            (None, Some(profile)) => config.load_profile(profile)?,
+            (None, None) => {}
+        }
+        for (name, value) in &self.flags {
+            config
+                .set(name, Some(value))
+                .map_err(|error| error.while_doing(&flag_of(name)))?;
+        }
+        for name in URLS {
+            if config.get(name).is_some_and(has_userinfo) {
+                return Err(Failure::usage(
+                    format!("{name} holds a user or password, which is not kept in a profile"),
+                    format!("Set the environment variable {}.", variable(name, "P21_")),
+                ));
+            }
+        }
+        Ok(config)
+    }
+
     /// The prefix of the environment variables.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -286,6 +325,41 @@ impl Args for Connection {
 
     fn augment_args_for_update(command: Command) -> Command {
         Self::augment_args(command)
+    }
+}
+
+/// The same options, to be kept as a profile.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ToKeep(pub Connection);
+
+impl Args for ToKeep {
+    fn augment_args(command: Command) -> Command {
+        Connection::augment_args(command)
+            .mut_arg(PROFILE, |arg| {
+                let help = "Name of the profile [default: P21_PROFILE, else default]";
+                arg.help(help).long_help(help)
+            })
+            .mut_arg(ENV_FILE, |arg| {
+                let help = "Take options, the secret included, from the NAME=value lines of this file; flags come first";
+                arg.help(help).long_help(help)
+            })
+            .mut_arg(ENV_PREFIX, |arg| {
+                arg.help("Prefix of the names in that file, such as P21_PLAY_")
+            })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ToKeep {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<ToKeep, clap::Error> {
+        Connection::from_arg_matches(matches).map(ToKeep)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
     }
 }
 

@@ -139,7 +139,7 @@ fn mark(outcome: Outcome) -> String {
 }
 
 /// A step as lines for people.
-fn text(step: &Step) -> String {
+pub(super) fn text(step: &Step) -> String {
     let indent = " ".repeat(MARK + 1 + ID + 1);
     let titled = |title: &str, line: &str| format!("{} {line}", styled(STRONG, title));
     let mut lines = step.saw.clone();

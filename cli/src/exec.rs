@@ -9,10 +9,13 @@ use super::failure::Failure;
 const CREDENTIALS: &[&str] = &[
     "PASSWORD",
     "PASSWORD_FILE",
+    "PASSWORD_FROM",
     "CONSUMER_KEY",
     "CONSUMER_KEY_FILE",
+    "CONSUMER_KEY_FROM",
     "CONSUMER_USERNAME",
     "ACCESS_TOKEN_FILE",
+    "ACCESS_TOKEN_FROM",
 ];
 
 /// Runs the command and ends with its exit status.

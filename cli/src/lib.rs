@@ -12,6 +12,7 @@ mod exec;
 mod failure;
 mod heal;
 mod inspect;
+mod login;
 mod mock;
 mod output;
 mod store;
@@ -37,6 +38,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Inspect(args) => inspect::inspect(&args),
             Command::Doctor(args) => doctor::doctor(&args),
             Command::Store(args) => store::store(&args),
+            Command::Login(args) => login::login(&args),
+            Command::Logout(args) => login::logout(&args),
+            Command::Profiles(args) => login::profiles(&args),
+            Command::Secret(args) => login::secret(&args),
             Command::Mock(args) => mock::mock(&args),
             Command::Demo(args) => demo::demo(args.json),
         },

@@ -122,7 +122,7 @@ options! {
     password_file: Kind::Path, Identity;
         "File that holds the password; read again before each token request, so a changed file is picked up. One final line break is dropped.";
     password_from: Kind::Text, Identity;
-        "Where the password is kept: file:PATH, env:NAME, systemd:NAME, command:LINE or wincred:TARGET. Read again before each token request, env: when a client is opened or updated. docs/secrets.md tells how.";
+        "Where the password is kept: file:PATH, env:NAME, systemd:NAME, command:LINE, keyring:SERVICE/ACCOUNT or wincred:TARGET. Read again before each token request, env: when a client is opened or updated. docs/secrets.md tells how.";
     consumer_key: Kind::Text, Identity, secret true;
         "Consumer key from SOA Admin.";
     consumer_key_file: Kind::Path, Identity;

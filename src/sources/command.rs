@@ -39,12 +39,7 @@ impl Command {
         let fault = |what: &str, hint: &str| {
             Err(Error::new(Code::Config, format!("{option} {what}")).with_hint(hint))
         };
-        if crate::sys::is_set_uid() {
-            return fault(
-                "names a command, which is never run in a program that runs set-uid, set-gid or with file capabilities",
-                "Name a file that only this program may read.",
-            );
-        }
+        refuse_if_set_uid(option)?;
         let words = match split(line) {
             Ok(words) => words,
             Err(what) => {
@@ -75,6 +70,20 @@ impl Command {
         })
     }
 
+    /// The command of these words, the program first.
+    ///
+    /// # Errors
+    ///
+    /// `Config` with set-uid rights.
+    pub(crate) fn of(option: &str, words: &[&str]) -> Result<Command> {
+        refuse_if_set_uid(option)?;
+        Ok(Command {
+            line: words.join("\0"),
+            words: words.iter().map(|word| (*word).to_owned()).collect(),
+            environment: std::env::vars_os().collect(),
+        })
+    }
+
     /// The program, as it is written.
     pub(crate) fn program(&self) -> &str {
         &self.words[0]
@@ -93,6 +102,15 @@ impl Command {
         let hash = crate::secret::hex(&hash.finalize());
         OsString::from(format!("{hash} {}", self.line))
     }
+}
+
+fn refuse_if_set_uid(option: &str) -> Result<()> {
+    if !crate::sys::is_set_uid() {
+        return Ok(());
+    }
+    let what = "names a command, which is never run in a program that runs set-uid, set-gid or with file capabilities";
+    Err(Error::new(Code::Config, format!("{option} {what}"))
+        .with_hint("Name a file that only this program may read."))
 }
 
 /// Unix: the words of a line, by quotes and backslashes, as a shell would take them, and nothing is expanded.

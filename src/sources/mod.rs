@@ -19,7 +19,8 @@ use std::time::{Duration, Instant};
 
 pub(crate) use file::Content;
 pub(crate) use jobs::{Jobs, Lost};
-pub(crate) use secret::{Named, Source, shown};
+pub(crate) use secret::{Named, Source};
+pub use secret::{read_named, shown};
 
 use zeroize::Zeroizing;
 
@@ -155,6 +156,8 @@ fn first_line(bytes: &[u8]) -> Result<Content, Trouble> {
 pub(crate) fn late_hint(named: &str) -> &'static str {
     if named.contains(": the command '") {
         secret::LATE_COMMAND_HINT
+    } else if named.contains(": keyring:") {
+        secret::LATE_KEYRING_HINT
     } else {
         LATE_HINT
     }

@@ -11,7 +11,8 @@ use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 
 /// The forms, as errors and the documentation show them.
-const FORMS: &str = "file:PATH, env:NAME, systemd:NAME, command:LINE or wincred:TARGET";
+const FORMS: &str =
+    "file:PATH, env:NAME, systemd:NAME, command:LINE, keyring:SERVICE/ACCOUNT or wincred:TARGET";
 
 /// Where a secret is kept, to be read anew each time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Source {
     File(PathBuf),
     /// A command, whose first line it is.
     Command(Arc<Command>),
+    /// An entry of the user's keyring, and the system's own program that prints it.
+    Keyring(String, Arc<Command>),
     /// The target of a generic credential in the Windows Credential Manager.
     Wincred(String),
 }
@@ -58,11 +61,7 @@ impl Source {
             )),
             "command" => Command::parse(option, rest).map(drop),
             "file" | "systemd" | "env" | "wincred" => Ok(()),
-            "keyring" => Err(fault(
-                option,
-                "names a keyring, which this library does not read by itself",
-                "Write command:secret-tool lookup service SERVICE account ACCOUNT; in Python, the package keyring is used.",
-            )),
+            "keyring" => entry(option, rest).map(drop),
             _ => Err(fault(
                 option,
                 "does not say where the secret is",
@@ -119,6 +118,18 @@ impl Source {
                 Source::File(PathBuf::from(folder).join(rest))
             }
             "command" => Source::Command(Arc::new(Command::parse(option, rest)?)),
+            "keyring" if cfg!(windows) => {
+                return Err(fault(
+                    option,
+                    "names a keyring, which Windows does not have",
+                    "Write wincred:TARGET, which names a credential in the Credential Manager.",
+                ));
+            }
+            "keyring" => {
+                let (service, account) = entry(option, rest)?;
+                let command = Command::of(option, &reader(service, account))?;
+                Source::Keyring(rest.to_owned(), Arc::new(command))
+            }
             "wincred" if !cfg!(windows) => {
                 return Err(fault(
                     option,
@@ -135,7 +146,7 @@ impl Source {
     fn content(&self, deadline: Instant) -> std::result::Result<Arc<Content>, Trouble> {
         match self {
             Source::File(path) => read(path, CAP, deadline),
-            Source::Command(line) => {
+            Source::Command(line) | Source::Keyring(_, line) => {
                 let of = Arc::clone(line);
                 run(&line.name(), deadline, move |until| {
                     command::run(&of, until)
@@ -176,6 +187,9 @@ impl Source {
                     ),
                 )
                 .with_hint("Let it print the secret alone, on the first line."),
+                (Source::Keyring(_, command), _) => {
+                    in_the_keyring(&subject, command.program(), &trouble)
+                }
                 _ => trouble.error(&subject, HINT),
             })?;
         let fault =
@@ -201,18 +215,35 @@ impl Source {
         match self {
             Source::File(path) => format!("{option}: {}", path.display()),
             Source::Command(line) => format!("{option}: the command '{}'", line.program()),
+            Source::Keyring(entry, _) => format!("{option}: keyring:{entry}"),
             Source::Wincred(target) => format!("{option}: wincred:{target}"),
         }
     }
 
     /// Whether a look at it is dear, so that no call may cause one.
     pub(crate) fn is_command(&self) -> bool {
-        matches!(self, Source::Command(_))
+        matches!(self, Source::Command(_) | Source::Keyring(..))
+    }
+}
+
+/// Time for a secret that is wanted by itself; a keyring may have to be unlocked.
+const NAMED_LIMIT: Duration = Duration::from_secs(30);
+
+/// The secret that a text such as `keyring:SERVICE/ACCOUNT` names, as it is now. `option` is for errors.
+///
+/// # Errors
+///
+/// As for an option with this text.
+pub fn read_named(option: &str, text: &str) -> Result<Secret> {
+    match Source::resolve(option, text)? {
+        Named::Value(secret) => Ok(secret),
+        Named::Source(source) => source.read(option, Instant::now() + NAMED_LIMIT),
     }
 }
 
 /// What an option's text looks like where it is shown: of a command, the program alone.
-pub(crate) fn shown(text: &str) -> String {
+#[must_use]
+pub fn shown(text: &str) -> String {
     match text.trim_start().split_once(':') {
         Some(("command", line)) => match Command::parse("", line) {
             Ok(command) => format!("command:{} …", command.program()),
@@ -224,6 +255,71 @@ pub(crate) fn shown(text: &str) -> String {
 
 /// What to do about a command that does not end.
 pub(super) const LATE_COMMAND_HINT: &str = "Run the command by hand: it may wait for a passphrase or for a server. It gets no terminal; timeout_ms is its time.";
+
+/// What to do about a keyring that does not come.
+pub(super) const LATE_KEYRING_HINT: &str = "It may wait to be unlocked: log in to the desktop, or unlock it there. A service has no keyring: use systemd: or file: for it.";
+
+/// Service and account of `SERVICE/ACCOUNT`.
+fn entry<'a>(option: &str, text: &'a str) -> Result<(&'a str, &'a str)> {
+    let is_name = |name: &str| !name.is_empty() && !name.starts_with('-');
+    text.split_once('/')
+        .filter(|(service, account)| is_name(service) && is_name(account))
+        .ok_or_else(|| {
+            fault(
+                option,
+                "names no entry of a keyring",
+                "Write it as keyring:SERVICE/ACCOUNT.",
+            )
+        })
+}
+
+/// The command that prints an entry: of the Keychain, or of the Secret Service, where attributes are named as Python's package
+/// keyring names them.
+fn reader<'a>(service: &'a str, account: &'a str) -> Vec<&'a str> {
+    if cfg!(target_vendor = "apple") {
+        let program = "/usr/bin/security";
+        vec![
+            program,
+            "find-generic-password",
+            "-s",
+            service,
+            "-a",
+            account,
+            "-w",
+        ]
+    } else {
+        vec![
+            "secret-tool",
+            "lookup",
+            "service",
+            service,
+            "username",
+            account,
+        ]
+    }
+}
+
+/// Why an entry of the keyring cannot be had.
+fn in_the_keyring(subject: &str, program: &str, trouble: &Trouble) -> Error {
+    match trouble {
+        Trouble::Late(limit) => Error::new(
+            Code::Timeout,
+            format!("{subject} could not be read within {}", in_ms(*limit)),
+        )
+        .with_hint(LATE_KEYRING_HINT),
+        Trouble::NotStarted(why) => Error::new(
+            Code::Config,
+            format!("{subject} cannot be read, since {program} cannot be started: {why}"),
+        )
+        .with_hint("Install it: it is in the package libsecret-tools of Debian and Ubuntu, and in libsecret of Fedora."),
+        Trouble::Exited(_) | Trouble::Killed(_) | Trouble::Silent => Error::new(
+            Code::Config,
+            format!("{subject} is not there, or the keyring is locked or out of reach"),
+        )
+        .with_hint("Add it with p21auth login, and unlock the keyring. A service or a cron job has none: use systemd: or file: for it."),
+        _ => trouble.error(subject, HINT),
+    }
+}
 
 /// For a secret that cannot be used.
 const HINT: &str =

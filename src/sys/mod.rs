@@ -19,7 +19,9 @@ pub(crate) use windows::*;
 #[cfg(all(windows, feature = "store-file"))]
 pub(crate) use windows_files::*;
 #[cfg(windows)]
-pub(crate) use windows_secrets::*;
+pub(crate) use windows_secrets::{Job, read_credential};
+#[cfg(windows)]
+pub use windows_secrets::{Unseen, delete_credential, write_credential};
 
 /// The monotonic clock in milliseconds, the coarse one where the system has that: no system call, about 5 ns.
 #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -7,7 +7,11 @@ use std::ptr::{null, null_mut};
 
 use windows_sys::Win32::Foundation::{CloseHandle, HANDLE};
 use windows_sys::Win32::Security::Credentials::{
-    CRED_TYPE_GENERIC, CREDENTIALW, CredFree, CredReadW,
+    CRED_PERSIST_LOCAL_MACHINE, CRED_TYPE_GENERIC, CREDENTIALW, CredDeleteW, CredFree, CredReadW,
+    CredWriteW,
+};
+use windows_sys::Win32::System::Console::{
+    CONSOLE_MODE, ENABLE_ECHO_INPUT, GetConsoleMode, GetStdHandle, STD_INPUT_HANDLE, SetConsoleMode,
 };
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
@@ -82,4 +86,79 @@ pub(crate) fn read_credential(target: &str) -> io::Result<Zeroizing<Vec<u8>>> {
         bytes
     };
     Ok(bytes)
+}
+
+/// Stores a generic credential of this user, in the place of one with this target.
+///
+/// # Errors
+///
+/// The system's.
+pub fn write_credential(target: &str, user: &str, secret: &str) -> io::Result<()> {
+    let (mut target, mut user) = (wide(target), wide(user));
+    // UTF-16, as Windows' own tools have it; what has no letter of ASCII could not be told from UTF-8 then.
+    let mut blob = Zeroizing::new(Vec::with_capacity(secret.len() * 2));
+    if secret.contains(|c: char| c.is_ascii()) {
+        blob.extend(secret.encode_utf16().flat_map(u16::to_le_bytes));
+    } else {
+        blob.extend_from_slice(secret.as_bytes());
+    }
+    let credential = CREDENTIALW {
+        Type: CRED_TYPE_GENERIC,
+        TargetName: target.as_mut_ptr(),
+        CredentialBlobSize: u32::try_from(blob.len()).unwrap_or(u32::MAX),
+        CredentialBlob: blob.as_mut_ptr(),
+        Persist: CRED_PERSIST_LOCAL_MACHINE,
+        UserName: user.as_mut_ptr(),
+        ..CREDENTIALW::default()
+    };
+    // SAFETY: the strings are NUL-terminated and the blob has its size; all of them outlive the call, which changes nothing.
+    if unsafe { CredWriteW(&raw const credential, 0) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// Removes a generic credential of this user.
+///
+/// # Errors
+///
+/// The system's: 1168 without such a credential.
+pub fn delete_credential(target: &str) -> io::Result<()> {
+    let target = wide(target);
+    // SAFETY: the target is a NUL-terminated string.
+    if unsafe { CredDeleteW(target.as_ptr(), CRED_TYPE_GENERIC, 0) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+/// As long as it lives, the console does not show what is typed.
+pub struct Unseen(HANDLE, CONSOLE_MODE);
+
+impl Unseen {
+    /// From now on.
+    ///
+    /// # Errors
+    ///
+    /// The system's, where standard input is no console.
+    pub fn begin() -> io::Result<Unseen> {
+        let mut mode = 0;
+        // SAFETY: the handle is the process's own and is not closed; `mode` is a valid out pointer.
+        unsafe {
+            let input = GetStdHandle(STD_INPUT_HANDLE);
+            if GetConsoleMode(input, &raw mut mode) == 0
+                || SetConsoleMode(input, mode & !ENABLE_ECHO_INPUT) == 0
+            {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(Unseen(input, mode))
+        }
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // SAFETY: as in `begin`.
+        unsafe { SetConsoleMode(self.0, self.1) };
+    }
 }

@@ -131,7 +131,9 @@ fn what_is_no_source_is_refused_and_not_repeated() {
         ("systemd:../hunter2", "names a path"),
         ("command:", "names no program"),
         ("command:'hunter2", "quote that does not end"),
-        ("keyring:hunter2/x", "names a keyring"),
+        ("keyring:hunter2", "names no entry of a keyring"),
+        ("keyring:/hunter2", "names no entry of a keyring"),
+        ("keyring:-x/hunter2", "names no entry of a keyring"),
     ] {
         let error = Config::new()
             .set("password_from", Some(text))

@@ -64,9 +64,20 @@ def test_a_keyring_is_read_by_its_package(emulator: Emulator, monkeypatch: pytes
     with pytest.raises(p21auth.ConfigError, match="RuntimeError") as caught:
         emulator.client(password=None, password_from="keyring:p21/demo")
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
+
+
+def test_without_that_package_the_library_reads_the_keyring(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setitem(sys.modules, "keyring", None)
-    with pytest.raises(p21auth.ConfigError, match="is not installed"):
-        emulator.client(password=None, password_from="keyring:p21/demo")
+    program = tmp_path / "secret-tool"
+    program.write_text(f'#!/bin/sh\n[ "$*" = "lookup service p21 username demo" ] && echo {PASSWORD}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with emulator.client(password=None, password_from="keyring:p21/demo") as client:
+        assert client.get_token()
+    with pytest.raises(p21auth.ConfigError, match="keyring:p21/other is not there"):
+        emulator.client(password=None, password_from="keyring:p21/other")
 
 
 def os_environ() -> dict[str, str]:

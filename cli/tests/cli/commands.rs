@@ -230,7 +230,7 @@ fn exit_statuses_by_family() {
         .failed(2, &["--no-such-option"]);
     tool().run(&["no-such-command"]).failed(
         2,
-        &["token, ui-url, report, api, exec, inspect, doctor, store, mock"],
+        &["token, ui-url, report, api, exec, inspect, doctor, store, login, logout, profiles, secret, mock"],
     );
     tool().run(&["tokne"]).failed(2, &["Did you mean 'token'?"]);
     tool()

@@ -4,6 +4,8 @@ mod calls;
 mod commands;
 #[cfg(unix)]
 mod doctor;
+#[cfg(unix)]
+mod login;
 mod man_pages;
 #[cfg(unix)]
 mod secrets;

@@ -82,6 +82,66 @@ impl Tool {
         drop(stdin);
         Seen::of(&child.wait_with_output().expect("it ends"))
     }
+
+    /// Runs it on a terminal of its own and types each answer when its question, the last one so far, is shown. What the terminal
+    /// showed, and the exit status.
+    #[cfg(unix)]
+    pub fn on_a_terminal(&self, args: &[&str], answers: &[(&str, &str)]) -> (String, i32) {
+        use std::fs::File;
+        use std::io::Read as _;
+
+        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&master).expect("granted");
+        unlockpt(&master).expect("unlocked");
+        let name = ptsname(&master, Vec::new()).expect("a name");
+        let open = || {
+            File::options()
+                .read(true)
+                .write(true)
+                .open(name.to_str().expect("UTF-8"))
+                .expect("opened")
+        };
+        let mut command = self.command(args);
+        command
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR")
+            .env_remove("CI")
+            .stdin(Stdio::from(open()))
+            .stdout(Stdio::from(open()))
+            .stderr(Stdio::from(open()));
+        let mut child = command.spawn().expect("the binary runs");
+        // It holds the terminal's other end.
+        drop(command);
+        let mut master = File::from(master);
+        let mut shown = Vec::new();
+        let mut answers = answers.iter();
+        let mut next = answers.next();
+        let mut begin = 0;
+        let mut piece = [0; 4096];
+        // The end of a terminal is an error on Linux.
+        while let Ok(got) = master.read(&mut piece) {
+            if got == 0 {
+                break;
+            }
+            shown.extend_from_slice(&piece[..got]);
+            while let Some((question, answer)) = next {
+                let since = String::from_utf8_lossy(&shown[begin..]).into_owned();
+                if !since.contains(question) {
+                    break;
+                }
+                begin = shown.len();
+                master.write_all(answer.as_bytes()).expect("typed");
+                next = answers.next();
+            }
+        }
+        let status = child.wait().expect("it ends").code().expect("a status");
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        assert!(next.is_none(), "{next:?} was not asked: {shown}");
+        (shown, status)
+    }
 }
 
 /// What a run left: nothing planted in it, whatever it was.

@@ -79,8 +79,8 @@ namespace LibP21Auth
         /// <summary>File that holds the password; read again before each token request.</summary>
         public string? PasswordFile { get => Get("password_file"); set => Put("password_file", value); }
 
-        /// <summary>Where the password is kept: <c>file:PATH</c>, <c>env:NAME</c>, <c>systemd:NAME</c>, <c>command:LINE</c> or
-        /// <c>wincred:TARGET</c>. Read again before each token request, <c>env:</c> when a manager is opened or updated.</summary>
+        /// <summary>Where the password is kept: <c>file:PATH</c>, <c>env:NAME</c>, <c>systemd:NAME</c>, <c>command:LINE</c>,
+        /// <c>keyring:SERVICE/ACCOUNT</c> or <c>wincred:TARGET</c>. Read again before each token request, <c>env:</c> when a manager is opened or updated.</summary>
         public string? PasswordFrom { get => Get("password_from"); set => Put("password_from", value); }
 
         /// <summary>Consumer key from SOA Admin.</summary>

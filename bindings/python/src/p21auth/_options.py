@@ -130,8 +130,8 @@ def _resolved(values: dict[str, bytes]) -> dict[str, bytes]:
                     code=7,
                     hint="Set it before the client is opened; it is read when a client is opened or updated.",
                 )
-        elif form == "keyring":
-            found = _from_keyring(name, rest)
+        elif form == "keyring" and (kept := _from_keyring(name, rest)):
+            found = kept
         else:
             continue
         secret = name[: -len("_from")]
@@ -142,18 +142,15 @@ def _resolved(values: dict[str, bytes]) -> dict[str, bytes]:
     return values
 
 
-def _from_keyring(name: str, place: str) -> str:
-    service, separator, account = place.partition("/")
-    if not (service and separator and account):
-        raise ConfigError(f"{name} names no entry of a keyring", code=7, hint="Write it as keyring:SERVICE/ACCOUNT.")
+def _from_keyring(name: str, place: str) -> Optional[str]:
+    """The secret, by the package keyring; without it, or for what names no entry, None: the library then looks itself."""
+    service, _, account = place.partition("/")
+    if not (service and account):
+        return None
     try:
         import keyring  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
-        raise ConfigError(
-            f"{name} names a keyring, but the package keyring is not installed",
-            code=7,
-            hint="pip install keyring, or use command: with a program that prints the secret.",
-        ) from None
+        return None
     try:
         found: Optional[str] = keyring.get_password(service, account)
     except Exception as error:  # of any backend; its text may hold anything
