@@ -27,6 +27,38 @@ fn prompt(text: &str) {
     let _ = err.flush();
 }
 
+/// What is typed after a question, without blanks at its ends.
+pub(super) fn answer(question: &str) -> Result<String, Failure> {
+    prompt(question);
+    let mut answer = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(|error| unreadable(&error))?;
+    Ok(answer.trim().to_owned())
+}
+
+/// Anything but a yes is a no.
+pub(super) fn yes(question: &str) -> Result<bool, Failure> {
+    let answer = answer(question)?.to_ascii_lowercase();
+    Ok(matches!(answer.as_str(), "y" | "yes"))
+}
+
+/// A line that may be empty; Enter alone takes what is known.
+pub(super) fn optional_line(what: &str, known: &str) -> Result<String, Failure> {
+    let shown = if known.is_empty() {
+        String::new()
+    } else {
+        format!(" [{known}]")
+    };
+    let answer = answer(&format!("{what}{shown}: "))?;
+    Ok(if answer.is_empty() {
+        known.to_owned()
+    } else {
+        answer
+    })
+}
+
 impl Asker {
     pub(super) fn new() -> Asker {
         Asker {
@@ -39,38 +71,6 @@ impl Asker {
         self.is_possible
     }
 
-    /// What is typed after a question, without blanks at its ends.
-    pub(super) fn answer(&self, question: &str) -> Result<String, Failure> {
-        prompt(question);
-        let mut answer = String::new();
-        io::stdin()
-            .lock()
-            .read_line(&mut answer)
-            .map_err(|error| unreadable(&error))?;
-        Ok(answer.trim().to_owned())
-    }
-
-    /// Anything but a yes is a no.
-    pub(super) fn yes(&self, question: &str) -> Result<bool, Failure> {
-        let answer = self.answer(question)?.to_ascii_lowercase();
-        Ok(matches!(answer.as_str(), "y" | "yes"))
-    }
-
-    /// A line that may be empty; Enter alone takes what is known.
-    pub(super) fn optional_line(&self, what: &str, known: &str) -> Result<String, Failure> {
-        let shown = if known.is_empty() {
-            String::new()
-        } else {
-            format!(" [{known}]")
-        };
-        let answer = self.answer(&format!("{what}{shown}: "))?;
-        Ok(if answer.is_empty() {
-            known.to_owned()
-        } else {
-            answer
-        })
-    }
-
     /// A line that is needed. `flag` says it where nobody can be asked.
     pub(super) fn line(
         &self,
@@ -79,9 +79,10 @@ impl Asker {
         flag: &str,
     ) -> Result<String, Failure> {
         let known = known.unwrap_or_default();
-        let answer = match self.is_possible {
-            true => self.optional_line(what, known)?,
-            false => known.to_owned(),
+        let answer = if self.is_possible {
+            optional_line(what, known)?
+        } else {
+            known.to_owned()
         };
         if answer.is_empty() {
             return Err(Failure::usage(

@@ -79,10 +79,11 @@ impl Book {
     fn change(&self, change: impl FnOnce(&str) -> String) -> Result<(), Failure> {
         let written = |error: io::Error| self.failed("written", &error);
         make_private(self.folder()).map_err(written)?;
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
+        let mut options = File::options();
+        options.create(true).truncate(false).write(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let lock = options
             .open(self.folder().join("profiles.lock"))
             .map_err(written)?;
         // Storage without locks has the file replaced as a whole all the same.
@@ -162,26 +163,20 @@ fn with(text: &str, name: &str, options: &[(String, String)]) -> String {
     let written = options
         .iter()
         .map(|(name, value)| format!("{name} = {}", quoted(value)));
-    let mut all;
-    let after;
-    match place {
-        Some((begin, end)) => {
-            let comments = lines[begin + 1..end]
-                .iter()
-                .filter(|line| line.trim().starts_with('#'));
-            all = owned(&lines[..=begin]);
-            all.extend(comments.map(|line| (*line).to_owned()));
-            after = owned(&lines[end..]);
+    let (mut all, after) = if let Some((begin, end)) = place {
+        let mut all = owned(&lines[..=begin]);
+        let comments = lines[begin + 1..end].iter();
+        let comments = comments.filter(|line| line.trim().starts_with('#'));
+        all.extend(comments.map(|line| (*line).to_owned()));
+        (all, owned(&lines[end..]))
+    } else {
+        let mut all = owned(&lines);
+        if all.last().is_some_and(|line| !line.trim().is_empty()) {
+            all.push(String::new());
         }
-        None => {
-            all = owned(&lines);
-            if all.last().is_some_and(|line| !line.trim().is_empty()) {
-                all.push(String::new());
-            }
-            all.push(format!("[{name}]"));
-            after = Vec::new();
-        }
-    }
+        all.push(format!("[{name}]"));
+        (all, Vec::new())
+    };
     all.extend(written);
     all.extend(after);
     joined(&all)
@@ -213,7 +208,7 @@ fn quoted(value: &str) -> String {
     for c in value.chars() {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
-            c if c.is_control() => text += &format!("\\u{:04X}", u32::from(c)),
+            c if c.is_control() => text.extend(format!("\\u{:04X}", u32::from(c)).chars()),
             c => text.push(c),
         }
     }

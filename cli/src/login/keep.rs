@@ -8,7 +8,7 @@ use p21auth::internal::secret::Secret;
 use p21auth::internal::sources::read_named;
 
 use super::Failure;
-use super::ask::Asker;
+use super::ask::{self, Asker};
 use super::book::{Book, make_private, write_private};
 
 /// The name of this library in the system's store.
@@ -89,7 +89,7 @@ pub(super) fn keep(
                     "The system's store of secrets cannot be used: {why}"
                 ));
                 let question = format!("Keep it in {} instead? [y/N] ", file.in_words());
-                if asker.is_possible() && !asker.yes(&question)? {
+                if asker.is_possible() && !ask::yes(&question)? {
                     return Err(super::unchanged());
                 }
             }
@@ -195,7 +195,7 @@ mod system {
     use super::SERVICE;
 
     /// The system may ask for a passphrase first.
-    const LIMIT: Duration = Duration::from_secs(120);
+    const LIMIT: Duration = Duration::from_mins(2);
 
     const PROGRAM: &str = "secret-tool";
     const INSTALL: &str =

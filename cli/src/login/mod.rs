@@ -76,7 +76,7 @@ pub(super) fn login(args: &LoginArgs) -> Result<(), Failure> {
                 "Pass --yes to change it, or name another one with --profile.",
             ));
         }
-        if !asker.yes(&format!(
+        if !ask::yes(&format!(
             "There is a profile '{name}' already. Change it? [y/N] "
         ))? {
             return Err(unchanged());
@@ -135,7 +135,7 @@ fn options(
         (None, Some(_)) => false,
         (None, None) if asker.is_possible() => {
             let known = config.get("username").unwrap_or_default().to_owned();
-            let user = asker.optional_line("P21 user; nothing for a consumer key", &known)?;
+            let user = ask::optional_line("P21 user; nothing for a consumer key", &known)?;
             if !user.is_empty() {
                 config.set("username", Some(&user))?;
             }
@@ -191,7 +191,7 @@ fn examine(config: &mut Config, asker: &Asker) -> Result<(), Failure> {
             Some(pins) if asker.is_possible() => {
                 has_asked = true;
                 let question = "Trust this certificate from now on? Compare its SHA-256 with the server's own. [y: yes; path of a PEM file: trust this authority; N] ";
-                match asker.answer(question)?.as_str() {
+                match ask::answer(question)?.as_str() {
                     "y" | "Y" | "yes" => config.set("tls_pin_sha256", Some(pins))?,
                     "" | "n" | "N" | "no" => return Err(refused(status)),
                     path => config.set("ca_file", Some(path))?,

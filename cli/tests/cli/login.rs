@@ -45,7 +45,7 @@ impl Setup {
         let emulator = Emulator::start(Options::tls()).expect("the emulator starts");
         let ca = TempDir::new().expect("a folder");
         emulator
-            .write_ca(&ca.path().join("ca.pem"))
+            .write_ca(ca.path().join("ca.pem"))
             .expect("written");
         let tool = Tool::new();
         let folder = tool.folder.path().to_str().expect("UTF-8").to_owned();
@@ -157,8 +157,11 @@ fn what_is_said_once_is_examined_and_kept() {
             "[play]\nbase_url = \"{url}\"\nusername = \"{USER}\"\ntimeout_ms = 9000\ntls_verify = 1\nca_file = \"{ca_file}\"\npassword_from = \"keyring:p21auth/play\"\n"
         )
     );
-    assert_eq!(mode(&setup.profiles()), 0o600);
-    assert_eq!(mode(setup.profiles().parent().expect("a folder")), 0o700);
+    let folder = setup.profiles().parent().expect("a folder").to_owned();
+    assert_eq!(mode(&folder), 0o700);
+    for file in fs::read_dir(&folder).expect("there") {
+        assert_eq!(mode(&file.expect("listed").path()), 0o600);
+    }
     setup.tool.run(&["token", "--profile", "play"]).value();
     assert_eq!(setup.tool.run(&["secret", "get", "play"]).value(), PASSWORD);
     let listed = setup.tool.run(&["profiles"]);
