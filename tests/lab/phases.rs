@@ -1,7 +1,6 @@
 //! Each phase, each fault in it, and what a caller is told: the table in docs/errors.md.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use p21_emulator::{Action, Certificate, Fault, Options};
 
@@ -205,22 +204,5 @@ fn the_table_of_faults_is_what_callers_are_told() {
     rows.add("reply", "429", "P21_E_RATE_LIMITED", &[]);
     fault(Action::Html);
     rows.add("reply", "a web page", "P21_E_PARSE", &[]);
-    keep_current(&rows.text);
-}
-
-/// Compares the table with that in the page, after writing it if it is to be refreshed.
-fn keep_current(table: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
-    let page = std::fs::read_to_string(&path).expect("the page");
-    let (begin, end) = ("<!-- faults: begin -->\n", "<!-- faults: end -->");
-    let (before, rest) = page.split_once(begin).expect("it begins");
-    let (_, after) = rest.split_once(end).expect("it ends");
-    let current = format!("{before}{begin}{table}{end}{after}");
-    if std::env::var_os("P21AUTH_REFRESH").is_some() {
-        std::fs::write(&path, &current).expect("written");
-    }
-    assert!(
-        current == page || std::env::var_os("P21AUTH_REFRESH").is_some(),
-        "{PAGE} is out of date: P21AUTH_REFRESH=1 cargo test --test lab phases\n{table}"
-    );
+    test_support::pages::keep_table(PAGE, "faults", &rows.text);
 }

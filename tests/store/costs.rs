@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::processes::{Process, ask_all, home, requests, tell_all, token_in};
+use super::processes::{Process, answers, ask_all, home, one_token, requests, tell_all, token_in};
 use p21_emulator::{Action, Emulator, Fault};
 use redis::cmd;
 use test_support::redis::{Balancer, RedisServer};
@@ -75,22 +75,12 @@ impl Fleet {
     /// Lets the server go on; the answers of those that are still there.
     fn release(&mut self) -> Vec<String> {
         self.emulator.control().release();
-        self.processes.iter_mut().map(Process::answer).collect()
+        answers(&mut self.processes)
     }
 
     fn requests(&self) -> u64 {
         requests(&self.emulator)
     }
-}
-
-/// All have one token.
-#[track_caller]
-fn one_token(answers: &[String]) {
-    let token = token_in(&answers[0]);
-    assert!(
-        answers.iter().all(|answer| token_in(answer) == token),
-        "{answers:?}"
-    );
 }
 
 fn nothing() -> u64 {
@@ -126,10 +116,7 @@ fn holder_stands_still() -> u64 {
             .wait_for("token.requests", 2, PATIENCE)
     );
     fleet.emulator.control().release();
-    let answers: Vec<String> = fleet.processes[1..]
-        .iter_mut()
-        .map(Process::answer)
-        .collect();
+    let answers = answers(&mut fleet.processes[1..]);
     one_token(&answers);
     // It wakes behind its lease, and takes over what is there.
     fleet.processes[0].go_on();
@@ -390,19 +377,5 @@ fn the_table_of_faults_is_what_the_server_saw() {
             writeln!(text, "| {what} | {shown} | {most} |").expect("memory");
         }
     }
-    keep_current(&text);
-}
-
-fn keep_current(table: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/sharing-tokens.md");
-    let page = std::fs::read_to_string(&path).expect("the page");
-    let (begin, end) = ("<!-- costs: begin -->\n", "<!-- costs: end -->");
-    let (before, rest) = page.split_once(begin).expect("it begins");
-    let (_, after) = rest.split_once(end).expect("it ends");
-    let current = format!("{before}{begin}{table}{end}{after}");
-    if std::env::var_os("P21AUTH_REFRESH").is_some() {
-        std::fs::write(&path, &current).expect("written");
-    } else {
-        assert!(current == page, "out of date: P21AUTH_REFRESH=1\n{table}");
-    }
+    test_support::pages::keep_table("docs/sharing-tokens.md", "costs", &text);
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::processes::{Process, home, requests, token_in};
+use super::processes::{Process, entry, home, left_behind, requests, token_in};
 use test_support::emulator;
 
 const FILE: (&str, &str) = ("store", "file");
@@ -279,11 +279,7 @@ mod mounted {
         assert_eq!(store["active"], "file", "{store}");
 
         let inside = seen_by(&process, &folder);
-        let entry = fs::read_dir(&inside)
-            .expect("the folder")
-            .map(|entry| entry.expect("an entry").path())
-            .find(|path| path.extension().is_some_and(|kind| kind == "token"))
-            .expect("an entry");
+        let entry = entry(&inside, "token");
         let before = fs::read(&entry).expect("readable");
         let filler = inside.join("filler");
         let full = fs::write(&filler, vec![0; 1 << 20]).expect_err("more than there is room for");
@@ -293,14 +289,7 @@ mod mounted {
         assert_ne!(second, first);
         degrades(&mut process, "No space left");
         assert_eq!(fs::read(&entry).expect("readable"), before, "whole");
-        let left_behind = fs::read_dir(&inside)
-            .expect("the folder")
-            .filter(|entry| {
-                let name = entry.as_ref().expect("an entry").file_name();
-                name.to_string_lossy().ends_with(".tmp")
-            })
-            .count();
-        assert_eq!(left_behind, 0);
+        assert_eq!(left_behind(&inside), 0);
 
         fs::remove_file(&filler).expect("removed");
         // A store that failed rests for a second.

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "no test uses all of it")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -209,10 +209,62 @@ pub fn tell_all(processes: &mut [Process], command: &str) {
     }
 }
 
+/// The answers of all to their oldest command, in order.
+pub fn answers(processes: &mut [Process]) -> Vec<String> {
+    processes.iter_mut().map(Process::answer).collect()
+}
+
 /// Asks all at once; their answers in order.
 pub fn ask_all(processes: &mut [Process], command: &str) -> Vec<String> {
     tell_all(processes, command);
-    processes.iter_mut().map(Process::answer).collect()
+    answers(processes)
+}
+
+/// The token that all have.
+#[track_caller]
+pub fn one_token(answers: &[String]) -> String {
+    let token = token_in(&answers[0]);
+    let is_it = |answer: &String| token_in(answer) == token;
+    assert!(answers.iter().all(is_it), "different tokens: {answers:?}");
+    token
+}
+
+/// The one entry of this kind in a folder.
+pub fn entry(folder: &Path, kind: &str) -> PathBuf {
+    std::fs::read_dir(folder)
+        .expect("the folder")
+        .map(|entry| entry.expect("an entry").path())
+        .find(|path| path.extension().is_some_and(|found| found == kind))
+        .expect("an entry")
+}
+
+/// Half-written files in a folder.
+pub fn left_behind(folder: &Path) -> usize {
+    std::fs::read_dir(folder)
+        .expect("the folder")
+        .filter(|entry| {
+            let name = entry.as_ref().expect("an entry").file_name();
+            name.to_string_lossy().ends_with(".tmp")
+        })
+        .count()
+}
+
+/// Neither the token nor what a wrong password brought can be read in what a store keeps.
+#[track_caller]
+pub fn is_sealed(place: &str, bytes: &[u8], token: &str, emulator: &Emulator) {
+    for planted in [
+        token,
+        token.rsplit('.').next().expect("a signature"),
+        "demo",
+        "planted-wrong-password",
+        emulator.base_url(),
+        "invalid_grant",
+        "Bearer",
+    ] {
+        let mut parts = bytes.windows(planted.len());
+        let found = parts.any(|part| part == planted.as_bytes());
+        assert!(!found, "{planted} can be read in {place}");
+    }
 }
 
 /// The system's clock, moved by hand as well.

@@ -9,7 +9,7 @@ use super::processes::{MovedClock, Process, ask_all, home, requests, runtime, te
 use p21_emulator::Emulator;
 use p21auth::{Client, Config};
 use redis::cmd;
-use test_support::redis::{Balancer, RedisServer, Tap, certificates};
+use test_support::redis::{Balancer, RedisServer, Tap};
 use test_support::{PATIENCE, emulator};
 
 /// A debug build on a busy machine is given more time for a command than the default.
@@ -373,20 +373,7 @@ fn what_is_not_supported_says_so_and_what_to_do() {
     }
     let full = RedisServer::start_with(&["--maxmemory", "1"]);
     let sentinel = RedisServer::sentinel(&plain);
-    let (ca, certificate, key) = certificates(home.path());
-    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-    let secure = RedisServer::start_with(&[
-        "--tls-port",
-        "TLS_PORT",
-        "--tls-cert-file",
-        &text(&certificate),
-        "--tls-key-file",
-        &text(&key),
-        "--tls-ca-cert-file",
-        &text(&ca),
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let (secure, _) = RedisServer::start_tls(home.path());
     let at = |server: &RedisServer, rest: &str| format!("{}{rest}", server.url());
     let with_login =
         |server: &RedisServer, login: &str| format!("redis://{login}@127.0.0.1:{}", server.port());
@@ -446,20 +433,7 @@ fn account_without(lacking: &[&str]) -> RedisServer {
 #[test]
 fn what_redis_refuses_is_explained() {
     let (emulator, home) = (emulator(), home());
-    let (ca, certificate, key) = certificates(home.path());
-    let text = |path: &Path| path.to_str().expect("UTF-8").to_owned();
-    let secure = RedisServer::start_with(&[
-        "--tls-port",
-        "TLS_PORT",
-        "--tls-cert-file",
-        &text(&certificate),
-        "--tls-key-file",
-        &text(&key),
-        "--tls-ca-cert-file",
-        &text(&ca),
-        "--tls-auth-clients",
-        "no",
-    ]);
+    let (secure, ca) = RedisServer::start_tls(home.path());
     let busy = RedisServer::start_with(&["--maxclients", "1"]);
     let taken = std::net::TcpStream::connect(("127.0.0.1", busy.port())).expect("the only one");
     let closed = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -474,7 +448,6 @@ fn what_redis_refuses_is_explained() {
     ]
     .into();
     let tls = secure.url().replace("redis:", "rediss:");
-    let ca = text(&ca);
     let pin = "00".repeat(32);
     let mut rows = vec![
         (

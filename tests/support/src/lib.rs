@@ -15,6 +15,7 @@ pub mod child;
 pub mod identity;
 #[cfg(unix)]
 pub mod nginx;
+pub mod pages;
 pub mod planted;
 #[cfg(unix)]
 pub mod program;

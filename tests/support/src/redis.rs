@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -42,6 +42,19 @@ impl RedisServer {
             }
         }
         panic!("redis-server does not start");
+    }
+
+    /// One that speaks TLS alone, with a certificate for 127.0.0.1, and the file of the authority that signed it, in `folder`.
+    pub fn start_tls(folder: &Path) -> (RedisServer, String) {
+        let [ca, certificate, key] = certificates(folder);
+        let options = [
+            ["--tls-port", "TLS_PORT"],
+            ["--tls-cert-file", &certificate],
+            ["--tls-key-file", &key],
+            ["--tls-ca-cert-file", &ca],
+            ["--tls-auth-clients", "no"],
+        ];
+        (RedisServer::start_with(options.as_flattened()), ca)
     }
 
     /// One that watches another and keeps nothing itself.
@@ -174,6 +187,32 @@ fn answers(port: u16, tls: bool) -> bool {
     socket.write_all(b"PING\r\n").is_ok() && socket.read_exact(&mut reply).is_ok()
 }
 
+/// Takes connections for a server and hands `carry`, on a thread each, both directions of each: its number, whether it is that
+/// of the answers, from where and to where. Returns the URL.
+fn relay(
+    server: &RedisServer,
+    carry: impl Fn(usize, bool, TcpStream, TcpStream) + Send + Sync + 'static,
+) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("redis://{}", listener.local_addr().expect("an address"));
+    let (port, carry) = (server.port(), Arc::new(carry));
+    std::thread::spawn(move || {
+        for (number, client) in listener.incoming().flatten().enumerate() {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
+                return;
+            };
+            let (from, to) = (
+                client.try_clone().expect("a copy"),
+                server.try_clone().expect("a copy"),
+            );
+            let (there, back) = (Arc::clone(&carry), Arc::clone(&carry));
+            std::thread::spawn(move || there(number, false, from, to));
+            std::thread::spawn(move || back(number, true, server, client));
+        }
+    });
+    url
+}
+
 /// A proxy before a server that keeps all bytes of both directions.
 pub struct Tap {
     pub url: String,
@@ -187,23 +226,15 @@ impl Tap {
 
     /// Each answer takes so much longer.
     pub fn slow(server: &RedisServer, delay: Duration) -> Tap {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("redis://{}", listener.local_addr().expect("an address"));
-        let (seen, port) = (Arc::new(Mutex::new(Vec::new())), server.port());
+        let seen: Arc<Mutex<Vec<u8>>> = Arc::default();
         let kept = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
-                    return;
-                };
-                let (from, to) = (
-                    client.try_clone().expect("a copy"),
-                    server.try_clone().expect("a copy"),
-                );
-                let (there, back) = (Arc::clone(&kept), Arc::clone(&kept));
-                std::thread::spawn(move || copy(from, to, &there, Duration::ZERO));
-                std::thread::spawn(move || copy(server, client, &back, delay));
-            }
+        let url = relay(server, move |_, is_answer, from, to| {
+            copy(
+                from,
+                to,
+                &kept,
+                if is_answer { delay } else { Duration::ZERO },
+            );
         });
         Tap { url, seen }
     }
@@ -237,31 +268,17 @@ pub struct Balancer {
 
 impl Balancer {
     pub fn before(server: &RedisServer) -> Balancer {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("redis://{}", listener.local_addr().expect("an address"));
-        let (made, forgotten) = (Arc::default(), Arc::default());
-        let balancer = Balancer {
-            url,
-            made: Arc::clone(&made),
-            forgotten: Arc::clone(&forgotten),
-        };
-        let port = server.port();
-        std::thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let number = made.fetch_add(1, Ordering::SeqCst);
-                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
-                    return;
-                };
-                let (from, to) = (
-                    client.try_clone().expect("a copy"),
-                    server.try_clone().expect("a copy"),
-                );
-                let (there, back) = (Arc::clone(&forgotten), Arc::clone(&forgotten));
-                std::thread::spawn(move || carry(from, to, number, &there));
-                std::thread::spawn(move || carry(server, client, number, &back));
-            }
+        let (made, forgotten) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (count, before) = (Arc::clone(&made), Arc::clone(&forgotten));
+        let url = relay(server, move |number, _, from, to| {
+            count.fetch_max(number + 1, Ordering::SeqCst);
+            carry(from, to, number, &before);
         });
-        balancer
+        Balancer {
+            url,
+            made,
+            forgotten,
+        }
     }
 
     pub fn made(&self) -> usize {
@@ -293,8 +310,8 @@ pub fn silent_server() -> (String, TcpListener) {
     (url, listener)
 }
 
-/// PEM files of a CA and of a server certificate for 127.0.0.1 that it signed: (CA, certificate, key).
-pub fn certificates(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
+/// PEM files of a CA and of a server certificate for 127.0.0.1 that it signed: CA, certificate, key.
+fn certificates(folder: &Path) -> [String; 3] {
     use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
     let key = KeyPair::generate().expect("a key");
     let mut ca = CertificateParams::new(Vec::new()).expect("parameters");
@@ -309,11 +326,11 @@ pub fn certificates(folder: &Path) -> (PathBuf, PathBuf, PathBuf) {
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
         std::fs::write(&path, text).expect("written");
-        path
+        path.to_str().expect("UTF-8").to_owned()
     };
-    (
+    [
         write("ca.pem", &ca_pem),
         write("leaf.pem", &leaf.pem()),
         write("leaf.key", &leaf_key.serialize_pem()),
-    )
+    ]
 }

@@ -38,19 +38,7 @@ fn the_page_shows_what_it_says() {
     let seen = setup.tool.run(&["doctor"]);
     assert_eq!(seen.status, 4);
     let seen = masked(&seen.out, &setup);
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/doctor.md");
-    let page = std::fs::read_to_string(&path).expect("the page");
-    let (begin, end) = ("```text\n", "```");
-    let (before, rest) = page.split_once(begin).expect("an example");
-    let (example, after) = rest.split_once(end).expect("its end");
-    if std::env::var_os(REFRESH).is_some() {
-        std::fs::write(&path, format!("{before}{begin}{seen}{end}{after}")).expect("written");
-        return;
-    }
-    assert!(
-        example == seen,
-        "docs/doctor.md is out of date: {REFRESH}=1 cargo test -p p21auth-cli --test cli\n{seen}"
-    );
+    test_support::pages::keep_part("docs/doctor.md", ("```text\n", "```"), &seen);
 }
 
 #[test]
