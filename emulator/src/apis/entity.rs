@@ -14,202 +14,127 @@ struct Entity {
     table: &'static str,
     /// Only rows with this value in this column, which new ones get too.
     only: Option<(&'static str, &'static str)>,
-    /// Names and columns; the first is the key, the second is required.
-    fields: &'static [(&'static str, &'static str)],
-    /// Another table's row, by its column and one of this table: its names and columns. They cannot be changed.
+    /// The first is the key, the second is required.
+    fields: Fields,
+    /// Another table's row. It cannot be changed.
     joined: Option<Related>,
     /// Rows of another table, shown as an extended property of this name.
     extended: Option<(&'static str, Related)>,
 }
 
+/// Rows of another table, by its column and one of the entity's table.
 struct Related {
     table: &'static str,
     column: &'static str,
     own: &'static str,
-    fields: &'static [(&'static str, &'static str)],
+    fields: Fields,
 }
 
-const ORDER: &[(&str, &str)] = &[
-    ("OrderNumber", "order_no"),
-    ("CustomerCode", "customer_id"),
-    ("CompanyId", "company_id"),
-    ("OrderDate", "order_date"),
-    ("RequestedDate", "requested_date"),
-    ("PONumber", "po_no"),
-    ("LocationId", "location_id"),
-    ("Completed", "completed"),
-];
+/// Names and columns by blanks: `Name=column`.
+#[derive(Clone, Copy, Default)]
+struct Fields(&'static str);
+
+const fn entity(
+    paths: &'static [&'static str],
+    table: &'static str,
+    fields: &'static str,
+) -> Entity {
+    Entity {
+        paths,
+        table,
+        only: None,
+        fields: Fields(fields),
+        joined: None,
+        extended: None,
+    }
+}
+
+/// Orders and quotes: `projected` tells one from the other.
+const fn orders(paths: &'static [&'static str], projected: &'static str) -> Entity {
+    let fields = "OrderNumber=order_no CustomerCode=customer_id CompanyId=company_id OrderDate=order_date \
+                  RequestedDate=requested_date PONumber=po_no LocationId=location_id Completed=completed";
+    Entity {
+        only: Some(("projected_order", projected)),
+        extended: Some(("Lines", LINES)),
+        ..entity(paths, "oe_hdr", fields)
+    }
+}
 
 const LINES: Related = Related {
     table: "oe_line",
     column: "order_no",
     own: "order_no",
-    fields: &[
-        ("LineNumber", "line_no"),
-        ("ItemId", "item_id"),
-        ("Quantity", "qty_ordered"),
-        ("UnitPrice", "unit_price"),
-        ("ExtendedPrice", "extended_price"),
-    ],
+    fields: Fields(
+        "LineNumber=line_no ItemId=item_id Quantity=qty_ordered UnitPrice=unit_price ExtendedPrice=extended_price",
+    ),
 };
-
-const LOCATION: &[(&str, &str)] = &[
-    ("LocationId", "location_id"),
-    ("LocationName", "location_name"),
-    ("CompanyId", "company_id"),
-];
 
 const ENTITIES: &[Entity] = &[
     Entity {
-        paths: &["sales/customers", "entity/customers"],
-        table: "customer",
-        only: None,
-        fields: &[
-            ("CustomerCode", "customer_id"),
-            ("CustomerName", "customer_name"),
-            ("CompanyId", "company_id"),
-            ("CreditLimit", "credit_limit"),
-            ("CreditStatus", "credit_status"),
-            ("TermsId", "terms_id"),
-            ("SalesRepId", "salesrep_id"),
-        ],
         joined: Some(Related {
             table: "address",
             column: "id",
             own: "customer_id",
-            fields: &[
-                ("Address1", "mail_address1"),
-                ("City", "mail_city"),
-                ("State", "mail_state"),
-                ("Zip", "mail_postal_code"),
-                ("Country", "mail_country"),
-            ],
+            fields: Fields(
+                "Address1=mail_address1 City=mail_city State=mail_state Zip=mail_postal_code Country=mail_country",
+            ),
         }),
-        extended: None,
+        ..entity(
+            &["sales/customers", "entity/customers"],
+            "customer",
+            "CustomerCode=customer_id CustomerName=customer_name CompanyId=company_id CreditLimit=credit_limit CreditStatus=credit_status TermsId=terms_id SalesRepId=salesrep_id",
+        )
     },
+    orders(&["sales/orders"], "N"),
+    orders(&["sales/quotes"], "Y"),
+    entity(
+        &["sales/invoices"],
+        "invoice_hdr",
+        "InvoiceNumber=invoice_no OrderNumber=order_no CustomerCode=customer_id InvoiceDate=invoice_date TotalAmount=total_amount AmountPaid=amount_paid",
+    ),
     Entity {
-        paths: &["sales/orders"],
-        table: "oe_hdr",
-        only: Some(("projected_order", "N")),
-        fields: ORDER,
-        joined: None,
-        extended: Some(("Lines", LINES)),
-    },
-    Entity {
-        paths: &["sales/quotes"],
-        table: "oe_hdr",
-        only: Some(("projected_order", "Y")),
-        fields: ORDER,
-        joined: None,
-        extended: Some(("Lines", LINES)),
-    },
-    Entity {
-        paths: &["sales/invoices"],
-        table: "invoice_hdr",
-        only: None,
-        fields: &[
-            ("InvoiceNumber", "invoice_no"),
-            ("OrderNumber", "order_no"),
-            ("CustomerCode", "customer_id"),
-            ("InvoiceDate", "invoice_date"),
-            ("TotalAmount", "total_amount"),
-            ("AmountPaid", "amount_paid"),
-        ],
-        joined: None,
-        extended: None,
-    },
-    Entity {
-        paths: &["inventory/parts", "inventory/v2/parts"],
-        table: "inv_mast",
-        only: None,
-        fields: &[
-            ("ItemId", "item_id"),
-            ("ItemDesc", "item_desc"),
-            ("InvMastUid", "inv_mast_uid"),
-            ("Price1", "price1"),
-            ("DefaultSellingUnit", "default_selling_unit"),
-        ],
-        joined: None,
         extended: Some((
             "Locations",
             Related {
                 table: "inv_loc",
                 column: "inv_mast_uid",
                 own: "inv_mast_uid",
-                fields: &[
-                    ("LocationId", "location_id"),
-                    ("QtyOnHand", "qty_on_hand"),
-                    ("QtyAllocated", "qty_allocated"),
-                    ("ProductGroupId", "product_group_id"),
-                ],
+                fields: Fields(
+                    "LocationId=location_id QtyOnHand=qty_on_hand QtyAllocated=qty_allocated ProductGroupId=product_group_id",
+                ),
             },
         )),
+        ..entity(
+            &["inventory/parts", "inventory/v2/parts"],
+            "inv_mast",
+            "ItemId=item_id ItemDesc=item_desc InvMastUid=inv_mast_uid Price1=price1 DefaultSellingUnit=default_selling_unit",
+        )
     },
-    Entity {
-        paths: &["inventory/warehouses", "inventory/locations"],
-        table: "location",
-        only: None,
-        fields: LOCATION,
-        joined: None,
-        extended: None,
-    },
-    Entity {
-        paths: &["purchasing/suppliers", "entity/vendors"],
-        table: "supplier",
-        only: None,
-        fields: &[
-            ("SupplierId", "supplier_id"),
-            ("SupplierName", "supplier_name"),
-            ("CompanyId", "company_id"),
-            ("LeadTimeDays", "lead_time_days"),
-        ],
-        joined: None,
-        extended: None,
-    },
-    Entity {
-        paths: &["purchasing/purchaseorders"],
-        table: "po_hdr",
-        only: None,
-        fields: &[
-            ("PONumber", "po_no"),
-            ("SupplierId", "supplier_id"),
-            ("OrderDate", "order_date"),
-            ("LocationId", "location_id"),
-            ("Complete", "complete"),
-        ],
-        joined: None,
-        extended: None,
-    },
-    Entity {
-        paths: &["contacts", "entity/contacts"],
-        table: "contacts",
-        only: None,
-        fields: &[
-            ("Id", "id"),
-            ("LastName", "last_name"),
-            ("FirstName", "first_name"),
-            ("AddressId", "address_id"),
-            ("EmailAddress", "email_address"),
-        ],
-        joined: None,
-        extended: None,
-    },
-    Entity {
-        paths: &["addresses", "entity/addresses"],
-        table: "address",
-        only: None,
-        fields: &[
-            ("Id", "id"),
-            ("Name", "name"),
-            ("Address1", "mail_address1"),
-            ("City", "mail_city"),
-            ("State", "mail_state"),
-            ("Zip", "mail_postal_code"),
-            ("Country", "mail_country"),
-        ],
-        joined: None,
-        extended: None,
-    },
+    entity(
+        &["inventory/warehouses", "inventory/locations"],
+        "location",
+        "LocationId=location_id LocationName=location_name CompanyId=company_id",
+    ),
+    entity(
+        &["purchasing/suppliers", "entity/vendors"],
+        "supplier",
+        "SupplierId=supplier_id SupplierName=supplier_name CompanyId=company_id LeadTimeDays=lead_time_days",
+    ),
+    entity(
+        &["purchasing/purchaseorders"],
+        "po_hdr",
+        "PONumber=po_no SupplierId=supplier_id OrderDate=order_date LocationId=location_id Complete=complete",
+    ),
+    entity(
+        &["contacts", "entity/contacts"],
+        "contacts",
+        "Id=id LastName=last_name FirstName=first_name AddressId=address_id EmailAddress=email_address",
+    ),
+    entity(
+        &["addresses", "entity/addresses"],
+        "address",
+        "Id=id Name=name Address1=mail_address1 City=mail_city State=mail_state Zip=mail_postal_code Country=mail_country",
+    ),
 ];
 
 /// The part of a path that is the Entity API's, below `/api/`.
@@ -291,12 +216,12 @@ fn not_found(key: &str) -> Reply {
 
 impl Entity {
     fn all_fields(&self) -> impl Iterator<Item = &'static str> {
-        let joined = self
-            .joined
-            .as_ref()
-            .map(|related| related.fields)
-            .unwrap_or_default();
-        self.fields.iter().chain(joined).map(|(name, _)| *name)
+        let joined = self.joined.as_ref().map(|related| related.fields);
+        let pairs = self
+            .fields
+            .pairs()
+            .chain(joined.unwrap_or_default().pairs());
+        pairs.map(|(name, _)| name)
     }
 
     fn template(&self) -> Value {
@@ -307,20 +232,9 @@ impl Entity {
 
     /// A table's row as an object.
     fn shown(&self, row: &Row, data: &Data) -> Row {
-        let take = |fields: &[(&str, &str)], row: Option<&Row>| -> Vec<(String, Value)> {
-            let value = |column| {
-                row.and_then(|row| row.get(column))
-                    .cloned()
-                    .unwrap_or(Value::Null)
-            };
-            fields
-                .iter()
-                .map(|(name, column)| ((*name).to_owned(), value(*column)))
-                .collect()
-        };
-        let mut object: Row = take(self.fields, Some(row)).into_iter().collect();
+        let mut object = self.fields.of(Some(row));
         if let Some(related) = &self.joined {
-            object.extend(take(related.fields, related.rows(row, data).next()));
+            object.extend(related.fields.of(related.rows(row, data).next()));
         }
         object
     }
@@ -362,7 +276,7 @@ impl Entity {
         let key = bare_key(key);
         let row = data
             .table(self.table)
-            .and_then(|table| table.find(self.fields[0].1, key));
+            .and_then(|table| table.find(self.fields.at(0).1, key));
         let Some(row) = row.filter(|row| self.is_one(row)) else {
             return Ok(not_found(key));
         };
@@ -382,15 +296,8 @@ impl Entity {
         for name in wanted {
             match &self.extended {
                 Some((own, related)) if name == "*" || own.eq_ignore_ascii_case(name) => {
-                    let take = |row: &Row| -> Row {
-                        let value = |column| row.get(column).cloned().unwrap_or(Value::Null);
-                        related
-                            .fields
-                            .iter()
-                            .map(|(name, column)| ((*name).to_owned(), value(*column)))
-                            .collect()
-                    };
-                    let rows: Vec<Row> = related.rows(row, data).map(take).collect();
+                    let rows = related.rows(row, data);
+                    let rows: Vec<Row> = rows.map(|row| related.fields.of(Some(row))).collect();
                     object.insert((*own).to_owned(), json!(rows));
                 }
                 _ if name == "*" => {}
@@ -405,7 +312,7 @@ impl Entity {
         let Ok(Value::Object(body)) = serde_json::from_slice(&call.request.body) else {
             return invalid(&["The body must be a JSON object.".to_owned()]);
         };
-        let (key_name, key_column) = self.fields[0];
+        let (key_name, key_column) = self.fields.at(0);
         let key = body
             .get(key_name)
             .filter(|key| !key.is_null())
@@ -419,8 +326,8 @@ impl Entity {
             let mut errors = Vec::new();
             let mut fields = Row::new();
             for (name, value) in body.iter().filter(|(name, _)| *name != key_name) {
-                let column = self.fields.iter().find(|(own, _)| own == name);
-                match column.map(|(_, column)| (*column, typed(table, column, value))) {
+                let column = self.fields.pairs().find(|(own, _)| own == name);
+                match column.map(|(_, column)| (column, typed(table, column, value))) {
                     Some((column, Ok(value))) => {
                         fields.insert(column.to_owned(), value);
                     }
@@ -430,7 +337,7 @@ impl Entity {
                     None => errors.push(format!("{name} is not a field of this entity")),
                 }
             }
-            let (name, column) = self.fields[1];
+            let (name, column) = self.fields.at(1);
             let given = |column| {
                 fields
                     .get(column)
@@ -468,12 +375,31 @@ impl Entity {
         let key = bare_key(key);
         call.shared.change(|state| {
             let table = state.data.table_mut(self.table);
-            if table.is_some_and(|table| table.remove(self.fields[0].1, key)) {
+            if table.is_some_and(|table| table.remove(self.fields.at(0).1, key)) {
                 Reply::json(200, &json!(true))
             } else {
                 not_found(key)
             }
         })
+    }
+}
+
+impl Fields {
+    fn pairs(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let fields = self.0.split_whitespace();
+        fields.filter_map(|field| field.split_once('='))
+    }
+
+    fn at(self, number: usize) -> (&'static str, &'static str) {
+        self.pairs().nth(number).unwrap_or_default()
+    }
+
+    /// Those of a row, null where there is none.
+    fn of(self, row: Option<&Row>) -> Row {
+        let value = |column| row.and_then(|row| row.get(column)).cloned();
+        self.pairs()
+            .map(|(name, column)| (name.to_owned(), value(column).unwrap_or_default()))
+            .collect()
     }
 }
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::Call;
-use super::services::{Element, Service, plain};
+use super::services::plain;
+use super::windows::{Element, Service};
 use crate::data::{Data, same};
 use crate::message::Reply;
 use crate::odata::Row;

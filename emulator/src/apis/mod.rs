@@ -6,6 +6,7 @@ mod interactive;
 mod odata;
 mod services;
 mod transaction;
+mod windows;
 
 use serde_json::json;
 

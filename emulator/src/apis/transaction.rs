@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use super::Call;
-use super::services::{Element, SERVICES, Service, plain};
+use super::services::plain;
+use super::windows::{Element, SERVICES, Service};
 use crate::data::Data;
 use crate::message::Reply;
 use crate::odata::Row;
