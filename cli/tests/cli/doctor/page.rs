@@ -4,8 +4,6 @@ use std::path::Path;
 
 use super::Setup;
 
-const REFRESH: &str = "P21AUTH_REFRESH";
-
 /// Ports, days, fingerprints and times differ from run to run.
 fn masked(text: &str, setup: &Setup) -> String {
     let address = setup.emulator.address().to_string();
