@@ -46,6 +46,11 @@
 #![warn(unreachable_pub)]
 #![cfg_attr(not(test), deny(clippy::disallowed_types))]
 
+/// A table of tuples, however long its texts are.
+macro_rules! rows {
+    ($($first:expr => $($more:expr),+;)+) => { [$(($first, $($more),+)),+] };
+}
+
 mod cache;
 mod capi;
 mod client;

@@ -16,132 +16,60 @@ const SCHEMA: u32 = 1;
 
 /// Every field: its path and what it says. `null` stands where there is nothing to say. The documentation's table is made
 /// of this.
-pub const FIELDS: [(&str, &str); 52] = [
-    (
-        "schema",
-        "Version of this layout; grows if a name changes its meaning, not if one is added.",
-    ),
-    (
-        "identity",
-        "Fingerprint of server, user and mode, the same in every process; the secret is not in it.",
-    ),
-    ("base_url", "The server's address as the library uses it."),
-    ("auth_mode", "How it asks for a token."),
-    (
-        "open_clients",
-        "Clients of this process that share the token.",
-    ),
-    ("refreshing", "Whether a token request is under way."),
-    ("token", "The current token; null if there is none."),
-    ("token.fingerprint", "First 8 hex digits of its SHA-256."),
-    ("token.age_s", "Seconds since it was asked for."),
-    ("token.expires_in_s", "Seconds left now."),
-    ("token.expires_at", "Expiry in Unix seconds."),
-    (
-        "token.generation",
-        "Which token it is; a later one has a larger number.",
-    ),
-    (
-        "counters.token_requests",
-        "Token requests sent, retries included.",
-    ),
-    ("counters.refreshes", "Tokens that the server issued."),
-    (
-        "counters.shared_waits",
-        "Calls that waited for the request of another call.",
-    ),
-    (
-        "counters.adoptions",
-        "Tokens of other processes, taken from the shared store.",
-    ),
-    ("counters.rejections", "Rejected tokens that were dropped."),
-    ("counters.ui_requests", "Requests for the UI server's URL."),
-    ("counters.failures", "Failures by the name of their status."),
-    (
-        "hold",
-        "Why nothing is sent for a while; null if something may be.",
-    ),
-    (
-        "hold.kind",
-        "`cool-down` after refused credentials, else `backoff`.",
-    ),
-    (
-        "hold.left_ms",
-        "Milliseconds until the next request may be sent.",
-    ),
-    (
-        "last_error",
-        "The last failure, also if a later request succeeded; null if there was none.",
-    ),
-    (
-        "last_error.code",
-        "Its status, such as `P21_E_UNAUTHORIZED`.",
-    ),
-    (
-        "last_error.http_status",
-        "HTTP status of the response; 0 if there was none.",
-    ),
-    ("last_error.message", "What happened."),
-    ("last_error.hint", "What to do next."),
-    ("last_error.age_s", "Seconds since then."),
-    (
-        "clock_skew_s",
-        "The server's clock minus this machine's; 0 below 30 s.",
-    ),
-    ("tls_verify", "Whether certificates are verified."),
-    ("options.allowed_hosts", "The option `allowed_hosts`."),
-    ("options.timeout_ms", "The option `timeout_ms`."),
-    ("options.refresh_margin_s", "The option `refresh_margin_s`."),
-    ("options.ca_file", "The option `ca_file`."),
-    ("options.tls_pin_sha256", "The option `tls_pin_sha256`."),
-    ("options.tls_verify", "The option `tls_verify`."),
-    (
-        "proxy.from",
-        "Where the proxy comes from: the option, a variable, the system.",
-    ),
-    (
-        "proxy.url",
-        "The proxy without its login; null if there is none.",
-    ),
-    (
-        "proxy.ignored",
-        "Entries of `NO_PROXY` that are not understood; left out if there are none.",
-    ),
-    ("store.kind", "The store that was asked for."),
-    ("store.active", "The store in use."),
-    ("store.place", "Where that is."),
-    (
-        "store.health",
-        "`ok`, or `degraded` if a lower store is in use.",
-    ),
-    ("store.reason", "Why it is degraded."),
-    (
-        "store.pending",
-        "How many dropped tokens the store has not been told of yet; that is done in the background.",
-    ),
-    (
-        "store.sealed_with",
-        "What protects the entries: `consumer key`, `password and store_key`, or `password`; null without a shared store.",
-    ),
-    (
-        "store.hint",
-        "How to protect them better; null if there is nothing to do.",
-    ),
-    ("store.required", "The option `store_required`."),
-    (
-        "ui_url",
-        "The UI server's URL as last seen; null if it was not asked for.",
-    ),
-    ("ui_url.url", "The URL, scrubbed."),
-    (
-        "ui_url.other_host",
-        "Whether its host differs from that of `base_url`.",
-    ),
-    (
-        "options_of_first_opener",
-        "Options that another client of the identity decided, because it was opened first.",
-    ),
-];
+pub const FIELDS: [(&str, &str); 52] = rows! {
+    "schema" => "Version of this layout; grows if a name changes its meaning, not if one is added.";
+    "identity" => "Fingerprint of server, user and mode, the same in every process; the secret is not in it.";
+    "base_url" => "The server's address as the library uses it.";
+    "auth_mode" => "How it asks for a token.";
+    "open_clients" => "Clients of this process that share the token.";
+    "refreshing" => "Whether a token request is under way.";
+    "token" => "The current token; null if there is none.";
+    "token.fingerprint" => "First 8 hex digits of its SHA-256.";
+    "token.age_s" => "Seconds since it was asked for.";
+    "token.expires_in_s" => "Seconds left now.";
+    "token.expires_at" => "Expiry in Unix seconds.";
+    "token.generation" => "Which token it is; a later one has a larger number.";
+    "counters.token_requests" => "Token requests sent, retries included.";
+    "counters.refreshes" => "Tokens that the server issued.";
+    "counters.shared_waits" => "Calls that waited for the request of another call.";
+    "counters.adoptions" => "Tokens of other processes, taken from the shared store.";
+    "counters.rejections" => "Rejected tokens that were dropped.";
+    "counters.ui_requests" => "Requests for the UI server's URL.";
+    "counters.failures" => "Failures by the name of their status.";
+    "hold" => "Why nothing is sent for a while; null if something may be.";
+    "hold.kind" => "`cool-down` after refused credentials, else `backoff`.";
+    "hold.left_ms" => "Milliseconds until the next request may be sent.";
+    "last_error" => "The last failure, also if a later request succeeded; null if there was none.";
+    "last_error.code" => "Its status, such as `P21_E_UNAUTHORIZED`.";
+    "last_error.http_status" => "HTTP status of the response; 0 if there was none.";
+    "last_error.message" => "What happened.";
+    "last_error.hint" => "What to do next.";
+    "last_error.age_s" => "Seconds since then.";
+    "clock_skew_s" => "The server's clock minus this machine's; 0 below 30 s.";
+    "tls_verify" => "Whether certificates are verified.";
+    "options.allowed_hosts" => "The option `allowed_hosts`.";
+    "options.timeout_ms" => "The option `timeout_ms`.";
+    "options.refresh_margin_s" => "The option `refresh_margin_s`.";
+    "options.ca_file" => "The option `ca_file`.";
+    "options.tls_pin_sha256" => "The option `tls_pin_sha256`.";
+    "options.tls_verify" => "The option `tls_verify`.";
+    "proxy.from" => "Where the proxy comes from: the option, a variable, the system.";
+    "proxy.url" => "The proxy without its login; null if there is none.";
+    "proxy.ignored" => "Entries of `NO_PROXY` that are not understood; left out if there are none.";
+    "store.kind" => "The store that was asked for.";
+    "store.active" => "The store in use.";
+    "store.place" => "Where that is.";
+    "store.health" => "`ok`, or `degraded` if a lower store is in use.";
+    "store.reason" => "Why it is degraded.";
+    "store.pending" => "How many dropped tokens the store has not been told of yet; that is done in the background.";
+    "store.sealed_with" => "What protects the entries: `consumer key`, `password and store_key`, or `password`; null without a shared store.";
+    "store.hint" => "How to protect them better; null if there is nothing to do.";
+    "store.required" => "The option `store_required`.";
+    "ui_url" => "The UI server's URL as last seen; null if it was not asked for.";
+    "ui_url.url" => "The URL, scrubbed.";
+    "ui_url.other_host" => "Whether its host differs from that of `base_url`.";
+    "options_of_first_opener" => "Options that another client of the identity decided, because it was opened first.";
+};
 
 /// Where nothing but a password protects the entries.
 pub(crate) const USE_STORE_KEY: &str = "The entries are sealed by the password alone, so a stolen store can be searched for a weak one: set store_key or store_key_file, the same on all machines.";

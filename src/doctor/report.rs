@@ -137,31 +137,19 @@ impl Step {
 }
 
 /// Every field of a report in JSON: its path and what it says. The documentation's table is made of this.
-pub const FIELDS: [(&str, &str); 11] = [
-    (
-        "schema",
-        "Version of this layout; grows if a name changes its meaning, not if one is added.",
-    ),
-    ("ok", "Whether no step failed."),
-    (
-        "token_requests",
-        "Token requests that the examination sent: one at most.",
-    ),
-    ("steps", "The steps, in the order of the examination."),
-    ("steps.id", "Which step, such as `tls`."),
-    ("steps.outcome", "`ok`, `warn`, `fail` or `skipped`."),
-    ("steps.saw", "What was found, the most telling line first."),
-    ("steps.do", "What to do next, if anything."),
-    (
-        "steps.copy",
-        "A line to copy into a shell or a `.env` file; null if there is none.",
-    ),
-    (
-        "steps.code",
-        "The status of a failure, such as `P21_E_TLS`; null without one.",
-    ),
-    ("steps.ms", "How long the step took, in milliseconds."),
-];
+pub const FIELDS: [(&str, &str); 11] = rows! {
+    "schema" => "Version of this layout; grows if a name changes its meaning, not if one is added.";
+    "ok" => "Whether no step failed.";
+    "token_requests" => "Token requests that the examination sent: one at most.";
+    "steps" => "The steps, in the order of the examination.";
+    "steps.id" => "Which step, such as `tls`.";
+    "steps.outcome" => "`ok`, `warn`, `fail` or `skipped`.";
+    "steps.saw" => "What was found, the most telling line first.";
+    "steps.do" => "What to do next, if anything.";
+    "steps.copy" => "A line to copy into a shell or a `.env` file; null if there is none.";
+    "steps.code" => "The status of a failure, such as `P21_E_TLS`; null without one.";
+    "steps.ms" => "How long the step took, in milliseconds.";
+};
 
 /// All steps of an examination, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -27,98 +27,46 @@ const ALGORITHMS: &[(&str, &str)] = &[
 const REISSUE: &str = "Have the certificate issued anew without that";
 
 /// What else can be wrong with a certificate: as the TLS stack names it (or as its text begins), what that is, and what to do.
-const DEFECTS: &[(&[&str], &str, &str)] = &[
-    (
-        &["NameConstraintViolation"],
+const DEFECTS: [(&[&str], &str, &str); 18] = rows! {
+    &["NameConstraintViolation"] =>
         "has a name that its issuer may not certify (name constraints)",
-        "Have the certificate issued by an authority that may certify this host, or use a host name that the issuer allows",
-    ),
-    (
-        &["PathLenConstraintViolated"],
+        "Have the certificate issued by an authority that may certify this host, or use a host name that the issuer allows";
+    &["PathLenConstraintViolated"] =>
         "comes through more intermediate authorities than one of them allows (path length)",
-        "Have the certificate issued by an authority further up, or name the intermediate authority that issued it in ca_file",
-    ),
-    (
-        &["EndEntityUsedAsCa"],
+        "Have the certificate issued by an authority further up, or name the intermediate authority that issued it in ca_file";
+    &["EndEntityUsedAsCa"] =>
         "was issued with a certificate that is no authority's",
-        "Have the certificate issued by an authority: one whose own certificate has CA:TRUE in its basic constraints",
-    ),
-    (
-        &["InvalidPurpose", "certificate had invalid extensions"],
-        NOT_FOR_SERVERS,
-        FOR_SERVERS,
-    ),
-    (
-        &["EmptyEkuExtension"],
-        "has an extended key usage with nothing in it",
-        FOR_SERVERS,
-    ),
-    (
-        &[
-            "UnknownRevocationStatus",
-            "ExpiredRevocationList",
-            "InvalidOcspResponse",
-        ],
+        "Have the certificate issued by an authority: one whose own certificate has CA:TRUE in its basic constraints";
+    &["InvalidPurpose", "certificate had invalid extensions"] => NOT_FOR_SERVERS, FOR_SERVERS;
+    &["EmptyEkuExtension"] => "has an extended key usage with nothing in it", FOR_SERVERS;
+    &["UnknownRevocationStatus", "ExpiredRevocationList", "InvalidOcspResponse"] =>
         NOT_CHECKED,
-        REACH_LIST,
-    ),
-    (
-        &["UnhandledCriticalExtension", "UnsupportedCriticalExtension"],
+        REACH_LIST;
+    &["UnhandledCriticalExtension", "UnsupportedCriticalExtension"] =>
         "has a critical extension that is not known here",
-        REISSUE,
-    ),
-    (
-        &["UnsupportedCertVersion"],
+        REISSUE;
+    &["UnsupportedCertVersion"] =>
         "is of X.509 version 1, which has no host names",
-        "Have the certificate issued anew, as version 3 with the host name in subjectAltName",
-    ),
-    (
-        &["UnsupportedKey"],
+        "Have the certificate issued anew, as version 3 with the host name in subjectAltName";
+    &["UnsupportedKey"] =>
         "was signed with a key of a kind that is not supported, such as P-521",
-        "Use an authority with an RSA key of at least 2048 bits, or a P-256 or P-384 key",
-    ),
-    (
-        &["MaximumPath", "MaximumSignatureChecksExceeded"],
+        "Use an authority with an RSA key of at least 2048 bits, or a P-256 or P-384 key";
+    &["MaximumPath", "MaximumSignatureChecksExceeded"] =>
         "comes with too many certificates to be checked",
-        "Have the server send its own certificate, then the intermediate ones, and nothing else",
-    ),
-    (
-        &["MaximumNameConstraintComparisonsExceeded"],
-        "has too many names to be checked",
-        REISSUE,
-    ),
-    (&["BadEncoding", "BadDer"], "is not well-formed", MALFORMED),
-    (
-        &["MalformedDnsIdentifier"],
-        "has a malformed host name",
-        MALFORMED,
-    ),
-    (
-        &["MalformedExtensions"],
-        "has malformed extensions",
-        MALFORMED,
-    ),
-    (
-        &["ExtensionValueInvalid"],
-        "has a malformed extension",
-        MALFORMED,
-    ),
-    (
-        &["InvalidSerialNumber"],
-        "has a malformed serial number",
-        MALFORMED,
-    ),
-    (
-        &["SignatureAlgorithmMismatch"],
+        "Have the server send its own certificate, then the intermediate ones, and nothing else";
+    &["MaximumNameConstraintComparisonsExceeded"] => "has too many names to be checked", REISSUE;
+    &["BadEncoding", "BadDer"] => "is not well-formed", MALFORMED;
+    &["MalformedDnsIdentifier"] => "has a malformed host name", MALFORMED;
+    &["MalformedExtensions"] => "has malformed extensions", MALFORMED;
+    &["ExtensionValueInvalid"] => "has a malformed extension", MALFORMED;
+    &["InvalidSerialNumber"] => "has a malformed serial number", MALFORMED;
+    &["SignatureAlgorithmMismatch"] =>
         "contradicts itself about the algorithm of its signature",
-        MALFORMED,
-    ),
-    (
-        &["MalformedNameConstraint", "InvalidNetworkMaskConstraint"],
+        MALFORMED;
+    &["MalformedNameConstraint", "InvalidNetworkMaskConstraint"] =>
         "comes from an issuer with malformed name constraints",
-        MALFORMED,
-    ),
-];
+        MALFORMED;
+};
 
 const NOT_FOR_SERVERS: &str =
     "is not for servers (its extended key usage, or its issuer's, lacks serverAuth)";

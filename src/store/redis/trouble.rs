@@ -36,62 +36,29 @@ const CLUSTER: &str =
     "this is a cluster, which is not supported: name a server of its own, or one primary";
 
 /// What the server says, or a part of it, and what to do about it.
-const HINTS: [(&str, &str); 21] = [
-    ("READONLY", REPLICA),
-    ("MASTERDOWN", REPLICA),
-    ("CROSSSLOT", CLUSTER),
-    ("CLUSTERDOWN", CLUSTER),
-    ("MOVED ", CLUSTER),
-    ("ASK ", CLUSTER),
-    ("TRYAGAIN", CLUSTER),
-    ("not allowed in cluster mode", CLUSTER),
-    (
-        "OOM",
-        "the server is full: raise its maxmemory, or let it evict (maxmemory-policy allkeys-lru)",
-    ),
-    (
-        "MISCONF",
-        "the server cannot save to its disk and takes no writes: free the disk, or switch persistence off",
-    ),
-    (
-        "NOREPLICAS",
-        "the server takes no writes while its replicas are away: bring them back, or set min-replicas-to-write 0",
-    ),
-    (
-        "LOADING",
-        "the server is reading its data from disk: it will be used once that is done",
-    ),
-    (
-        "BUSY",
-        "another program's script keeps the server busy: SCRIPT KILL ends it",
-    ),
-    (
-        "max number of clients reached",
-        "the server takes no more connections: raise its maxclients, or find the program that leaves them open",
-    ),
-    (
-        "NOAUTH",
-        "the server wants a password: redis://user:password@host",
-    ),
-    (
-        "without any password",
-        "the server has no password for the default user: leave it out of the URL",
-    ),
-    ("WRONGPASS", "user or password in the URL are wrong"),
-    ("invalid password", "the password in the URL is wrong"),
-    (
-        "DENIED",
-        "the server runs in protected mode: set a password, or protected-mode no",
-    ),
-    (
-        "DB index is out of range",
-        "the server has no such database: name another, redis://host/0",
-    ),
-    (
-        "unknown command",
-        "the server does not have this command: a hosted one may switch it off, and scripts (EVAL) are needed",
-    ),
-];
+const HINTS: [(&str, &str); 21] = rows! {
+    "READONLY" => REPLICA;
+    "MASTERDOWN" => REPLICA;
+    "CROSSSLOT" => CLUSTER;
+    "CLUSTERDOWN" => CLUSTER;
+    "MOVED " => CLUSTER;
+    "ASK " => CLUSTER;
+    "TRYAGAIN" => CLUSTER;
+    "not allowed in cluster mode" => CLUSTER;
+    "OOM" => "the server is full: raise its maxmemory, or let it evict (maxmemory-policy allkeys-lru)";
+    "MISCONF" => "the server cannot save to its disk and takes no writes: free the disk, or switch persistence off";
+    "NOREPLICAS" => "the server takes no writes while its replicas are away: bring them back, or set min-replicas-to-write 0";
+    "LOADING" => "the server is reading its data from disk: it will be used once that is done";
+    "BUSY" => "another program's script keeps the server busy: SCRIPT KILL ends it";
+    "max number of clients reached" => "the server takes no more connections: raise its maxclients, or find the program that leaves them open";
+    "NOAUTH" => "the server wants a password: redis://user:password@host";
+    "without any password" => "the server has no password for the default user: leave it out of the URL";
+    "WRONGPASS" => "user or password in the URL are wrong";
+    "invalid password" => "the password in the URL is wrong";
+    "DENIED" => "the server runs in protected mode: set a password, or protected-mode no";
+    "DB index is out of range" => "the server has no such database: name another, redis://host/0";
+    "unknown command" => "the server does not have this command: a hosted one may switch it off, and scripts (EVAL) are needed";
+};
 
 const SENTINEL: &str =
     "this is a Sentinel and no Redis server: name the primary, or an address that follows it";
