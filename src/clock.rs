@@ -58,6 +58,26 @@ pub trait Clock: Send + Sync {
     }
 }
 
+#[cfg(any(target_os = "linux", target_os = "android", windows))]
+use crate::sys::{coarse_mono, coarse_wall};
+
+/// By way of std, where there is no coarse clock to ask.
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+fn coarse_mono() -> i64 {
+    use std::time::Instant;
+    static START: crate::fork::Once<Instant> = crate::fork::Once::new();
+    millis(START.get_or_init(Instant::now).elapsed())
+}
+
+/// As [`coarse_mono`].
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+fn coarse_wall() -> i64 {
+    use std::time::{SystemTime, UNIX_EPOCH};
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, millis)
+}
+
 /// The system's coarse clocks.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
@@ -66,13 +86,13 @@ impl SystemClock {
     /// [`Now::mono`] alone.
     #[inline]
     pub(crate) fn mono() -> i64 {
-        crate::sys::coarse_mono()
+        coarse_mono()
     }
 
     /// [`Now::wall`] alone.
     #[inline]
     pub(crate) fn wall() -> i64 {
-        crate::sys::coarse_wall()
+        coarse_wall()
     }
 }
 

@@ -92,15 +92,6 @@ impl fmt::Debug for Data {
     }
 }
 
-/// Whether a key as text means a column's value: numbers by their digits, text without regard to case.
-pub(super) fn same(value: &Value, text: &str) -> bool {
-    match value {
-        Value::String(own) => own.eq_ignore_ascii_case(text),
-        Value::Number(own) => own.to_string() == text.strip_suffix(".0").unwrap_or(text),
-        _ => false,
-    }
-}
-
 /// A value as a table's column holds it: text becomes a number where the rows have numbers.
 ///
 /// # Errors
@@ -142,6 +133,7 @@ fn whole(number: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::odata::same;
     use serde_json::json;
 
     #[test]

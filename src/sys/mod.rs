@@ -23,7 +23,7 @@ pub(crate) use windows_secrets::{Job, read_credential};
 #[cfg(windows)]
 pub use windows_secrets::{Unseen, delete_credential, write_credential};
 
-/// The monotonic clock in milliseconds, the coarse one where the system has that: no system call, about 5 ns.
+/// The coarse monotonic clock in milliseconds: no system call, about 5 ns.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 #[inline]
 pub(crate) fn coarse_mono() -> i64 {
@@ -47,24 +47,6 @@ fn ms(time: rustix::time::Timespec) -> i64 {
     time.tv_sec
         .saturating_mul(1000)
         .saturating_add(time.tv_nsec / 1_000_000)
-}
-
-/// The monotonic clock by way of std, where there is no coarse one to ask.
-#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
-pub(crate) fn coarse_mono() -> i64 {
-    use std::sync::OnceLock;
-    use std::time::Instant;
-    static START: OnceLock<Instant> = OnceLock::new();
-    crate::clock::millis(START.get_or_init(Instant::now).elapsed())
-}
-
-/// The wall clock by way of std.
-#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
-pub(crate) fn coarse_wall() -> i64 {
-    use std::time::{SystemTime, UNIX_EPOCH};
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, crate::clock::millis)
 }
 
 /// Whether the program runs with rights that its caller does not have: set-uid, set-gid, or by file capabilities. What the

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use super::Call;
 use super::services::plain;
 use super::windows::{Element, Service};
-use crate::data::{Data, same};
+use crate::data::Data;
 use crate::message::Reply;
-use crate::odata::Row;
+use crate::odata::{Row, same};
 use crate::state::State;
 use crate::text;
 

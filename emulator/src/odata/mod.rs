@@ -94,8 +94,16 @@ impl Table {
 }
 
 fn holds(row: &Row, column: &str, text: &str) -> bool {
-    row.get(column)
-        .is_some_and(|value| super::data::same(value, text))
+    row.get(column).is_some_and(|value| same(value, text))
+}
+
+/// Whether a key as text means a column's value: numbers by their digits, text without regard to case.
+pub(super) fn same(value: &Value, text: &str) -> bool {
+    match value {
+        Value::String(own) => own.eq_ignore_ascii_case(text),
+        Value::Number(own) => own.to_string() == text.strip_suffix(".0").unwrap_or(text),
+        _ => false,
+    }
 }
 
 /// Whose options they are.
