@@ -9,7 +9,7 @@ use super::binding::Secrets;
 use super::{Client, Runtime, TokenOptions};
 use crate::error::{Code, Error, Result};
 use crate::fork::{self, Guarded};
-use crate::options::{Config, Settings};
+use crate::options::{Config, Credential, Settings};
 
 static DEFAULT: ArcSwapOption<Client> = ArcSwapOption::const_empty();
 
@@ -18,6 +18,20 @@ static OPENING: Guarded<Opening> = Guarded::new_static(Opening {
     by: None,
     failed: None,
 });
+
+/// The last failure to open, where a command has a part in it: it is not run again at every call.
+static FAILED: Guarded<Option<Failed>> = Guarded::new_static(None);
+
+struct Failed {
+    credentials: Vec<Credential>,
+    error: Error,
+    failures: u32,
+    until: Instant,
+}
+
+/// Pauses between runs of a command: the first, and the longest.
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 struct Opening {
     /// The epoch of the process that is opening it: a forked child has no such thread.
@@ -79,8 +93,49 @@ fn names_files(settings: &Settings) -> bool {
     Secrets::may_change(settings) || settings.transport.tls.ca_file.is_some()
 }
 
+/// What is got by running a command.
+fn commands(settings: &Settings) -> Vec<Credential> {
+    let all = [Some(&settings.credential), settings.store.key.as_ref()];
+    let all = all.into_iter().flatten();
+    all.filter(|one| one.is_command()).cloned().collect()
+}
+
+/// The failure of the same commands whose pause is not over.
+fn held_back(credentials: &[Credential]) -> Option<Error> {
+    FAILED.with(|failed| {
+        let failed = failed.as_ref()?;
+        let left = failed.until.checked_duration_since(Instant::now())?;
+        (failed.credentials == credentials && !left.is_zero())
+            .then(|| failed.error.clone().with_retry_after(left))
+    })
+}
+
+fn hold_back(credentials: Vec<Credential>, error: &Error) {
+    FAILED.with(|failed| {
+        let before = failed.as_ref();
+        let before = before.filter(|failed| failed.credentials == credentials);
+        let failures = before.map_or(0, |failed| failed.failures);
+        let pause = PAUSE.saturating_mul(1 << failures.min(5));
+        *failed = Some(Failed {
+            credentials,
+            error: error.clone(),
+            failures: failures + 1,
+            until: Instant::now() + pause.min(LONGEST_PAUSE),
+        });
+    });
+}
+
 fn open(settings: Settings, deadline: Instant) -> Result<Arc<Client>> {
-    let opened = Arc::new(Client::open_by(Runtime::global(), settings, deadline)?);
+    let credentials = commands(&settings);
+    if let Some(error) = held_back(&credentials).filter(|_| !credentials.is_empty()) {
+        return Err(error);
+    }
+    let opened = Client::open_by(Runtime::global(), settings, deadline);
+    match &opened {
+        Err(error) if !credentials.is_empty() => hold_back(credentials, error),
+        _ => FAILED.with(|failed| *failed = None),
+    }
+    let opened = Arc::new(opened?);
     // Whoever comes first wins; another that is opened meanwhile shares its slot anyway.
     let before = DEFAULT.compare_and_swap(&None::<Arc<Client>>, Some(Arc::clone(&opened)));
     Ok(before.as_ref().map_or(opened, Arc::clone))
@@ -143,6 +198,8 @@ pub(crate) fn update_default() -> Result<()> {
     }
     let settings = config.settings()?;
     let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms);
+    // Asked for by the program, so now.
+    FAILED.with(|failed| *failed = None);
     let client = open(settings, deadline)?;
     drop(client);
     Ok(())

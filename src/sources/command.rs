@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::fmt;
 
+use zeroize::Zeroize as _;
+
 use crate::error::{Code, Error, Result};
 
 /// A command line, and the environment that it runs in: that of the moment at which the client was opened.
@@ -10,7 +12,25 @@ pub(crate) struct Command {
     line: String,
     /// At least the program.
     words: Vec<String>,
-    environment: Vec<(OsString, OsString)>,
+    environment: Environment,
+}
+
+/// Names and values, of which any may be a secret.
+struct Environment(Vec<(OsString, OsString)>);
+
+impl Environment {
+    /// As it is now.
+    fn now() -> Environment {
+        Environment(std::env::vars_os().collect())
+    }
+}
+
+impl Drop for Environment {
+    fn drop(&mut self) {
+        for (_, value) in &mut self.0 {
+            std::mem::take(value).into_encoded_bytes().zeroize();
+        }
+    }
 }
 
 /// The environment is left out: it may hold secrets, and it tells two commands apart only by their result.
@@ -66,7 +86,7 @@ impl Command {
         Ok(Command {
             line: line.to_owned(),
             words,
-            environment: std::env::vars_os().collect(),
+            environment: Environment::now(),
         })
     }
 
@@ -80,7 +100,7 @@ impl Command {
         Ok(Command {
             line: words.join("\0"),
             words: words.iter().map(|word| (*word).to_owned()).collect(),
-            environment: std::env::vars_os().collect(),
+            environment: Environment::now(),
         })
     }
 
@@ -93,7 +113,7 @@ impl Command {
     pub(super) fn name(&self) -> OsString {
         use sha2::{Digest as _, Sha256};
         let mut hash = Sha256::new();
-        for (name, value) in &self.environment {
+        for (name, value) in &self.environment.0 {
             for part in [name, value] {
                 hash.update(part.as_encoded_bytes());
                 hash.update([0]);
@@ -184,12 +204,12 @@ mod unix {
     use std::ffi::{CString, OsStr, OsString};
     use std::fs::File;
     use std::io::{self, Read as _};
-    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    use std::os::unix::ffi::OsStrExt as _;
     use std::path::Path;
     use std::time::{Duration, Instant};
 
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use zeroize::Zeroizing;
+    use zeroize::{Zeroize as _, Zeroizing};
 
     use super::super::{COMMAND_CAP, Content, Trouble, file};
     use super::Command;
@@ -204,19 +224,24 @@ mod unix {
         until: &dyn Fn() -> Instant,
     ) -> Option<Result<Content, Trouble>> {
         let words = command.words.iter().map(|word| text(word.as_bytes()));
-        let environment = command.environment.iter().filter_map(|(name, value)| {
-            let mut both = name.clone().into_vec();
+        let environment = command.environment.0.iter().filter_map(|(name, value)| {
+            // With room for the last NUL, so that nothing is moved.
+            let mut both = Vec::with_capacity(name.len() + value.len() + 2);
+            both.extend_from_slice(name.as_bytes());
             both.push(b'=');
             both.extend_from_slice(value.as_bytes());
             CString::new(both).ok()
         });
         let environment: Vec<CString> = environment.collect();
-        let (mut child, output) =
-            match sys::spawn(&paths(command), &words.collect::<Vec<_>>(), &environment) {
-                Ok(started) => started,
-                Err(error) if sys::is_exhausted(&error) => return Some(Err(Trouble::of(&error))),
-                Err(error) => return Some(Err(Trouble::NotStarted(error.to_string()))),
-            };
+        let started = sys::spawn(&paths(command), &words.collect::<Vec<_>>(), &environment);
+        for text in environment {
+            text.into_bytes_with_nul().zeroize();
+        }
+        let (mut child, output) = match started {
+            Ok(started) => started,
+            Err(error) if sys::is_exhausted(&error) => return Some(Err(Trouble::of(&error))),
+            Err(error) => return Some(Err(Trouble::NotStarted(error.to_string()))),
+        };
         let mut bytes = Zeroizing::new(Vec::new());
         let mut is_open = true;
         loop {
@@ -250,7 +275,11 @@ mod unix {
         if program.contains('/') {
             return vec![text(program.as_bytes())];
         }
-        let path = command.environment.iter().find(|(name, _)| name == "PATH");
+        let path = command
+            .environment
+            .0
+            .iter()
+            .find(|(name, _)| name == "PATH");
         let path = path.map_or(OsString::from("/usr/bin:/bin"), |(_, path)| path.clone());
         std::env::split_paths(&path)
             // An empty entry means the current folder: not for secrets.
@@ -340,6 +369,7 @@ mod windows {
             .envs(
                 command
                     .environment
+                    .0
                     .iter()
                     .map(|(name, value)| (name, value)),
             )

@@ -258,7 +258,7 @@ fn no_callers_thread_touches_a_file_and_storage_that_hangs_stops_nobody() {
     let bench = Bench::new();
     let flags = ["-std=c11", "-Wno-pedantic", "-ldl"];
     let program = bench.compile("tests/c/files.c", Link::Shared, &flags);
-    for mode in ["threads", "fork", "hang", "pending"] {
+    for mode in ["threads", "fork", "hang", "pending", "profile"] {
         let folder = tempfile::tempdir().expect("a folder");
         let options = Options {
             tls: Some(Certificate::Good),

@@ -18,6 +18,16 @@ fn set(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) };
 }
 
+/// The environment without what is this library's.
+fn forget_variables() {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("P21_") {
+            // SAFETY: the only test of this process.
+            unsafe { std::env::remove_var(name) };
+        }
+    }
+}
+
 #[test]
 fn the_default_client_is_opened_from_the_environment_and_counts_for_nothing() {
     const TEST: &str =
@@ -25,12 +35,7 @@ fn the_default_client_is_opened_from_the_environment_and_counts_for_nothing() {
     if !in_child(TEST, &[]) {
         return;
     }
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("P21_") {
-            // SAFETY: the only test of this process.
-            unsafe { std::env::remove_var(name) };
-        }
-    }
+    forget_variables();
     let client = default_client();
     let before = p21_live_objects();
     assert_eq!(before, 0);
@@ -101,4 +106,41 @@ fn the_default_client_is_opened_from_the_environment_and_counts_for_nothing() {
         .expect("freeing NULL does nothing");
     drop((explicit, snapshot));
     assert_eq!(p21_live_objects(), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_that_fails_is_not_run_at_every_call() {
+    const TEST: &str = "default_client::a_command_that_fails_is_not_run_at_every_call";
+    if !in_child(TEST, &[]) {
+        return;
+    }
+    forget_variables();
+    let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
+    let runs = folder.path().join("runs");
+    let count = || std::fs::read_to_string(&runs).unwrap_or_default().len();
+    let command = |last: &str| format!("command:sh -c 'printf x >> {}; {last}'", runs.display());
+    set("P21_BASE_URL", emulator.base_url());
+    set("P21_USERNAME", "demo");
+    set("P21_PASSWORD_FROM", &command("exit 3"));
+    let client = default_client();
+    for flags in [0, 0, P21_NO_WAIT, P21_NO_WAIT, P21_CACHED_ONLY, 0] {
+        let error = client.get(flags).expect_err("it fails");
+        if flags == 0 {
+            assert_eq!(error.code(), P21_E_CONFIG);
+            assert!(
+                format!("{error:?}").contains("ended with status 3"),
+                "{error:?}"
+            );
+        }
+    }
+    assert_eq!(count(), 1);
+    // The program asks for it.
+    let update = || unsafe { p21_client_update(ptr::null_mut(), ptr::null(), ptr::null_mut()) };
+    assert_eq!((update(), count()), (P21_E_CONFIG, 2));
+    client.get(0).expect_err("not run");
+    assert_eq!(count(), 2);
+    // Another command.
+    set("P21_PASSWORD_FROM", &command("echo demo-password"));
+    client.get(0).expect("a token");
 }

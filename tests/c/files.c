@@ -5,6 +5,7 @@
  *     files fork FOLDER BASE_URL      the process forks while opening the store's lock file hangs
  *     files hang FOLDER BASE_URL      every call returns within its time although each opening there hangs
  *     files pending FOLDER BASE_URL   the default client opens in the background for a call that must not wait
+ *     files profile FOLDER BASE_URL   a profile is read by name and by P21_PROFILE, and stops nobody where it hangs
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -371,6 +372,84 @@ static void pends(const char *base_url)
     free(path);
 }
 
+static void profiles_toml(const char *base_url)
+{
+    char *directory = joined("p21auth");
+    char *text;
+
+    CHECK(mkdir(directory, 0700) == 0);
+    CHECK(asprintf(&text,
+                   "[play]\nbase_url = \"%s\"\nproxy = \"direct\"\nusername = \"demo\"\n"
+                   "password_from = \"file:%s/password\"\n[bad]\npassword = \"hunter2\"\n",
+                   base_url, folder) > 0);
+    put("p21auth/profiles.toml", text);
+    free(text);
+    free(directory);
+    CHECK(setenv("XDG_CONFIG_HOME", folder, 1) == 0);
+    CHECK(unsetenv("P21_BASE_URL") == 0 && unsetenv("P21_USERNAME") == 0 && unsetenv("P21_PASSWORD") == 0);
+}
+
+/* What comes of a profile, with this password set before it is loaded. */
+static p21_status by_profile(const char *name, const char *password, p21_error **err)
+{
+    p21_config *config = NULL;
+    p21_client *client = NULL;
+    char *token = NULL;
+    p21_status status;
+
+    CHECK(p21_config_new(&config, NULL) == P21_OK);
+    if (password != NULL)
+        set(config, "password", password);
+    status = p21_config_load_profile(config, name, err);
+    if (status == P21_OK)
+        status = p21_client_new(config, &client, err);
+    if (status == P21_OK)
+        status = p21_token_get(client, 0, 0, &token, err);
+    p21_free(token);
+    p21_client_free(client);
+    p21_config_free(config);
+    return status;
+}
+
+static void profile(const char *base_url)
+{
+    p21_error *err = NULL;
+    char *text = NULL;
+    p21_status status;
+    double began;
+    int i;
+
+    profiles_toml(base_url);
+    inside = 1;
+    CHECK(by_profile("play", NULL, NULL) == P21_OK);
+    CHECK(by_profile("play", "wrong", NULL) == P21_E_UNAUTHORIZED);
+    CHECK(by_profile("none", NULL, &err) == P21_E_CONFIG);
+    CHECK(strstr(p21_error_message(err), "no profile 'none'") && strstr(p21_error_hint(err), "play, bad"));
+    p21_error_free(err);
+    CHECK(by_profile("bad", NULL, &err) == P21_E_CONFIG);
+    CHECK(strstr(p21_error_message(err), "password is a secret") && !strstr(p21_error_message(err), "hunter2"));
+    p21_error_free(err);
+    CHECK(by_profile(NULL, NULL, NULL) == P21_E_NULL_ARGUMENT);
+    CHECK(p21_config_load_profile(NULL, "play", NULL) == P21_E_NULL_ARGUMENT);
+
+    atomic_store(&hanging, "profiles.toml");
+    began = now();
+    CHECK(by_profile("play", NULL, &err) == P21_E_TIMEOUT && strstr(p21_error_message(err), "profiles.toml"));
+    p21_error_free(err);
+    CHECK(now() - began < 60);
+    CHECK(setenv("P21_PROFILE", "play", 1) == 0);
+    for (i = 0; i < 3; i++) {
+        CHECK(p21_token_get(NULL, P21_NO_WAIT, 0, &text, NULL) == P21_E_PENDING);
+        CHECK(p21_token_get(NULL, P21_CACHED_ONLY, 0, &text, NULL) == P21_E_NO_CACHED_TOKEN);
+    }
+    atomic_store(&hanging, NULL);
+    while ((status = p21_token_get(NULL, P21_NO_WAIT, 0, &text, NULL)) == P21_E_PENDING)
+        usleep(1000);
+    CHECK(status == P21_OK && caught == 0);
+    inside = 0;
+    p21_free(text);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc == 4);
@@ -385,6 +464,8 @@ int main(int argc, char **argv)
         hangs(argv[3]);
     else if (strcmp(argv[1], "pending") == 0)
         pends(argv[3]);
+    else if (strcmp(argv[1], "profile") == 0)
+        profile(argv[3]);
     else
         CHECK(!"a mode");
     printf("files: %s ok\n", argv[1]);

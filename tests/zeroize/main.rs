@@ -320,6 +320,8 @@ fn everything(emulator: &Emulator, folder: &std::path::Path) {
         format!("P21_PASSWORD='{password}'\nP21_USERNAME=\"u\"\n"),
     )
     .expect("written");
+    // A command gets a copy of the environment.
+    unsafe { std::env::set_var("P21_TEST_SECRET", &password) };
     let store = format!("file://{}", folder.join("store").display());
     let (password_file, token_file) = (
         password_file.display().to_string(),
@@ -344,6 +346,11 @@ fn everything(emulator: &Emulator, folder: &std::path::Path) {
             ("username", "u"),
         ],
         &[("username", "u"), ("password_file", &password_file)],
+        &[
+            ("username", "u"),
+            ("password_from", "command:printenv P21_TEST_SECRET"),
+        ],
+        &[("username", "u"), ("password_from", "env:P21_TEST_SECRET")],
         &[("access_token", &own_token)],
         &[("access_token_file", &token_file)],
         &[

@@ -16,7 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::tool::{PLANTED, Tool};
-use test_support::{KEY, PASSWORD};
+use test_support::{KEY, PASSWORD, USER};
 
 /// What `doctor --json` found.
 struct Report {
@@ -325,4 +325,64 @@ fn options_show_where_they_come_from_and_never_a_password() {
     report
         .step("proxy")
         .is("ok", &["none, by option no_proxy"], &[]);
+}
+
+#[test]
+fn options_of_a_profile_are_told_from_the_rest() {
+    let setup = Setup::new();
+    let folder = setup.tool.folder.path().display().to_string();
+    let file = format!("{folder}/p21auth/profiles.toml");
+    std::fs::create_dir(setup.tool.folder.path().join("p21auth")).expect("made");
+    setup.tool.file("secret", PASSWORD);
+    let text = format!(
+        "[play]\nbase_url = \"{}\"\nusername = \"{USER}\"\npassword_from = \"command:cat {folder}/secret\"\ntimeout_ms = 9000\n",
+        setup.emulator.base_url()
+    );
+    setup.tool.file("p21auth/profiles.toml", &text);
+    let setup = setup
+        .set("XDG_CONFIG_HOME", &folder)
+        .set("P21_BASE_URL", "https://production.example.com")
+        .set("P21_USERNAME", "")
+        .set("P21_PASSWORD", PLANTED);
+    // Named: before the environment, whose credential is left out.
+    let report = setup.report(&["--profile", "play", "--yes"]);
+    report.is_well();
+    let from = format!(", from profile play in {file}");
+    let base_url = format!("base_url = {}{from}", setup.emulator.base_url());
+    let seen = [
+        &base_url,
+        &format!("username = {USER}{from}"),
+        &format!("password_from = command:cat …{from}"),
+        &format!("timeout_ms = 9000{from}"),
+    ];
+    report
+        .step("configuration")
+        .is("ok", &seen.map(String::as_str), &[]);
+    assert!(
+        !report.value.to_string().contains("P21_PASSWORD"),
+        "{:#}",
+        report.value
+    );
+    // By the variable: after the environment.
+    let setup = setup
+        .set("P21_PROFILE", "play")
+        .set("P21_BASE_URL", "")
+        .set("P21_PASSWORD", "")
+        .set("P21_TIMEOUT_MS", "8000");
+    let report = setup.report(&["--yes"]);
+    report.is_well();
+    let password = format!("password_from = command:cat …{from}");
+    let seen = [
+        base_url.as_str(),
+        &password,
+        "timeout_ms = 8000, from environment P21_TIMEOUT_MS",
+    ];
+    report.step("configuration").is("ok", &seen, &[]);
+    let report = setup.set("P21_PROFILE", "none").report(&["--yes"]);
+    report.fails(
+        2,
+        "configuration",
+        &["there is no profile 'none'"],
+        &["has play"],
+    );
 }
