@@ -1,28 +1,20 @@
 # `make help` lists the targets. The two that a newcomer needs are `make demo` and `make test`.
 
 CARGO ?= cargo
-# A binding joins in by bringing a test.sh or a demo.sh.
+# A binding takes part if it has a test.sh; `tools/demo.sh` runs each demo.sh.
 TESTS := $(patsubst bindings/%/test.sh,test-%,$(wildcard bindings/*/test.sh))
-DEMOS := $(patsubst bindings/%/demo.sh,demo-%,$(wildcard bindings/*/demo.sh))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-rust test test-rust test-deep soak lib dist install bench fmt lint doc clean setup
+.PHONY: help demo test test-rust test-deep soak lib dist install bench fmt lint doc clean setup
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: demo-rust $(DEMOS) ## Tokens, failures and request counts, against an emulator in the same process (10 s; 3 min the first time)
-
-demo-rust:
-	@echo "== building; up to 3 minutes the first time"
-	@$(CARGO) build --quiet --workspace
-	@target/debug/p21auth demo
-
-demo-%: bindings/%/demo.sh lib
-	@echo "== the same from $*"
-	@$<
+demo: ## Tokens, failures and request counts in Rust, C, Python and C#, against an emulator (30 s; up to 6 min the first time)
+	@tools/demo.sh
 
 test: setup test-rust $(TESTS) ## Everything: format, lints, tests in every language, documentation (5 to 20 min)
+	@tools/stage.sh --end
 	@tools/not-tested.sh --end
 
 test-rust: ## Rust, C and C++ alone (5 to 10 min)
@@ -30,7 +22,7 @@ test-rust: ## Rust, C and C++ alone (5 to 10 min)
 
 test-%: bindings/%/test.sh
 	@echo "== $*"
-	@$<
+	@tools/stage.sh $* $<
 
 test-deep: test ## The above, then sanitizers, model checks, fuzzing, soak, packages, Windows under Wine (two hours more)
 	@tests/tools/deep.sh
@@ -70,4 +62,5 @@ clean: ## Removes everything that was built
 
 setup: # installs what the tests need and this machine lacks
 	@tools/not-tested.sh --begin
-	@tools/setup.sh
+	@tools/stage.sh --begin
+	@tools/stage.sh set-up tools/setup.sh

@@ -12,7 +12,8 @@ const SECTIONS: [&str; 11] = [
 ];
 
 const HEAD: &str = "\
-/* libp21auth: access tokens for Epicor Prophet 21 APIs, fetched once, shared by every thread, always valid.
+/* libp21auth: access tokens for the Epicor Prophet 21 APIs: fetched once, shared by all threads, renewed before they
+ * expire.
  *
  * C99 and C++. Generated from src/capi by cbindgen; change it there.
  */
@@ -71,7 +72,7 @@ fn header(root: &Path) -> String {
     [HEAD, &versions(), &sections.concat(), TAIL].concat()
 }
 
-/// The name that a declaration in C gives to something.
+/// The name that a C declaration declares.
 fn declared(declaration: &str) -> &str {
     let code = declaration.rsplit("*/").next().unwrap_or_default().trim();
     let name = match code.strip_prefix("#define ") {
@@ -103,7 +104,7 @@ fn versions() -> String {
     let text = env::var("CARGO_PKG_VERSION").expect("set by cargo");
     format!(
         "
-/* Version of this header. p21_version returns that of the library which was loaded.
+/* Version of this header. p21_version() returns the version of the loaded library.
  * P21_VERSION_NUMBER is major * 1000000 + minor * 1000 + patch. */
 #define P21_VERSION \"{text}\"
 #define P21_VERSION_NUMBER {number}

@@ -45,7 +45,7 @@ macro_rules! functions {
                         // SAFETY: a live library and a C string.
                         let found = unsafe { libc::dlsym(library, name.as_ptr().cast()) };
                         assert!(!found.is_null(), "{name}");
-                        // SAFETY: this is the type that the header gives the function.
+                        // SAFETY: this is the function's type in the header.
                         unsafe {
                             std::mem::transmute::<
                                 *mut c_void,
@@ -197,7 +197,7 @@ fn median(mut times: Vec<f64>) -> f64 {
     times[times.len() / 2]
 }
 
-/// What a call costs while so many threads do the same, each of them on a processor of its own if there are so many.
+/// What a call costs while this many threads do the same, each of them on a processor of its own if there are this many.
 fn together(threads: usize, work: impl Fn() + Sync) -> Cost {
     let barrier = Barrier::new(threads);
     let costs: Vec<Cost> = std::thread::scope(|scope| {
@@ -258,9 +258,9 @@ fn emulator(lifetime_s: i64) -> Emulator {
     Emulator::start(options).expect("a free port")
 }
 
-/// In the window of a token of so many seconds a refresh has at least as long as the comparisons take.
+/// In the window of a token of this many seconds a refresh has at least as long as the comparisons take.
 const LIFETIME_S: i64 = 40;
-/// A moment in that window, whatever the jitter, and long before its last seconds.
+/// A moment in that window, no matter what the jitter, and long before its last seconds.
 const IN_THE_WINDOW: Duration = Duration::from_millis(36_600);
 
 fn main() {

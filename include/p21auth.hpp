@@ -8,16 +8,17 @@
  *
  * Link with -lp21auth.
  *
- * Failures are thrown as p21::error, which says what happened, what to do next (hint) and whether a later try can help, so
- * this header needs exceptions. Functions marked noexcept never throw; std::bad_alloc may come from every other one.
+ * Failures are thrown as p21::error, which says what happened, what to do next (hint) and whether a retry can help, so this
+ * header needs exceptions. Functions marked noexcept never throw; every other function may throw std::bad_alloc.
  *
- * Text goes in as const char *, std::string or std::string_view. The first two are passed on as they are; a view is copied
- * into a buffer that is wiped when the call returns. A std::string that comes out is yours, and std::string does not wipe
- * itself: do not keep a token longer than the request that needs it.
+ * Pass text as const char *, std::string or std::string_view. The first two are passed to C without a copy; a view is
+ * copied into a buffer that is wiped when the call returns. A returned std::string does not wipe itself: do not keep a
+ * token longer than the request that needs it.
  *
- * A client may be used by any number of threads at once; other objects by one thread at a time unless only const members
- * are called. To end one wait early, wait in slices: a call with a short wait throws P21_E_TIMEOUT with retry_after() of 0
- * while the request goes on, and the next call joins it. client::close() ends every wait on the client with P21_E_CLOSED.
+ * Any number of threads may use a client at once. Use other objects from one thread at a time, unless you call only const
+ * members. To be able to cancel a wait, wait in short slices: a call with a short wait throws P21_E_TIMEOUT with a
+ * retry_after() of 0 while the request continues, and the next call joins that request. client::close() ends every wait on
+ * the client with P21_E_CLOSED.
  */
 #ifndef P21AUTH_HPP
 #define P21AUTH_HPP
@@ -42,10 +43,10 @@
 
 namespace p21 {
 
-/* What went wrong. what() is the message and, behind it, the hint. */
+/* Why a call failed. what() is the message, followed by the hint. */
 class error : public std::runtime_error {
 public:
-    /* Takes over what a C call left behind; failure may be NULL. */
+    /* Takes ownership of a C call's error; failure may be NULL. */
     error(p21_status code, p21_error *failure)
         : std::runtime_error(describe(code, failure)),
           code_(code),
@@ -55,7 +56,7 @@ public:
           hint_(std::make_shared<const std::string>(text(p21_error_hint(failure)))) {
         p21_error_free(failure);
     }
-    /* A mistake found on this side of the C interface. */
+    /* A mistake found by this header, before the C call. */
     error(p21_status code, const char *message)
         : std::runtime_error(std::string(p21_status_name(code)) + ": " + message),
           code_(code),
@@ -70,11 +71,11 @@ public:
     const char *name() const noexcept { return p21_status_name(code_); }
     /* The HTTP status of the server's response; 0 if there was none. */
     int http_status() const noexcept { return http_status_; }
-    /* The next thing to do, in P21's own terms; may be empty. */
+    /* What to do next, in P21's terms; may be empty. */
     const std::string &hint() const noexcept { return *hint_; }
-    /* Whether the same call may succeed later although nothing is changed. */
+    /* Whether the same call may succeed later with no changes. */
     bool retryable() const noexcept { return retryable_; }
-    /* How long until another try is made, where that is known. */
+    /* The time until the next attempt, if known. */
     std::optional<std::chrono::milliseconds> retry_after() const noexcept {
         if (retry_after_ < 0) {
             return std::nullopt;
@@ -119,13 +120,13 @@ struct free_string {
     void operator()(char *text) const noexcept { p21_free(text); }
 };
 
-/* A string of the library as a std::string; the library's is zeroised. */
+/* Copies a string of the library to a std::string, and wipes and frees the original. */
 inline std::string take(char *text) {
     const std::unique_ptr<char, free_string> owner(text);
     return text != nullptr ? std::string(text) : std::string();
 }
 
-/* 0 stands for the client's own timeout; less than that means that no time is left. */
+/* 0 means the client's timeout; a negative time means that no time is left. */
 inline std::uint32_t milliseconds(std::chrono::milliseconds wait) noexcept {
     constexpr std::int64_t most = std::numeric_limits<std::uint32_t>::max();
     const std::int64_t count = wait.count();
@@ -140,8 +141,9 @@ inline std::uint32_t seconds(std::chrono::seconds time) noexcept {
 
 } /* namespace detail */
 
-/* An argument of text: const char *, std::string or std::string_view. It borrows the first two, so it is for arguments
- * only, never for a variable. A view is copied, and the copy is wiped. A NUL inside is refused, for C would cut it off. */
+/* A text argument: const char *, std::string or std::string_view. It borrows the first two, so use it only as an
+ * argument, never as a variable. A view is copied, and the copy is wiped. Text with a NUL inside is rejected, because C
+ * would cut it off there. */
 class text_argument {
 public:
     text_argument(const char *text) noexcept : text_(text) {}
@@ -173,27 +175,27 @@ private:
     const char *text_;
 };
 
-/* Version of the library that was loaded, such as "0.1.0"; P21_VERSION is that of the header. */
+/* Version of the loaded library, such as "0.1.0". P21_VERSION is the header's version. */
 inline const char *version() noexcept { return p21_version(); }
 /* Compare it with P21_ABI_VERSION. */
 inline std::int32_t abi_version() noexcept { return p21_abi_version(); }
 /* Every option as a JSON array. */
 inline const char *options_json() noexcept { return p21_options_json(); }
-/* Handles and strings that were not freed yet, for leak tests. */
+/* Number of handles and strings that were not freed yet. For leak tests. */
 inline std::uint64_t live_objects() noexcept { return p21_live_objects(); }
 
 /* What to do after an API rejected a token. */
 enum class verdict : std::int32_t {
     retry = P21_VERDICT_RETRY,             /* get a token again and send the call once more */
     permission = P21_VERDICT_PERMISSION,   /* a permission must be granted in P21; no token helps */
-    header_lost = P21_VERDICT_HEADER_LOST, /* the Authorization header did not arrive */
-    give_up = P21_VERDICT_GIVE_UP          /* the token is not known to be the reason */
+    header_lost = P21_VERDICT_HEADER_LOST, /* the Authorization header did not arrive; no token helps */
+    give_up = P21_VERDICT_GIVE_UP          /* the token is not known to be the cause */
 };
 
-/* The next thing to do, in P21's own terms. */
+/* What to do next, in P21's terms. */
 inline const char *hint(verdict what) noexcept { return p21_verdict_hint(static_cast<std::int32_t>(what)); }
 
-/* Options, one at a time. Each call returns the configuration itself:
+/* Options for a client. Each call returns the configuration, so calls can be chained:
  *
  *     p21::client client(p21::config().set("base_url", "https://p21.example.com").set("consumer_key", key));
  */
@@ -206,12 +208,12 @@ public:
         handle_.reset(made);
     }
 
-    /* Throws for an unknown option or a malformed value; the hint lists near misses. */
+    /* Throws for an unknown option or an invalid value. The hint lists similar names. */
     config &set(const text_argument &name, const text_argument &value) {
         p21_error *failure = nullptr;
         return done(p21_config_set(handle_.get(), name.c_str(), value.c_str(), &failure), failure);
     }
-    /* Puts an option back to its default. */
+    /* Restores an option's default. */
     config &reset(const text_argument &name) { return set(name, nullptr); }
     config &load_env(const text_argument &prefix = "P21_") {
         p21_error *failure = nullptr;
@@ -240,12 +242,12 @@ private:
     std::unique_ptr<p21_config, deleter> handle_;
 };
 
-/* A snapshot of one token: it stays as it is, whatever the cache does. Keep one while an Interactive session is open. */
+/* A snapshot of one token: it does not change, even if the cache does. Keep one while an Interactive session is open. */
 class token {
 public:
     explicit token(p21_token *handle) noexcept : handle_(handle) {}
 
-    /* With "Bearer " before it if it was taken with P21_WITH_SCHEME. Borrowed: lasts as long as this object. */
+    /* With "Bearer " before it if it was taken with P21_WITH_SCHEME. Borrowed: valid as long as this object. */
     std::string_view value() const {
         const char *text = p21_token_value(handle_.get());
         if (text == nullptr) {
@@ -264,7 +266,7 @@ public:
         detail::check(p21_token_json(handle_.get(), &text, &failure), failure);
         return detail::take(text);
     }
-    /* How long it may be used again without asking, while client::generation() does not change. */
+    /* How long the token may be reused without another call, while client::generation() does not change. */
     std::chrono::milliseconds reuse_for() const noexcept {
         return std::chrono::milliseconds(p21_token_reuse_ms(handle_.get()));
     }
@@ -283,8 +285,8 @@ private:
     std::unique_ptr<p21_token, deleter> handle_;
 };
 
-/* What can be asked of a client, and of the default client. flags are P21_FORCE_REFRESH, P21_CACHED_ONLY,
- * P21_WITH_SCHEME and P21_NO_WAIT; a wait of 0 means the client's timeout_ms. */
+/* The calls of a client and of the default client. flags are P21_FORCE_REFRESH, P21_CACHED_ONLY, P21_WITH_SCHEME and
+ * P21_NO_WAIT; a wait of 0 means the client's timeout_ms. */
 template <typename Client> class client_calls {
 public:
     /* A valid access token. */
@@ -294,8 +296,9 @@ public:
         detail::check(p21_token_get(handle(), flags, detail::milliseconds(wait), &text, &failure), failure);
         return detail::take(text);
     }
-    /* Copies a valid access token into a buffer: the cheapest way, without allocation. Returns its length without the NUL,
-     * as snprintf does: if that is not less than capacity, the buffer was too small and holds "". */
+    /* Copies a valid access token into a buffer, without allocation: the fastest way to get one. Returns its length
+     * without the NUL, as snprintf does: if that is not less than capacity, the buffer was too small and contains
+     * "". */
     std::size_t copy_token(char *buffer, std::size_t capacity, std::uint32_t flags = 0,
                            std::chrono::milliseconds wait = std::chrono::milliseconds(0)) const {
         std::size_t length = 0;
@@ -309,7 +312,7 @@ public:
         }
         return length;
     }
-    /* A token that is valid for at least min_valid, if the server's tokens live that long. */
+    /* A token that stays valid for at least min_valid, if the server's tokens live that long. */
     p21::token snapshot(std::uint32_t flags = 0, std::chrono::milliseconds wait = std::chrono::milliseconds(0),
                         std::chrono::seconds min_valid = std::chrono::seconds(0)) const {
         p21_token *made = nullptr;
@@ -318,7 +321,7 @@ public:
                       failure);
         return p21::token(made);
     }
-    /* Says what an API's rejection means, and drops the token if it is to blame. Call it for every 401 and 403. */
+    /* Returns what an API's rejection means, and drops the token if it is the cause. Call it for every 401 and 403. */
     verdict report(const text_argument &token, int http_status, std::string_view body = {}) const {
         std::int32_t what = 0;
         p21_error *failure = nullptr;
@@ -348,7 +351,7 @@ public:
         detail::check(p21_client_stats(handle(), &text, &failure), failure);
         return detail::take(text);
     }
-    /* The word that changes when the token that a caller would get may have changed; read it atomically. */
+    /* A number that changes whenever the client's token may have changed. Read it atomically. */
     const std::uint64_t *generation() const {
         const std::uint64_t *word = nullptr;
         p21_error *failure = nullptr;
@@ -380,18 +383,18 @@ public:
     static client from_env(const text_argument &prefix = "P21_") { return client(config().load_env(prefix)); }
     /* From a .env file. */
     static client from_file(const text_argument &path) { return client(config().load_file(path)); }
-    /* From a profile alone: see p21_config_load_profile. */
+    /* From a profile only: see p21_config_load_profile. */
     static client from_profile(const text_argument &name) { return client(config().load_profile(name)); }
 
-    /* Other credentials or settings under the same handle; after a failure the client is as it was. */
+    /* Changes the credentials or settings under the same handle. On failure the client does not change. */
     void update(const config &options) {
         p21_error *failure = nullptr;
         detail::check(p21_client_update(handle_.get(), options.get(), &failure), failure);
     }
-    /* Frees the client; calls of other threads that wait return at once with P21_E_CLOSED. */
+    /* Frees the client. Calls of other threads that wait return P21_E_CLOSED at once. */
     void close() const noexcept { p21_client_free(handle_.get()); }
 
-    /* The C handle. A client that was moved from has none, and NULL would mean the default client. */
+    /* The C handle. Throws for a client that was moved from: NULL would mean the default client. */
     const p21_client *get() const {
         if (handle_ == nullptr) {
             throw error(P21_E_INVALID_HANDLE, "the client was moved from");
@@ -406,14 +409,14 @@ private:
     std::unique_ptr<p21_client, deleter> handle_;
 };
 
-/* The client of the process, opened from the P21_ environment variables at first use:
+/* The default client of the process, opened from the P21_ environment variables at first use:
  *
  *     std::string token = p21::default_client().token();
  */
 class default_client : public client_calls<default_client> {
 public:
     default_client() noexcept = default;
-    /* Opens it anew from the environment; after a failure it is as it was. */
+    /* Reopens it from the environment. On failure it does not change. */
     void update() const {
         p21_error *failure = nullptr;
         detail::check(p21_client_update(nullptr, nullptr, &failure), failure);
@@ -421,7 +424,8 @@ public:
     const p21_client *get() const noexcept { return nullptr; }
 };
 
-/* Asks the server for a token past the cache; JSON in the names of the P21 API. Each request opens a middleware session. */
+/* Requests a token from the server, bypassing the cache. Returns JSON with the P21 API's names. Each request opens a
+ * middleware session. */
 inline std::string request_token(const config &options) {
     char *text = nullptr;
     p21_error *failure = nullptr;
@@ -429,7 +433,7 @@ inline std::string request_token(const config &options) {
     return detail::take(text);
 }
 
-/* A token endpoint's reply that another program fetched, as JSON in the names of the P21 API. */
+/* Parses a token response that another program fetched. Returns JSON with the P21 API's names. */
 inline std::string parse_token_response(std::string_view body) {
     char *text = nullptr;
     p21_error *failure = nullptr;
@@ -438,8 +442,8 @@ inline std::string parse_token_response(std::string_view body) {
     return detail::take(text);
 }
 
-/* Examines what a token needs, seen from this process; a report in JSON. flags: 0, or P21_DOCTOR_TOKEN to use or request a
- * token. A wait of 0 means timeout_ms. */
+/* Checks what a token needs, from inside this process, and returns a report as JSON. flags is 0, or P21_DOCTOR_TOKEN to
+ * use or request a token. A wait of 0 means timeout_ms. */
 inline std::string doctor(const config &options, std::uint32_t flags = 0,
                           std::chrono::milliseconds wait = std::chrono::milliseconds(0)) {
     char *text = nullptr;
@@ -455,10 +459,10 @@ inline std::string doctor(std::uint32_t flags = 0, std::chrono::milliseconds wai
     return detail::take(text);
 }
 
-/* Reads the library's log events; each reader sees every event that is still kept. */
+/* Reads the library's log events. Each reader sees every event that is still kept. */
 class log_reader {
 public:
-    /* What is new since the last call, as lines of JSON; empty if nothing is. max_level: 1 errors only ... 5 all. */
+    /* The events since the last call, as lines of JSON; empty if there are none. max_level: 1 errors only ... 5 all. */
     std::string read(std::int32_t max_level = 5) {
         char *lines = nullptr;
         p21_error *failure = nullptr;

@@ -1,4 +1,4 @@
-# find_package(p21auth) gives the targets p21auth::p21auth (shared) and p21auth::p21auth_static. Where there is no shared
+# find_package(p21auth) defines the targets p21auth::p21auth (shared) and p21auth::p21auth_static. Where there is no shared
 # library, p21auth::p21auth is the static one.
 cmake_policy(VERSION 3.10...3.30)
 

@@ -1,6 +1,6 @@
 //! The two clocks that decide whether a token is still good, and one that a test sets by hand.
 //!
-//! A lifetime is measured on both: the monotonic clock, which nobody can set, and the wall clock, which goes on while a
+//! A lifetime is measured on both: the monotonic clock, which no one can set, and the wall clock, which goes on while a
 //! machine sleeps. Whichever says *expired* first wins, so neither a suspended laptop nor a wall clock that was set back
 //! revives a dead token.
 
@@ -51,7 +51,7 @@ pub trait Clock: Send + Sync {
     /// Waits for `duration`; a hand-set clock jumps instead.
     fn sleep(&self, duration: Duration);
 
-    /// On a hand-set clock, moves the time by `duration` and answers true: whoever was about to wait need not.
+    /// On a hand-set clock, moves the time by `duration` and answers true: a thread that was about to wait need not.
     fn jump(&self, duration: Duration) -> bool {
         let _ = duration;
         false
@@ -126,7 +126,7 @@ impl ManualClock {
         self.0.with(|now| *now = now.plus(ms));
     }
 
-    /// Moves the wall clock alone: suspend (forward), or somebody set it.
+    /// Moves the wall clock alone: suspend (forward), or someone set it.
     pub fn advance_wall(&self, ms: i64) {
         self.0.with(|now| now.wall = now.wall.saturating_add(ms));
     }

@@ -23,7 +23,7 @@ macro_rules! codes {
             /// Every code, in ascending order.
             pub const ALL: &'static [Code] = &[$(Code::$variant),+];
 
-            /// The name that the C header gives it, such as `P21_E_UNAUTHORIZED`.
+            /// Its name in the C header, such as `P21_E_UNAUTHORIZED`.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Code::$variant => concat!("P21_E_", $name)),+ }
@@ -50,100 +50,100 @@ codes! {
         "Pass a pointer: the message names the argument.";
     /// A string is not valid UTF-8.
     InvalidUtf8 = 2, "INVALID_UTF8",
-        "Pass UTF-8; on Windows that is not the code page of the system. An environment variable must hold UTF-8 too.";
-    /// An argument has no meaning: an unknown flag, flags that contradict each other, a value out of range.
+        "Pass UTF-8, which is not the ANSI code page of Windows. Environment variables must be UTF-8 too.";
+    /// An argument is not valid: an unknown flag, flags that contradict each other, or a value out of range.
     InvalidArgument = 3, "INVALID_ARGUMENT",
-        "Mend the call: the message names the argument or the flags.";
-    /// The handle was freed, is of another kind, or never came from this library.
+        "Fix the call: the message names the argument or the flags.";
+    /// The handle was freed, has the wrong type, or did not come from this library.
     InvalidHandle = 4, "INVALID_HANDLE",
-        "Use a handle until it is freed and no longer, and pass it where its type is asked for.";
-    /// No option has this name; the hint lists near misses.
+        "Do not use a handle after you have freed it, and pass it only where its type is expected.";
+    /// There is no option of this name. The hint lists similar names.
     UnknownOption = 5, "UNKNOWN_OPTION",
-        "Mend the name: the hint lists near misses, `p21_options_json` and docs/options.md every option.";
-    /// The caller's buffer cannot hold the value; the length needed is reported.
+        "Fix the name: the hint lists similar names; `p21_options_json` and docs/options.md list every option.";
+    /// The buffer is too small for the value. The required length is reported.
     BufferTooSmall = 6, "BUFFER_TOO_SMALL",
         "Call again with room for one byte more than the reported length, or use `p21_token_get`.";
-    /// An option is missing, malformed or contradicts another.
+    /// An option is missing, malformed, or contradicts another option.
     Config = 7, "CONFIG",
-        "Set, mend or remove what the message names. Nothing was sent.";
-    /// The client was freed while the call was waiting.
+        "Set, fix or remove the option that the message names. Nothing was sent.";
+    /// The client was freed while this call was waiting.
     Closed = 8, "CLOSED",
-        "Nothing, when your program is ending; otherwise keep the client open as long as threads use it.";
-    /// `P21_CACHED_ONLY` was asked for and no unexpired token is cached.
+        "Nothing, if your program is ending; otherwise keep the client open as long as threads use it.";
+    /// `P21_CACHED_ONLY` was set, and no unexpired token is cached.
     NoCachedToken = 9, "NO_CACHED_TOKEN",
-        "Ask without `P21_CACHED_ONLY`.";
-    /// `P21_NO_WAIT` was asked for and the token is still being fetched.
+        "Call without `P21_CACHED_ONLY`.";
+    /// `P21_NO_WAIT` was set, and the token is still being fetched.
     Pending = 10, "PENDING",
-        "Ask again in a moment: when the error's wait is over, where it states one.";
-    /// The access token that the caller supplied (`auth_mode=token`) has expired.
+        "Call again in a moment, or after the error's retry time if it has one.";
+    /// The access token that you supplied (`auth_mode=token`) has expired.
     TokenExpired = 11, "TOKEN_EXPIRED",
         "Supply a new token with `p21_client_update`, or write it into `access_token_file`.";
     /// The shared token store cannot be used.
     Store = 50, "STORE",
-        "Do what the hint says: a lock held by a process that is asking the server passes by itself; a folder or Redis that cannot be used shows here only with `store_required=1`.";
+        "Follow the hint. A lock held by a process that is requesting a token goes away by itself; a folder or Redis server that cannot be used is reported here only with `store_required=1`.";
     /// The host name of the P21 server or proxy cannot be resolved.
     Dns = 100, "DNS",
         "Check the host in `base_url` or `proxy`, the VPN, and this machine's DNS; `resolve` overrides DNS for one host.";
-    /// No connection to the P21 server could be made.
+    /// The connection to the P21 server failed.
     Connect = 101, "CONNECT",
         "Check host and port in `base_url`, that the P21 middleware (IIS) runs there, and firewalls on the way.";
-    /// The TLS handshake failed, most often because the certificate is not trusted.
+    /// The TLS handshake failed, usually because the certificate is not trusted.
     Tls = 102, "TLS",
-        "Copy `ca_file` or `tls_pin_sha256` from the hint, which names the certificate that was seen. Do not switch verification off.";
-    /// The time for the call ran out.
+        "Copy `ca_file` or `tls_pin_sha256` from the hint, which names the certificate that was seen. Do not turn verification off.";
+    /// The call timed out.
     Timeout = 103, "TIMEOUT",
-        "With a wait of 0 the request goes on: ask again. If the message names an option and a path, the storage of that file does not respond. Otherwise the server is slow, or a firewall drops packets: raise `timeout_ms` or `connect_timeout_ms`.";
-    /// The connection broke while a request or reply was under way.
+        "If the retry time is 0, the request continues: call again. If the message names an option and a path, the storage of that file does not respond. Otherwise the server is slow, or a firewall drops packets: raise `timeout_ms` or `connect_timeout_ms`.";
+    /// The connection was lost while a request or response was being sent.
     Io = 104, "IO",
-        "Try again; if it stays, look for a proxy or firewall that cuts connections.";
-    /// The forward proxy refused or failed.
+        "Try again; if it persists, look for a proxy or firewall that cuts connections.";
+    /// The forward proxy refused the request or failed.
     Proxy = 105, "PROXY",
-        "Check `proxy`, with user and password if it wants them, or set `proxy=direct`. NTLM and Negotiate are not supported.";
-    /// The server answered with an HTTP status that has no code of its own.
+        "Check `proxy`, with user and password if it needs them, or set `proxy=direct`. NTLM and Negotiate are not supported.";
+    /// The server returned an HTTP status that has no code of its own.
     Http = 150, "HTTP",
-        "The message has the status and the server's own words; the hint says where to look.";
-    /// The token endpoint refused the user, password or consumer key.
+        "The message contains the status and the server's own text; the hint says where to look.";
+    /// The token endpoint rejected the username, password or consumer key.
     Unauthorized = 151, "UNAUTHORIZED",
-        "Check username and password (User Maintenance), or the key in SOA Admin. During the cool-down nothing is sent; `p21_token_invalidate(NULL)` allows one try at once, other credentials start afresh.";
-    /// The server understood the request and forbids it.
+        "Check username and password (User Maintenance), or the key in SOA Admin. During the cool-down nothing is sent; `p21_token_invalidate(NULL)` allows an attempt at once, and different credentials have no cool-down.";
+    /// The server understood the request and refused it.
     Forbidden = 152, "FORBIDDEN",
         "Check the consumer key's API scope in SOA Admin, or the user's rights in User Maintenance.";
-    /// No P21 API answers at this address.
+    /// There is no P21 API at this address.
     NotFound = 153, "NOT_FOUND",
         "Check `base_url`: the middleware (SOA) address, often another host or port than the web client's.";
-    /// The server throttles requests.
+    /// The server is throttling requests.
     RateLimited = 154, "RATE_LIMITED",
-        "Wait as long as the error says; share tokens between programs (option `store`) so that fewer are asked for.";
+        "Wait as long as the error says; share tokens between programs (option `store`) so that fewer are requested.";
     /// The server failed (HTTP 5xx).
     Server = 155, "SERVER",
-        "Wait and try again; if it stays, the middleware's own log tells why. After a NullReferenceException check `auth_mode`.";
-    /// The server redirects to a place where credentials must not go.
+        "Wait and try again; if it persists, the middleware's log says why. After a NullReferenceException check `auth_mode`.";
+    /// The server redirects to an address to which credentials must not be sent.
     Redirect = 156, "REDIRECT",
-        "If the message names your own server, set `base_url` to it; otherwise something stands in its place.";
-    /// New tokens are rejected as fast as they come.
+        "If the message names your own server, set `base_url` to it; otherwise another server is at its address.";
+    /// The server rejects new tokens as fast as it issues them.
     Rejected = 157, "REJECTED",
-        "Another program asks for tokens with the same credentials and so ends yours: give each its own, or share them (option `store`). Behind a load balancer, nodes without a shared machine key reject each other's tokens: give them one, or turn on sticky sessions.";
-    /// The reply could not be understood.
+        "Another program requests tokens with the same credentials, which ends yours: use separate credentials for each, or share tokens (option `store`). Behind a load balancer, nodes without a shared machine key reject each other's tokens: configure one, or turn on sticky sessions.";
+    /// The response could not be parsed.
     Parse = 200, "PARSE",
-        "Check `base_url`: a page in the place of a reply is the web client's, or a proxy's.";
-    /// The reply was understood but holds no usable access token.
+        "Check `base_url`: a web page instead of a response comes from the web client or a proxy.";
+    /// The response was parsed but contains no usable access token.
     NoAccessToken = 201, "NO_ACCESS_TOKEN",
-        "The middleware answered and failed inside: its words in the message, and its log, tell why.";
-    /// The router's reply holds no usable UI server URL.
+        "The middleware failed internally: its text in the message, and its log, say why.";
+    /// The UI router's response contains no usable UI server URL.
     NoUrl = 202, "NO_URL",
         "Check the external UI server URL in SOA Admin, and that the key's scope allows the UI server.";
-    /// The reply is larger than `max_response_bytes`.
+    /// The response is larger than `max_response_bytes`.
     TooLarge = 203, "TOO_LARGE",
-        "Check `base_url`: a token reply has a few kilobytes.";
-    /// The library failed inside; the state is intact and the next call works.
+        "Check `base_url`: a token response has a few kilobytes.";
+    /// The library failed internally. Its state is intact, and the next call works.
     Panic = 250, "PANIC",
-        "Report it; the next call works.";
-    /// Memory, threads, open files or handles ran out.
+        "Please report it. The next call works.";
+    /// The process ran out of memory, threads, open files or handles.
     NoMemory = 251, "NO_MEMORY",
-        "Free handles and strings (`p21_live_objects` counts them), or give the process more memory, threads or open files (`ulimit -a`). A later call can work.";
-    /// An inner rule was broken; please report it.
+        "Free handles and strings (`p21_live_objects` counts them), or allow the process more memory, threads or open files (`ulimit -a`). A later call can work.";
+    /// An internal invariant was violated. Please report it.
     Internal = 252, "INTERNAL",
-        "Report it, with the message.";
+        "Please report it, with the message.";
 }
 
 impl Code {
@@ -162,7 +162,7 @@ impl Code {
         self as i32
     }
 
-    /// Whether a later try of the same call can succeed without anybody changing anything, where the error itself says
+    /// Whether a later try of the same call can succeed with no changes, where the error itself says
     /// nothing else: see [`Error::is_retryable`].
     #[must_use]
     pub const fn is_retryable(self) -> bool {
@@ -223,15 +223,16 @@ impl Error {
     /// What became of work that was given to a thread of the library and has no result; `what` is the work.
     pub(crate) fn of_thread(what: &str, error: &std::io::Error) -> Error {
         match error.kind() {
-            std::io::ErrorKind::TimedOut => {
-                Error::new(Code::Timeout, format!("{what} did not end in time")).with_hint(
-                    "It may go on in the background; ask again, or allow more time (timeout_ms).",
-                )
-            }
+            std::io::ErrorKind::TimedOut => Error::new(
+                Code::Timeout,
+                format!("{what} did not end in time"),
+            )
+            .with_hint(
+                "It may continue in the background: call again, or allow more time (timeout_ms).",
+            ),
             std::io::ErrorKind::Other => {
-                Error::new(Code::Panic, format!("{what} failed inside the library")).with_hint(
-                    "Please report it. The state is intact: the next call starts afresh.",
-                )
+                Error::new(Code::Panic, format!("{what} failed inside the library"))
+                    .with_hint("Please report it. The state is intact: the next call starts over.")
             }
             _ => Error::exhausted(&format!("no thread for {what}"), &error.to_string()),
         }
@@ -261,7 +262,7 @@ impl Error {
         self
     }
 
-    /// Overrides whether a later try of the same call can succeed without anybody changing anything.
+    /// Overrides whether a later try of the same call can succeed with no changes.
     #[must_use]
     #[doc(hidden)]
     pub fn with_retryable(mut self, retryable: bool) -> Error {
@@ -319,7 +320,7 @@ impl Error {
         self.http_status
     }
 
-    /// One line that says what happened.
+    /// Returns one line that says what happened.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -337,7 +338,7 @@ impl Error {
         self.retry_after
     }
 
-    /// Whether a later try of the same call can succeed without anybody changing anything.
+    /// Whether a later try of the same call can succeed with no changes.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable

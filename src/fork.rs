@@ -194,7 +194,7 @@ mod imp {
         work()
     }
 
-    /// Not a `Once`: a fork in the middle of one would leave it running for ever in the child. Two threads may both come
+    /// Not a `Once`: a fork in the middle of one would leave it running indefinitely in the child. Two threads may both come
     /// here, and a child again; handlers that are installed twice do their work once.
     #[cold]
     fn install() {

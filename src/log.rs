@@ -17,7 +17,7 @@ use crate::fork::Guarded;
 pub enum Level {
     /// A call failed, or soon will.
     Error = 1,
-    /// Something to mend: TLS checks are off, the store is degraded.
+    /// Something to fix: TLS checks are off, the store is degraded.
     Warn = 2,
     /// A token was fetched, rejected or replaced.
     Info = 3,
@@ -129,7 +129,7 @@ pub(crate) fn record(level: Level, event: &str, message: &str) {
     record_timed(level, event, message, None);
 }
 
-/// Records an event that ends something which took so many milliseconds.
+/// Records an event that ends something which took this many milliseconds.
 pub(crate) fn record_timed(level: Level, event: &str, message: &str, took_ms: Option<i64>) {
     debug_assert!(
         cfg!(test)

@@ -36,7 +36,7 @@ impl Pulse {
         *self.lock()
     }
 
-    /// Wakes everybody.
+    /// Wakes everyone.
     pub(crate) fn beat(&self) {
         *self.lock() += 1;
         self.changed.notify_all();
@@ -111,13 +111,13 @@ mod lock {
 
     /// Shuttle's locks belong to one run of a scenario, so a static has std's, in which no switch may happen.
     pub(crate) enum Lock<T> {
-        Modelled(shuttle::sync::Mutex<T>),
+        Modeled(shuttle::sync::Mutex<T>),
         Static(std::sync::Mutex<T>),
     }
 
     impl<T> Lock<T> {
         pub(crate) const fn new(value: T) -> Lock<T> {
-            Lock::Modelled(shuttle::sync::Mutex::new(value))
+            Lock::Modeled(shuttle::sync::Mutex::new(value))
         }
 
         pub(crate) const fn new_static(value: T) -> Lock<T> {
@@ -126,7 +126,7 @@ mod lock {
 
         pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
             match self {
-                Lock::Modelled(lock) => {
+                Lock::Modeled(lock) => {
                     work(&mut lock.lock().unwrap_or_else(PoisonError::into_inner))
                 }
                 Lock::Static(lock) => {

@@ -73,7 +73,7 @@ done_or "run $cargo update --workspace" "Cargo.lock is current" "$cargo" update 
 done_or "run $cargo test --test docs" "the version is the same everywhere" "$cargo" test --quiet --locked --test docs versions::
 done_or "run P21AUTH_REFRESH=1 $cargo test --test docs" "the header is the generated one" "$cargo" test --quiet --locked --test docs header::
 done_or "raise P21_ABI_VERSION in src/capi/types.rs, or keep every declaration of the last release" "the C interface has only grown" keeps_abi
-done_or "run tests/tools/deny.sh" "licences and sources are allowed ones" tests/tools/deny.sh
+done_or "run tests/tools/deny.sh" "licenses and sources are allowed ones" tests/tools/deny.sh
 done_or "run make test-deep on this commit" "make test-deep has passed on this commit" tested_deeply
 done_or "run make dist on this commit" "the release was made of this commit" of_this_commit
 done_or "add a line for each exported function" "CHANGELOG.md has every exported function" in_changelog

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need of Debian and this machine lacks (one minute, 700 MB on a machine that has nothing). What comes
-# from other registries, each language's tests fetch into target/. What cannot be had is on the list of tools/not-tested.sh.
+# Installs the Debian packages that the tests need and this machine lacks (one minute, 700 MB on a machine that has nothing); with
+# --demo only those that the demo needs. Each language's tests fetch what comes from other registries into target/. What cannot be
+# installed is on the list of tools/not-tested.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Where Debian has servers and ldconfig, on the path of a user too.
@@ -12,28 +13,30 @@ need() { # COMMAND PACKAGE…
 }
 need make make
 need gcc gcc libc6-dev
-need g++ g++
-need nm binutils
-need valgrind valgrind libc6-dbg
-need redis-server redis-server
-need nginx nginx-light
-need squid squid
-need openssl openssl
 need curl curl ca-certificates
-need ip iproute2
-need nft nftables
-need pkg-config pkg-config
-need cmake cmake
 need python3 python3
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
-# For C#: what stands in for .NET Framework, and a library that .NET loads.
-need mono mono-complete
-[ -f /usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll ] || missing+=(libnewtonsoft-json5.0-cil)
+# For C#: a library that .NET loads.
 ldconfig -p | grep -q libicuuc || missing+=('^libicu[0-9]+$')
-
-# Another Python, with other rules for when an object goes.
 extra=()
-command -v pypy3 >/dev/null || extra+=(pypy3 pypy3-venv)
+if [ "${1:-}" != --demo ]; then
+    need g++ g++
+    need nm binutils
+    need valgrind valgrind libc6-dbg
+    need redis-server redis-server
+    need nginx nginx-light
+    need squid squid
+    need openssl openssl
+    need ip iproute2
+    need nft nftables
+    need pkg-config pkg-config
+    need cmake cmake
+    # For C#: what replaces .NET Framework.
+    need mono mono-complete
+    [ -f /usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll ] || missing+=(libnewtonsoft-json5.0-cil)
+    # Another Python, with other rules for when an object goes.
+    command -v pypy3 >/dev/null || extra+=(pypy3 pypy3-venv)
+fi
 
 [ $((${#missing[@]} + ${#extra[@]})) != 0 ] || exit 0
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then

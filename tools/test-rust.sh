@@ -6,6 +6,7 @@ lint_only=
 [ "${1:-}" != --lint-only ] || lint_only=1
 cargo=${CARGO:-cargo}
 step() { echo "== $*"; }
+stage() { tools/stage.sh "Rust: $1" "${@:2}"; }
 # A component that is not installed is no failure of the code, but must not look like a success.
 have() {
     "$cargo" "$1" --version >/dev/null 2>&1 && return
@@ -15,15 +16,15 @@ have() {
 
 if have fmt; then
     step "format (seconds)"
-    "$cargo" fmt --all --check
+    stage format "$cargo" fmt --all --check
 fi
 if have clippy; then
     step "lints, of everything and of the library alone (up to 4 minutes the first time)"
-    "$cargo" clippy --quiet --workspace --all-targets -- -D warnings
-    "$cargo" clippy --quiet --lib -- -D warnings
+    stage lints "$cargo" clippy --quiet --workspace --all-targets -- -D warnings
+    stage "lints of the library alone" "$cargo" clippy --quiet --lib -- -D warnings
 fi
 step "lock files (seconds)"
-# A stale one would be written anew by whoever builds next, a release among them.
+# A stale one would be written again by anyone who builds next, a release among them.
 for manifest in Cargo.toml fuzz/Cargo.toml; do
     "$cargo" update --quiet --workspace --locked --manifest-path "$manifest"
 done
@@ -42,17 +43,17 @@ fi
 
 step "tests (up to 5 minutes the first time, then 1)"
 if "$cargo" nextest --version >/dev/null 2>&1; then
-    "$cargo" nextest run --workspace ${CI:+--no-fail-fast --status-level fail --final-status-level slow} \
+    stage tests "$cargo" nextest run --workspace ${CI:+--no-fail-fast --status-level fail --final-status-level slow} \
         ${without:+-E "not test(/(^|::)($(IFS='|'; echo "${without[*]}"))::/)"}
 else
-    "$cargo" test --quiet --workspace --lib --bins --tests -- "${without[@]/#/--skip=}"
+    stage tests "$cargo" test --quiet --workspace --lib --bins --tests -- "${without[@]/#/--skip=}"
 fi
 if [ "$(uname -s)" = Linux ]; then
     step "installed in any layout, found by pkg-config and CMake (1 minute)"
-    tests/layouts.sh
+    stage "installed in any layout" tests/layouts.sh
 fi
 step "examples in the documentation (1 minute)"
-"$cargo" test --quiet --workspace --doc
+stage "examples in the documentation" "$cargo" test --quiet --workspace --doc
 step "the documentation itself (1 minute the first time)"
-RUSTDOCFLAGS="-D warnings" "$cargo" doc --quiet --no-deps --workspace
+RUSTDOCFLAGS="-D warnings" stage "the documentation itself" "$cargo" doc --quiet --no-deps --workspace
 step "Rust: all passed"

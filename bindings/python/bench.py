@@ -241,7 +241,7 @@ PEERS: list[tuple[str, str, Callable[[Server], Ask]]] = [
 
 #: Nanoseconds a call, by the wall clock and of the processor.
 Cost = tuple[float, float]
-#: Makes so many calls.
+#: Makes this many calls.
 Calls = Callable[[int], Any]
 
 

@@ -3,7 +3,7 @@
 Packagers who have them already name them in ``P21AUTH_BUILD_LIBRARY`` and ``P21AUTH_BUILD_CLI``; then cargo isn't needed.
 ``P21AUTH_BUILD_PLATFORM`` replaces the wheel's platform tag, such as ``manylinux2014_x86_64`` for a library that was built
 for that, or ``win_amd64`` for one that was built for another system than this one. ``P21AUTH_BUILD_LICENSES`` names a folder
-with the licences of what is linked into them.
+with the licenses of what is linked into them.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def built() -> dict[str, Path]:
     if cli:
         files[cli_name] = Path(cli).resolve()
     else:
-        # Before the library: this build leaves another one behind, without link-time optimisation.
+        # Before the library: this build leaves another one behind, without link-time optimization.
         files[cli_name] = cargo("build", "--release", "--package", "p21auth-cli") / cli_name
     if library:
         files[library_name] = Path(library).resolve()

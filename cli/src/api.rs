@@ -57,7 +57,7 @@ pub(super) fn api(args: &ApiArgs) -> Result<(), Failure> {
     };
     if args.all {
         if method != Method::Get {
-            return Err(Failure::usage("--all is for reading alone", ""));
+            return Err(Failure::usage("--all works only for reads", ""));
         }
         return all(call, &client);
     }
@@ -79,8 +79,8 @@ fn method(args: &ApiArgs, has_input: bool) -> Result<Method, Failure> {
         "HEAD" => Method::Head,
         _ => {
             return Err(Failure::usage(
-                format!("-X {name} is no method that P21's APIs know"),
-                "GET, POST, PUT, PATCH, DELETE and HEAD are.",
+                format!("-X {name} is not a method of the P21 APIs"),
+                "Use GET, POST, PUT, PATCH, DELETE or HEAD.",
             ));
         }
     })
@@ -103,7 +103,7 @@ fn target(path: &str, client: &Client) -> Result<Url, Failure> {
                 "the token is not sent to {}, which is neither base_url nor the UI server",
                 url.origin().ascii_serialization()
             ),
-            "Give the path alone, such as odataservice/odata/table/customer.",
+            "Pass only the path, such as odataservice/odata/table/customer.",
         ));
     }
     let path = path.trim_start_matches('/');
@@ -149,8 +149,8 @@ fn headers(list: &[String]) -> Result<Vec<(&'static str, Secret)>, Failure> {
         let name = name.trim();
         if name.eq_ignore_ascii_case("authorization") {
             return Err(Failure::usage(
-                "-H Authorization is not taken: the token is added by itself",
-                "A token of your own is the option access_token.",
+                "-H Authorization is not accepted: the token is added automatically",
+                "To use your own token, set the option access_token.",
             ));
         }
         // A handful, and this process makes one call.
@@ -253,7 +253,7 @@ fn all(mut call: ApiCall, client: &Client) -> Result<(), Failure> {
                 return outcome;
             }
             let page = Page::read(&response.body).ok_or_else(|| {
-                Error::new(Code::Parse, "the answer is no list")
+                Error::new(Code::Parse, "the response is not a list")
                     .with_hint("--all is for lists: OData tables and views, and entities.")
             })?;
             rows.extend(page.rows);
@@ -274,7 +274,7 @@ fn all(mut call: ApiCall, client: &Client) -> Result<(), Failure> {
                 Code::Parse,
                 "the server repeats its first page: it ignores $skip",
             )
-            .with_hint("Leave --all out, and ask for all rows at once with a large $top.")
+            .with_hint("Omit --all, and request all rows at once with a large $top.")
             .into());
         }
         if came < top {

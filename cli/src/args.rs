@@ -20,8 +20,8 @@ use super::output::{STRONG, remark, styled};
 
 /// Access tokens for Epicor Prophet 21 (P21) APIs.
 ///
-/// Fetches a Bearer token from a P21 middleware server, looks into tokens, and emulates a P21 server for those who have
-/// no play server. Values go to standard output, messages to standard error. Not affiliated with Epicor.
+/// Fetches Bearer tokens from a P21 middleware server, inspects tokens, and emulates a P21 server if you have no play server.
+/// Values go to standard output, messages to standard error. Not affiliated with Epicor.
 #[derive(Debug, Parser)]
 #[command(name = "p21auth", version, after_long_help = exit_help(), after_help = "Exit statuses: p21auth --help", disable_help_subcommand = true)]
 pub(super) struct Cli {
@@ -33,61 +33,62 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Print an access token
     ///
-    /// Asks the P21 server for a token and prints it, alone, on standard output.
+    /// Requests a token from the P21 server and prints only the token on standard output.
     ///
-    /// Each run is a process of its own and asks anew, and each request opens a middleware session on the server. A
-    /// scheduled task or a script that runs often should therefore set P21_STORE=file (or --store file): its runs then
-    /// share one token, encrypted in your own cache folder, and the server is asked once in a token's life.
+    /// Each run is a separate process that requests its own token, and each request opens a middleware session on the server. For
+    /// a scheduled task or a script that runs often, set P21_STORE=file (or --store file): its runs then share one token,
+    /// encrypted in your cache folder, and send one request per token lifetime.
     #[command(after_long_help = examples("P21_BASE_URL=https://p21.example.com P21_USERNAME=api.user P21_PASSWORD=… p21auth token\n  p21auth token --header | curl -H @- 'https://p21.example.com/odataservice/odata/table/customer?$top=5'"))]
     Token(TokenArgs),
     /// Print the URL of the UI server, for the Interactive and Transaction APIs
     ///
-    /// Gets a token, asks the UI router with it, and prints the URL without a slash at the end.
+    /// Gets a token, sends it to the UI router, and prints the URL without a trailing slash.
     UiUrl(UiUrlArgs),
-    /// Tell what an API's rejection of a token means, and drop the token if it is to blame
+    /// Explain why an API rejected a token, and drop the token if it is the cause
     ///
-    /// Reads the rejected token from standard input, prints RETRY, PERMISSION, HEADER_LOST or GIVE_UP, and what to do on
-    /// standard error. With a shared store (P21_STORE=file or redis://…) a dead token is dropped there, so that the next run of
-    /// any program gets a new one. A token that is no longer current drops nothing. Exit status 0 for RETRY, else one for each
-    /// verdict.
+    /// Reads the rejected token from standard input, prints RETRY, PERMISSION, HEADER_LOST or GIVE_UP, and what to do on standard
+    /// error. With a shared store (P21_STORE=file or redis://…) a rejected token is dropped there, so that the next run of any
+    /// program gets a new one. A token that is no longer the current one drops nothing. Exit status 0 for RETRY, and a different
+    /// one for each other verdict.
     #[command(after_long_help = examples("printf %s \"$token\" | p21auth report --status 401 --body-file answer.txt"))]
     Report(ReportArgs),
-    /// Call a P21 API with the token, and print the answer
+    /// Call a P21 API with the token, and print the response
     ///
-    /// PATH is relative to the base URL; one that begins with uiserver goes to the UI server. A whole URL must be of one of the
-    /// two. The token is fetched or taken from the store, sent along, reported if the API rejects it, and the call is sent once
-    /// more if a new token can help. The answer goes to standard output as it is; for a failure the reason and what to do go to
-    /// standard error.
+    /// PATH is relative to the base URL; one that begins with uiserver goes to the UI server. A full URL must belong to one of
+    /// the two. The token is fetched or read from the store. If the API rejects the token, it is reported, and the call is sent
+    /// once more if a new token can help. The response body goes to standard output unchanged; after a failure the cause and what
+    /// to do go to standard error.
     #[command(after_long_help = examples("p21auth api odataservice/odata/table/customer -f '$top=5' -f '$orderby=customer_name'\n  p21auth api 'odataservice/odata/table/customer?$select=customer_id' --all\n  p21auth api uiserver0/api/v2/transaction --input order.json"))]
     Api(ApiArgs),
     /// Run a command with the token in its environment
     ///
-    /// The command finds P21_BASE_URL, P21_ACCESS_TOKEN and P21_AUTH_MODE=token, with which programs that use this library work as
-    /// they are. The password or consumer key is taken out of its environment. Its exit status is that of the command; 126 or 127 if
-    /// it cannot be started.
+    /// Sets P21_BASE_URL, P21_ACCESS_TOKEN and P21_AUTH_MODE=token for the command; programs that use this library work with them
+    /// unchanged. The password or consumer key is removed from its environment. The exit status is that of the command, or 126 or
+    /// 127 if it cannot be started.
     #[command(after_long_help = examples("p21auth exec -- sh -c 'curl -H \"Authorization: Bearer $P21_ACCESS_TOKEN\" \"$P21_BASE_URL/api/sales/orders/1\"'"))]
     Exec(ExecArgs),
-    /// Show the claims and the life of a token from standard input
+    /// Show the claims and the lifetime of a token from standard input
     ///
-    /// Reads a token (with or without 'Bearer ' before it) or a whole token reply, JSON or XML, and shows who it is for,
-    /// its scope and how long it lives. Nothing is sent anywhere; the signature is neither checked nor shown.
+    /// Reads a token (with or without 'Bearer ' before it) or a whole token response, JSON or XML, and shows its user, its scope
+    /// and how long it is valid. Nothing is sent anywhere; the signature is neither checked nor shown.
     #[command(after_long_help = examples("p21auth token | p21auth inspect"))]
     Inspect(InspectArgs),
-    /// Say why it does not work, step by step
+    /// Find out why a token cannot be fetched, step by step
     ///
-    /// Looks at the configuration, the shared store, the way to the server (proxy, DNS, TCP, TLS), the server's clock, the
-    /// token and the APIs, and says of each what was seen and what to do. Nothing is changed on the server, and no secret
-    /// is shown.
+    /// Checks the configuration, the shared store, the network path to the server (proxy, DNS, TCP, TLS), the server's clock, the
+    /// token and the APIs, and reports for each what was found and what to do. Nothing is changed on the server, and no secret is
+    /// shown.
     ///
-    /// A stored token (P21_STORE=file or redis://…) or your own is used first. Without one, a token has to be asked for, which
-    /// opens a middleware session and, with a wrong password, counts as a failed login: on a terminal you are asked before;
-    /// anywhere else, such as in a pipe or a scheduled task, none is asked for unless --yes is there. There is never more
-    /// than one token request in a run. The Interactive API is asked for its list of sessions; none is opened.
+    /// A stored token (P21_STORE=file or redis://…) or your own token is used first. Without one, a token must be requested,
+    /// which opens a middleware session and, with a wrong password, counts as a failed login. On a terminal you are asked first;
+    /// elsewhere, such as in a pipe or a scheduled task, no token is requested without --yes. A run never sends more than one
+    /// token request. The Interactive API is asked for its list of sessions; none is opened.
     ///
-    /// Exit status 0 if nothing failed (warnings and skipped steps included), else that of the first step that failed.
+    /// Exit status 0 if no step failed (warnings and skipped steps are not failures), otherwise that of the first step that
+    /// failed.
     #[command(after_long_help = examples("p21auth doctor --yes"))]
     Doctor(DoctorArgs),
-    /// Look into the shared token store, or clear it
+    /// Show or clear the shared token store
     Store(StoreArgs),
     /// Check credentials, and keep them as a profile
     ///
@@ -109,23 +110,23 @@ pub(super) enum Command {
     Profiles(ProfilesArgs),
     /// Print a secret that is kept in the system's store
     Secret(SecretArgs),
-    /// Run an emulated P21 server on this machine, to develop and test against
+    /// Run an emulated P21 server on this machine, for development and tests
     ///
-    /// Issues tokens in every dialect, has OData, entities, transactions and Interactive windows with rows behind them, and
-    /// fails on request. Prints its address, that of a page that shows what comes in, and the variables to copy into
-    /// another terminal. Ends on Ctrl-C.
+    /// Issues tokens in every dialect, serves OData, entities, transactions and Interactive windows from sample rows, and fails
+    /// on request. Prints its address, the address of a page that shows incoming requests, and the variables to copy into another
+    /// terminal. Ends on Ctrl-C.
     ///
     /// Users: demo / demo-password, and readonly / readonly-password who may not use OData. Consumer keys:
     /// 00000000-0000-4000-8000-000000000001 (full scope), …2 (never expires), …3 (scope /odata:customer), …4
     /// (/uiserver0), …5 (disabled). Others come from --config, a JSON file.
     ///
-    /// docs/emulator.md describes the endpoints, all settings, and the control endpoint with its faults and counters.
+    /// See docs/emulator.md for the endpoints, all settings, and the control endpoint with its faults and counters.
     #[command(after_long_help = config_example())]
     Mock(MockArgs),
-    /// Show what this library does, against an emulated server inside this process
+    /// Show what this library does, with an emulated server inside this process
     ///
-    /// Fetches tokens over TLS in every dialect, shows each kind of failure with its message and hint, and counts the
-    /// requests of many threads. Needs no P21 server and no configuration. Exit status 0 only if every figure is right.
+    /// Fetches tokens over TLS in every dialect, shows each kind of failure with its message and hint, and counts the requests of
+    /// many threads. Needs no P21 server and no configuration. Exit status 0 only if every number is as expected.
     Demo(DemoArgs),
 }
 
@@ -138,13 +139,13 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct TokenArgs {
-    /// Print the whole reply as JSON: AccessToken, ExpiresInSeconds (left now), UserName, Scope, Claims …
+    /// Print the whole response as JSON: AccessToken, ExpiresInSeconds (remaining), UserName, Scope, Claims …
     #[arg(long, conflicts_with = "header")]
     pub json: bool,
-    /// Print a header line, 'Authorization: Bearer …', such as curl -H @- reads
+    /// Print a header line, 'Authorization: Bearer …', for curl -H @-
     #[arg(long)]
     pub header: bool,
-    /// First drop the rejected token that is on standard input, if it is still the current one
+    /// First drop the rejected token from standard input, if it is still the current one
     #[arg(long)]
     pub rejected: bool,
     #[command(flatten)]
@@ -153,10 +154,10 @@ pub(super) struct TokenArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ReportArgs {
-    /// HTTP status of the API's answer
+    /// HTTP status of the API's response
     #[arg(long, value_name = "STATUS")]
     pub status: i32,
-    /// File with the body of the answer; without one, a 401 is taken for a dead token
+    /// File with the body of the response; without it, a 401 means that the token is no longer accepted
     #[arg(long, value_name = "FILE")]
     pub body_file: Option<PathBuf>,
     /// Print one JSON object
@@ -168,7 +169,7 @@ pub(super) struct ReportArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ApiArgs {
-    /// Path and query, or a whole URL of the server
+    /// Path and query, or a full URL of the server
     #[arg(value_name = "PATH")]
     pub path: String,
     /// Method [default: GET, or POST with --input]
@@ -177,13 +178,13 @@ pub(super) struct ApiArgs {
     /// A header; may be repeated
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
     pub headers: Vec<String>,
-    /// A field: part of the query when reading or beside --input, else of a JSON object; may be repeated
+    /// A field: part of the query for a read or with --input, otherwise of a JSON object; may be repeated
     #[arg(short = 'f', long = "field", value_name = "NAME=VALUE")]
     pub fields: Vec<String>,
     /// File with the body, or - for standard input
     #[arg(long, value_name = "FILE")]
     pub input: Option<String>,
-    /// All rows of a list as one JSON array: follows the server's links, else asks page by page until one is short
+    /// Fetch all rows of a list as one JSON array: follows the server's links, or requests page by page until a page is short
     #[arg(long)]
     pub all: bool,
     #[command(flatten)]
@@ -216,16 +217,16 @@ pub(super) struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Ask the server for a token, if one is needed, without a question
+    /// Request a token from the server, if one is needed, without asking you
     #[arg(long, conflicts_with = "no_token_request")]
     pub yes: bool,
-    /// Ask for no token: use a stored one or your own
+    /// Request no token: use a stored one or your own
     #[arg(long)]
     pub no_token_request: bool,
     /// APIs to try, separated by commas
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', default_values_t = Api::ALL)]
     pub apis: Vec<Api>,
-    /// Table that the OData service is asked for [default: one that the token's scope names, else customer]
+    /// Table to request from the OData service [default: one that the token's scope names, or customer]
     #[arg(long, value_name = "NAME")]
     pub odata_table: Option<String>,
     #[command(flatten)]
@@ -267,15 +268,15 @@ pub(super) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum StoreCommand {
-    /// List what is in it: fingerprints and lives, no secrets
+    /// List the entries: fingerprints and lifetimes, no secrets
     ///
-    /// Entries are encrypted with the credential that they belong to, so of others' no more than their life can be told.
-    /// Asks no P21 server.
+    /// Each entry is encrypted with its credential, so only the lifetime of other users' entries can be shown. Sends nothing to a
+    /// P21 server.
     #[command(after_long_help = examples("P21_STORE=file p21auth store status"))]
     Status(StoreStatusArgs),
-    /// Remove all entries, whosever they are
+    /// Remove the entries of all users
     ///
-    /// Processes that are running keep the tokens they have; whoever starts next asks the server.
+    /// Running processes keep their tokens; the next process that starts requests a new one.
     Clear(StoreClearArgs),
 }
 
@@ -290,7 +291,7 @@ pub(super) struct StoreStatusArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct StoreClearArgs {
-    /// Only entries whose time is over, which otherwise go as processes come by
+    /// Remove only expired entries; without this command, processes remove them over time
     #[arg(long)]
     pub expired: bool,
     /// Print one JSON object
@@ -361,7 +362,7 @@ pub(super) struct InspectArgs {
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "independent switches")]
 pub(super) struct MockArgs {
-    /// Port to listen on; 0 takes a free one
+    /// Port to listen on; 0 picks a free one
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
     /// Address to listen on; beyond loopback, control calls need a token
@@ -370,7 +371,7 @@ pub(super) struct MockArgs {
     /// Serve https: good (the default), self-signed, expired or wrong-host
     #[arg(long, value_name = "CERTIFICATE", num_args = 0..=1, default_missing_value = "good")]
     pub tls: Option<Certificate>,
-    /// Where to write the certificate of the emulator's own CA, made anew at each start
+    /// Where to write the certificate of the emulator's CA, which is created at each start
     #[arg(long, value_name = "FILE", default_value = "p21-emulator-ca.pem")]
     pub ca_file: PathBuf,
     /// Path in front of the middleware, such as /P21APIService
@@ -379,7 +380,7 @@ pub(super) struct MockArgs {
     /// Lifetime of new tokens in seconds [default: 86400]
     #[arg(long, value_name = "SECONDS")]
     pub lifetime: Option<i64>,
-    /// Shape of token replies: auto, json, xml, token_response, bare or bare_json [default: auto]
+    /// Format of token responses: auto, json, xml, token_response, bare or bare_json [default: auto]
     #[arg(long, value_name = "FORMAT")]
     pub reply: Option<String>,
     /// A new token ends the earlier ones of the same user or key
@@ -388,13 +389,13 @@ pub(super) struct MockArgs {
     /// Any other setting of docs/emulator.md, such as throttle_max=5; may be repeated
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub settings: Vec<String>,
-    /// JSON file with users, keys, settings and any other option of docs/emulator.md; flags come before it
+    /// JSON file with users, keys, settings and any other option of docs/emulator.md; flags override it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// JSON file with the rows behind the APIs, in the place of the built-in sample
+    /// JSON file with the rows behind the APIs, instead of the built-in sample
     #[arg(long, value_name = "FILE")]
     pub data: Option<PathBuf>,
-    /// What control calls must carry as their Bearer token [default: none on loopback, else one is made and printed]
+    /// Bearer token that control calls must carry [default: none on loopback, otherwise one is created and printed]
     #[arg(long, value_name = "TOKEN")]
     pub control_token: Option<String>,
     /// Open the page in your browser
@@ -450,7 +451,7 @@ pub(super) fn explain(error: &clap::Error) -> Result<(), Failure> {
     if unexpected.is_some_and(|word| !word.starts_with('-')) {
         return Err(Failure::usage(
             "a word on the command line is not expected (not shown, as it may be a secret)",
-            "p21auth takes options alone, such as --base-url https://p21.example.com; 'p21auth inspect' reads the token from standard input. See --help.",
+            "p21auth takes only options, such as --base-url https://p21.example.com; 'p21auth inspect' reads the token from standard input. See --help.",
         ));
     }
     if error.kind() == ErrorKind::InvalidSubcommand {

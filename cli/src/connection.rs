@@ -103,7 +103,7 @@ impl Connection {
             let flag = flag_of(row.name);
             return Err(Failure::usage(
                 format!(
-                    "{flag} is not taken from the command line, which every user of this machine can read"
+                    "{flag} is not accepted on the command line, which every user of this machine can read"
                 ),
                 "Type the secret when p21auth login asks for it, or pass it on standard input. If what you typed is a real secret, change it: it is in your shell's history.",
             ));
@@ -122,7 +122,7 @@ impl Connection {
         for name in URLS {
             if config.get(name).is_some_and(has_userinfo) {
                 return Err(Failure::usage(
-                    format!("{name} holds a user or password, which is not kept in a profile"),
+                    format!("{name} contains a user or password, which is not kept in a profile"),
                     format!("Set the environment variable {}.", variable(name, "P21_")),
                 ));
             }
@@ -165,7 +165,7 @@ impl Connection {
                 .set(name, Some(value))
                 .map_err(|error| error.while_doing(&flag_of(name)))?;
         }
-        // What a flag has mended is no failure; of what is left, the loader's error says best where it stands.
+        // What a flag has fixed is no failure; of what is left, the loader's error says best where it stands.
         match (config.settings(), loaded) {
             (Err(_), Err(error)) => Err(error.into()),
             (Err(error), Ok(())) => Err(self.in_our_words(&error).into()),
@@ -173,14 +173,14 @@ impl Connection {
         }
     }
 
-    /// Names the `.env` file that nobody asked for.
+    /// Names the `.env` file that no one asked for.
     pub fn in_our_words(&self, error: &Error) -> Error {
         let mut hint = error.hint().to_owned();
         if self.env_file.is_none() && error.message().starts_with("not configured") {
             hint += if Path::new(".env").is_file() {
-                " There is a .env file in this folder: --env-file .env reads it."
+                " There is a .env file in this folder: add --env-file .env to read it."
             } else {
-                " A file of NAME=value lines is read with --env-file."
+                " Add --env-file to read a file of NAME=value lines."
             };
         }
         error.clone().with_hint(hint)
@@ -199,7 +199,7 @@ fn no_secret_here(row: &OptionRow, prefix: &str) -> Failure {
     let flag = flag_of(row.name);
     Failure::usage(
         format!(
-            "{flag} is not taken from the command line, which every user of this machine can read"
+            "{flag} is not accepted on the command line, which every user of this machine can read"
         ),
         format!(
             "Set the environment variable {}, name a file with {flag}-file, or put it into a .env file and add --env-file. If what you typed is a real secret, change it: it is in your shell's history.",
@@ -212,7 +212,7 @@ fn no_password_in_url(name: &str, prefix: &str) -> Failure {
     let flag = flag_of(name);
     Failure::usage(
         format!(
-            "{flag} holds a user or password, and the command line can be read by every user of this machine"
+            "{flag} contains a user or password, and every user of this machine can read the command line"
         ),
         format!(
             "Set the environment variable {}, or put it into a .env file and add --env-file.",
@@ -270,7 +270,7 @@ fn argument(row: &'static OptionRow) -> Arg {
         .action(ArgAction::Set)
         .help_heading(HEADING);
     if row.secret {
-        // Takes whatever follows, so that a secret typed here is never mistaken for something else and repeated.
+        // Takes anything that follows, so that a secret typed here is never mistaken for something else and repeated.
         return arg.hide(true).num_args(0..=1).allow_hyphen_values(true);
     }
     let arg = arg
@@ -308,8 +308,8 @@ impl Args for Connection {
                 Arg::new(PROFILE)
                     .long("profile")
                     .value_name("NAME")
-                    .help("Read the options of this profile; flags come first")
-                    .long_help("Read the options of this profile: a section of profiles.toml in your configuration folder ($XDG_CONFIG_HOME/p21auth or ~/.config/p21auth, on Windows %APPDATA%\\p21auth). Flags come before it, and it comes before environment variables; its credential replaces theirs. [env: P21_PROFILE, whose profile comes after the other variables]")
+                    .help("Read the options of this profile; flags override them")
+                    .long_help("Read the options of this profile: a section of profiles.toml in your configuration folder ($XDG_CONFIG_HOME/p21auth or ~/.config/p21auth, on Windows %APPDATA%\\p21auth). Flags override it, and it overrides environment variables; its credential replaces theirs. [env: P21_PROFILE, whose profile the other variables override]")
                     .help_heading(HEADING),
             )
             .arg(
@@ -317,8 +317,8 @@ impl Args for Connection {
                     .long("env-file")
                     .value_name("FILE")
                     .value_parser(value_parser!(PathBuf))
-                    .help("Also read NAME=value lines from this file; variables and flags come first")
-                    .long_help("Also read NAME=value lines from this file, such as .env. Environment variables come before it, flags before both. No .env file is read unless named here: whoever can place one in your folder could otherwise send your credentials elsewhere.")
+                    .help("Also read NAME=value lines from this file; variables and flags override them")
+                    .long_help("Also read NAME=value lines from this file, such as .env. Environment variables override it, and flags override both. No .env file is read unless you name it here: otherwise someone who can create one in your folder could send your credentials elsewhere.")
                     .help_heading(HEADING),
             )
     }

@@ -78,18 +78,18 @@ fn may_ask(args: &DoctorArgs) -> io::Result<Result<(), Refusal>> {
         Ok(())
     } else if args.no_token_request {
         Err(refusal(
-            "there is no stored token, and --no-token-request forbids to ask for one",
+            "there is no stored token, and --no-token-request forbids requesting one",
             "",
         ))
     } else if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         Err(refusal(
-            "there is no stored token, and nobody to ask whether one may be requested",
+            "there is no stored token, and no terminal to ask whether one may be requested",
             "Pass --yes to allow one token request.",
         ))
     } else if consent()? {
         Ok(())
     } else {
-        Err(refusal("you did not want one to be asked for", ""))
+        Err(refusal("you chose not to request one", ""))
     })
 }
 
@@ -105,7 +105,7 @@ fn consent() -> io::Result<bool> {
     let mut err = anstream::stderr().lock();
     write!(
         err,
-        "Ask the server for a token now? It opens a middleware session; a wrong password counts as a failed login. [y/N] "
+        "Request a token from the server now? It opens a middleware session; a wrong password counts as a failed login. [y/N] "
     )?;
     err.flush()?;
     drop(err);

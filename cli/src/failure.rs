@@ -34,7 +34,7 @@ pub(super) const EXIT_STATUSES: &[ExitStatus] = &[
     status(
         OTHER,
         (0, 0),
-        "something outside the library: output cannot be written, the emulator cannot start, a figure of the demo is wrong",
+        "something outside the library: output cannot be written, the emulator cannot start, a number in the demo is wrong",
     ),
     status(
         USAGE,
@@ -45,17 +45,17 @@ pub(super) const EXIT_STATUSES: &[ExitStatus] = &[
     status(
         4,
         (100, 149),
-        "network: name, connection, TLS, proxy, time-out; a later try may work",
+        "network: name, connection, TLS, proxy, timeout; a retry may work",
     ),
     status(
         5,
         (150, 199),
-        "the server's answer: bad credentials, scope, wrong address, throttling, 5xx, redirect",
+        "the server's response: bad credentials, scope, wrong address, throttling, 5xx, redirect",
     ),
     status(
         6,
         (200, 249),
-        "the answer could not be understood, or holds no token or URL",
+        "the response could not be parsed, or contains no token or URL",
     ),
     status(
         INTERNAL,
@@ -75,7 +75,7 @@ pub(super) const EXIT_STATUSES: &[ExitStatus] = &[
     status(
         GIVE_UP,
         (0, 0),
-        "report: the token is not known to be the reason, or tokens are rejected as fast as they come",
+        "report: the token is not known to be the cause, or new tokens are rejected as fast as they are issued",
     ),
 ];
 
@@ -95,7 +95,7 @@ pub(super) enum Failure {
     P21(Error),
     /// What the library does not know about: sockets of the emulator, files, standard output.
     Other { message: String, hint: String },
-    /// Whoever read standard output has gone; nobody is left to tell.
+    /// Anyone who read standard output has gone; no one is left to tell.
     ReaderGone,
     /// Said already.
     Told(u8),

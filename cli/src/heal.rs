@@ -113,8 +113,8 @@ fn token_from_stdin() -> Result<Zeroizing<String>, Failure> {
     let bare = bare_token(&input);
     if bare.is_empty() || bare.contains(char::is_whitespace) {
         return Err(Failure::usage(
-            "standard input holds no token",
-            "Give the rejected token on standard input, such as: printf %s \"$token\" | p21auth report --status 401",
+            "standard input contains no token",
+            "Pass the rejected token on standard input, such as: printf %s \"$token\" | p21auth report --status 401",
         ));
     }
     Ok(Zeroizing::new(bare.to_owned()))

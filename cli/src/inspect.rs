@@ -33,7 +33,7 @@ const KNOWN: &[(&str, &str)] = &[
 pub(super) fn inspect(args: &InspectArgs) -> std::result::Result<(), Failure> {
     if io::stdin().is_terminal() {
         output::remark(
-            "Paste a token or a token reply, then press Enter and Ctrl-D (on Windows Ctrl-Z, Enter):",
+            "Paste a token or a token response, then press Enter and Ctrl-D (on Windows Ctrl-Z, Enter):",
         );
     }
     let mut input = Zeroizing::new(Vec::new());
@@ -74,12 +74,12 @@ impl Seen {
         }
         if bare.is_empty() {
             return Err(Error::new(Code::Parse, "standard input is empty")
-                .with_hint("Give the token on standard input: p21auth token | p21auth inspect"));
+                .with_hint("Pass the token on standard input: p21auth token | p21auth inspect"));
         }
         // The words of a reply that holds no token are the server's, but this input may be anything: show none.
         let reply = parse_token_body(input, &Scrubber::default()).map_err(|_| {
-            Error::new(Code::Parse, "standard input holds neither a JWT nor a token reply")
-                .with_hint("A token that is no JWT says nothing of itself; only the reply that brought it (p21auth token --json) tells how long it lives.")
+            Error::new(Code::Parse, "standard input contains neither a JWT nor a token response")
+                .with_hint("A token that is not a JWT says nothing about itself; only its token response (p21auth token --json) says how long it is valid.")
         })?;
         let access = reply.access_token.expose();
         Ok(Seen {
@@ -117,12 +117,15 @@ impl Seen {
             &format!("{} {}", self.fingerprint, styled(QUIET, "(fingerprint)")),
         )?;
         if let Some(stated) = self.stated_lifetime_s {
-            row("lifetime", &format!("{} as the reply states", span(stated)))?;
+            row(
+                "lifetime",
+                &format!("{} as the response states", span(stated)),
+            )?;
         }
         let Some(claims) = &self.claims else {
             return row(
                 "claims",
-                "none: it is not a JWT, so the server alone knows what it is good for",
+                "none: it is not a JWT, so only the server knows what it allows",
             );
         };
         for (claim, name) in KNOWN {
@@ -227,7 +230,7 @@ mod tests {
             assert_eq!(seen.json(2000)["Expired"], true);
             assert!(!seen.json(0).to_string().contains("SIGNATURE"));
         }
-        let seen = Seen::of(json.as_bytes()).expect("a reply");
+        let seen = Seen::of(json.as_bytes()).expect("a response");
         assert_eq!(seen.json(0)["StatedLifetimeSeconds"], 60);
     }
 
@@ -250,7 +253,7 @@ mod tests {
 
     #[test]
     fn an_opaque_token_in_a_reply_has_a_life_and_no_claims() {
-        let seen = Seen::of(br#"{"access_token":"opaque","expires_in":3600}"#).expect("a reply");
+        let seen = Seen::of(br#"{"access_token":"opaque","expires_in":3600}"#).expect("a response");
         let json = seen.json(0);
         assert_eq!(
             (&json["Jwt"], &json["Claims"]),

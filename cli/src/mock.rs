@@ -12,7 +12,7 @@ use super::args::MockArgs;
 use super::failure::Failure;
 use super::output::{self, QUIET, STRONG, line, styled};
 
-/// Runs the emulator until somebody ends it.
+/// Runs the emulator until someone ends it.
 pub(super) fn mock(args: &MockArgs) -> Result<(), Failure> {
     let options = options(args)?;
     let users = options.users.clone();
@@ -23,7 +23,7 @@ pub(super) fn mock(args: &MockArgs) -> Result<(), Failure> {
                 format!("Another program uses port {port}. Choose another, or 0 for a free one.")
             }
             io::ErrorKind::PermissionDenied => {
-                "Ports below 1024 are for administrators: choose a higher one.".to_owned()
+                "Ports below 1024 need administrator rights: choose a higher one.".to_owned()
             }
             _ => String::new(),
         };
@@ -122,7 +122,7 @@ fn read_json<T>(
             what
         } else {
             format!(
-                "not what is expected there, line {}, column {}",
+                "not valid, line {}, column {}",
                 error.line(),
                 error.column()
             )

@@ -1,4 +1,4 @@
-//! Standard output for the value, standard error for everything else; colours only where a terminal shows them.
+//! Standard output for the value, standard error for everything else; colors only where a terminal shows them.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::Duration;

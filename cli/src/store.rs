@@ -46,7 +46,7 @@ pub(super) fn store(args: &StoreArgs) -> Result<(), Failure> {
 fn as_text(entry: &StoreEntry) -> String {
     let what = match &entry.own {
         None => match entry.left_s {
-            Some(seconds) => format!("another identity's, of use for {}", span(seconds)),
+            Some(seconds) => format!("another identity's, valid for {}", span(seconds)),
             None => "not an entry of this version".to_owned(),
         },
         Some(OwnEntry::Token(print, 0)) => format!("yours: token {print}, expired"),

@@ -1,4 +1,4 @@
-//! A certificate authority of the emulator's own, made anew at each start.
+//! A certificate authority of the emulator's own, made again at each start.
 
 use std::io;
 use std::sync::Arc;

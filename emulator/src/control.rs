@@ -71,7 +71,7 @@ impl Control {
     }
 
     /// Everything as at the start: settings, users, keys, clock, counters; tokens, faults and the
-    /// gate are gone, and whatever was held goes on.
+    /// gate are gone, and anything that was held continues.
     pub fn reset(&self) {
         self.0.reset();
     }
@@ -81,7 +81,7 @@ impl Control {
         self.0.reset_counters();
     }
 
-    /// Moves the emulator's clock by so many seconds, back if negative. `Date` headers follow.
+    /// Moves the emulator's clock by this many seconds, back if negative. `Date` headers follow.
     pub fn advance(&self, seconds: i64) {
         self.0
             .change(|s| s.offset_s = s.offset_s.saturating_add(seconds));

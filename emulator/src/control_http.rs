@@ -178,7 +178,7 @@ fn run(control: &Control, method: &str, call: &str, request: &Request) -> Outcom
                 (None, None) => control.revoke_all(),
                 (Some(token), None) => usize::from(control.revoke(&token)),
                 (None, Some(print)) => control.revoke_fingerprint(&print),
-                _ => return Err(bad("give either 'token' or 'fingerprint'")),
+                _ => return Err(bad("pass either 'token' or 'fingerprint'")),
             };
             Ok(json!({ "revoked": revoked }))
         }
@@ -227,7 +227,7 @@ fn time(control: &Control, fields: &Map<String, Value>) -> Outcome {
     match (number(fields, "advance_s")?, number(fields, "offset_s")?) {
         (Some(seconds), None) => control.advance(seconds),
         (None, Some(seconds)) => control.set_clock_offset(seconds),
-        _ => return Err(bad("give either 'advance_s' or 'offset_s'")),
+        _ => return Err(bad("pass either 'advance_s' or 'offset_s'")),
     }
     let state = control.0.lock();
     Ok(json!({"offset_s": state.offset_s, "now": state.now()}))

@@ -173,7 +173,7 @@ impl Asked {
         }
     }
 
-    /// Counts the request, whatever becomes of it.
+    /// Counts the request, no matter what becomes of it.
     pub fn count(&self, request: &Request, state: &mut State) {
         state.bump("token.requests");
         state.bump(&format!("token.dialect.{}", self.dialect));

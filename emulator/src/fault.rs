@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 /// A fault that hits the next requests that match it; faults wait in a queue, and a request takes
 /// the first one that matches.
 ///
-/// A token request that is hit still counts as a request. It gets a real token only where the
-/// action lets the server answer (`pass`, `reset_after_headers`, `truncate`, `drip`, `skew_date`).
+/// A token request that is hit still counts as a request. It gets a real token only where the action
+/// lets the server response (`pass`, `reset_after_headers`, `truncate`, `drip`, `skew_date`).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {
@@ -78,7 +78,7 @@ pub enum Action {
     Reset,
     /// Send status and headers, then reset.
     ResetAfterHeaders,
-    /// Send the whole head but only so many bytes of the body, then close.
+    /// Send the whole head but only this many bytes of the body, then close.
     Truncate {
         /// Bytes of the body that are sent.
         bytes: usize,

@@ -1,6 +1,6 @@
 //! A P21 middleware to test against: tokens in every dialect, the APIs that need them, and faults.
 //!
-//! Nobody can be asked to try things on a production ERP, and few have a play server. The emulator
+//! No one can be asked to try things on a production ERP, and few have a play server. The emulator
 //! speaks the wire protocol as servers in the field do, with their oddities, on a loopback port. It
 //! knows nothing of the library `p21auth`, so that each checks the other.
 //!
@@ -71,7 +71,7 @@ const BACKLOG: i32 = 4096;
 /// Room for a TLS handshake in a debug build; a thousand of these are only address space.
 const STACK: usize = 512 * 1024;
 
-/// Most time that [`Emulator::stop`] gives connections to notice.
+/// Longest time that [`Emulator::stop`] lets connections take to notice.
 const STOP_WAIT: Duration = Duration::from_secs(10);
 
 /// A running emulator. Dropping it stops it.
@@ -208,7 +208,7 @@ impl Emulator {
         Control(self.shared.clone())
     }
 
-    /// Stops: no connection is accepted any more, open ones are cut, whatever was held ends, and the
+    /// Stops: no connection is accepted any more, open ones are cut, anything that was held ends, and the
     /// threads are gone when this returns. A second call does nothing.
     pub fn stop(&mut self) {
         if self.acceptors.is_empty() {

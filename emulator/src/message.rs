@@ -340,7 +340,7 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    /// Gives its bytes one at a time, and keeps what is written.
+    /// Returns its bytes one at a time, and keeps what is written.
     struct Slow(Cursor<Vec<u8>>, Vec<u8>);
 
     impl Read for Slow {

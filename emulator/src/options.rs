@@ -21,7 +21,7 @@ use super::settings::{NEVER_S, Settings};
 pub struct Options {
     /// Address to listen on.
     pub bind: IpAddr,
-    /// Port to listen on; 0 takes a free one.
+    /// Port to listen on; 0 picks a free one.
     pub port: u16,
     /// Serve https with such a certificate; unset: plain http.
     pub tls: Option<Certificate>,
@@ -31,7 +31,7 @@ pub struct Options {
     pub users: Vec<User>,
     /// The consumer keys of SOA Admin.
     pub keys: Vec<ConsumerKey>,
-    /// Behaviour that may change later.
+    /// Behavior that may change later.
     pub settings: Settings,
     /// The rows behind the APIs; unset: a built-in sample.
     pub data: Data,

@@ -54,12 +54,8 @@ pub(super) fn serve(
             }
         };
         let only = || {
-            let nothing = || {
-                Reply::text(
-                    404,
-                    "This port has the control page alone, at /_control/.\n",
-                )
-            };
+            let nothing =
+                || Reply::text(404, "This port has only the control page, at /_control/.\n");
             control_alone.then(nothing)
         };
         if let Some(reply) = control_http::answer(&request, shared).or_else(only) {
@@ -239,7 +235,7 @@ fn canned(action: &Action) -> Option<Reply> {
     })
 }
 
-/// Sends the reply with its fault; gives the stream back if the connection goes on.
+/// Sends the reply with its fault; returns the stream if the connection continues.
 fn deliver(
     mut stream: Stream,
     reply: &Reply,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 /// The lifetime a server states for a key that "never expires": twenty years, in seconds.
 pub const NEVER_S: i64 = 630_720_000;
 
-/// The behaviour of the emulated server that can change while it runs.
+/// The behavior of the emulated server that can change while it runs.
 ///
 /// Every field has a default, so a JSON object with only the fields of interest is a valid
 /// `Settings`; [`crate::Control::configure`] and `POST /_control/config` merge such an object

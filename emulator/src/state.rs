@@ -125,7 +125,7 @@ pub(super) struct State {
     /// The emulator's clock minus the machine's, in seconds.
     pub offset_s: i64,
     gate: Option<Gate>,
-    /// Counts releases: whoever hangs goes on when it changes.
+    /// Counts releases: a thread that hangs goes on when it changes.
     releases: u64,
 }
 
@@ -253,7 +253,7 @@ impl Shared {
         }
     }
 
-    /// Changes the state and wakes whoever waits for counters.
+    /// Changes the state and wakes every call that waits for counters.
     pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
         let mut state = self.state.lock();
         state.version += 1;
@@ -401,7 +401,7 @@ impl Shared {
 
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        // Whoever looked at the flag before is waiting by the time the lock is free again.
+        // A thread that looked at the flag before is waiting by the time the lock is free again.
         drop(self.state.lock());
         self.changed.notify_all();
         self.released.notify_all();
@@ -491,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stop_frees_whoever_waits() {
+    fn a_stop_frees_every_waiting_call() {
         let shared = shared();
         let threads: Vec<_> = (0..2)
             .map(|n| {

@@ -6,7 +6,7 @@
 
 use std::io;
 
-/// Starts a thread that is not joined, with a stack of so many bytes.
+/// Starts a thread that is not joined, with a stack of this many bytes.
 #[cfg(unix)]
 pub(super) fn start(stack: usize, job: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     use std::mem::MaybeUninit;
@@ -50,7 +50,7 @@ pub(super) fn start(stack: usize, job: Box<dyn FnOnce() + Send>) -> io::Result<(
     Err(io::Error::from_raw_os_error(status))
 }
 
-/// Starts a thread that is not joined, with a stack of so many bytes.
+/// Starts a thread that is not joined, with a stack of this many bytes.
 #[cfg(not(unix))]
 pub(super) fn start(stack: usize, job: Box<dyn FnOnce() + Send>) -> io::Result<()> {
     std::thread::Builder::new()

@@ -18,7 +18,7 @@ static void explain(const p21_error *err)
         printf("configuration\n");
         break;
     default:
-        printf("%s\n", p21_error_is_retryable(err) ? "may pass by itself" : "somebody must do something");
+        printf("%s\n", p21_error_is_retryable(err) ? "may pass by itself" : "someone must do something");
         break;
     }
     printf("  status  %s, HTTP %d\n", p21_status_name(p21_error_code(err)), (int)p21_error_http_status(err));

@@ -1,4 +1,4 @@
-// An Interactive session belongs to the token that opened it: a snapshot keeps that token for it, whatever the cache does meanwhile.
+// An Interactive session belongs to the token that opened it: a snapshot keeps that token for it, even if the cache gets a new one.
 using System;
 using System.Net.Http;
 using System.Threading.Tasks;

@@ -1,4 +1,4 @@
-// A service that does its job every minute, whatever the server does meanwhile. On .NET Framework it is a Windows service, to be installed
+// A service that does its job every minute, no matter what the server does meanwhile. On .NET Framework it is a Windows service, to be installed
 // with sc.exe or run with --console; on .NET it is a program for systemd, a container or the console.
 using System;
 using System.Net.Http;

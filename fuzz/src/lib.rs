@@ -1,4 +1,4 @@
-//! What each fuzz target does with its input, and what must hold whatever that is.
+//! What each fuzz target does with its input, and what must hold no matter what that is.
 //!
 //! `tests/behavior/corpus.rs` takes in this very file and runs the same functions over `fuzz/seeds`, so an input that once broke
 //! something is tried by every `cargo test`.
@@ -270,7 +270,7 @@ fn response(status: u16, name: &str, value: &str, body: &[u8]) -> Response {
     }
 }
 
-/// Bytes that lie where a store keeps its entries: whoever put them there, they are understood or ignored.
+/// Bytes that lie where a store keeps its entries: no matter who put them there, they are understood or ignored.
 pub fn unseal(data: &[u8]) {
     static KEYS: LazyLock<seal::Keys> = LazyLock::new(|| {
         let key = Secret::new("00000000-0000-4000-8000-00000000000A");

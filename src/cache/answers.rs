@@ -34,21 +34,18 @@ pub(super) fn closed() -> Error {
 
 pub(super) fn pending() -> Error {
     Error::new(Code::Pending, "the token is being fetched")
-        .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
+        .with_hint("Call again in a moment, or without P21_NO_WAIT to wait for it.")
 }
 
 /// `what` is what would have been needed.
 pub(super) fn not_cached(what: &str) -> Error {
     Error::new(Code::NoCachedToken, format!("{what} is cached"))
-        .with_hint("Ask without P21_CACHED_ONLY to fetch one.")
+        .with_hint("Call without P21_CACHED_ONLY to fetch one.")
 }
 
 /// The token that the caller brought is dead; how to bring another is for its client to say.
 pub(crate) fn own_expired() -> Error {
-    Error::new(
-        Code::TokenExpired,
-        "the access token that was supplied has expired",
-    )
+    Error::new(Code::TokenExpired, "the supplied access token has expired")
 }
 
 pub(super) fn timed_out(need: Need) -> Error {
@@ -58,10 +55,10 @@ pub(super) fn timed_out(need: Need) -> Error {
     };
     Error::new(
         Code::Timeout,
-        format!("{what} did not arrive within the time given to this call"),
+        format!("{what} did not arrive within the time allowed for this call"),
     )
     .with_hint(
-        "The request goes on in the background; ask again, or wait longer (timeout_ms, wait_ms).",
+        "The request continues in the background: call again, or wait longer (timeout_ms, wait_ms).",
     )
     .with_retry_after(std::time::Duration::ZERO)
 }
@@ -70,21 +67,21 @@ pub(super) fn timed_out(need: Need) -> Error {
 pub(super) fn source_late(what: &str) -> Error {
     Error::new(
         Code::Timeout,
-        format!("{what} could not be read within the time given to this call"),
+        format!("{what} could not be read within the time allowed for this call"),
     )
     .with_hint(late_hint(what))
     .with_retry_after(std::time::Duration::ZERO)
 }
 
-/// A token that nobody can use, for one of two reasons.
+/// A token that no one can use, for one of two reasons.
 pub(crate) fn dead_on_arrival(life: Life, now: Now) -> Error {
     let (what, hint) = if life.lifetime_ms > 0 {
         let (lives, took) = (life.lifetime_ms / 1000, (life.age_ms(now) + 500) / 1000);
         (
             format!(
-                "the access token expired on its way: it lives {lives} s, and the server took {took} s to answer"
+                "the access token expired before it arrived: it lives {lives} s, and the server took {took} s to respond"
             ),
-            "Raise the token lifetime of the consumer key in SOA Admin, and find out what keeps the P21 server, or the proxy before it, so long.",
+            "Raise the token lifetime of the consumer key in SOA Admin, and find out what slows down the P21 server or the proxy in front of it.",
         )
     } else {
         (

@@ -30,7 +30,7 @@ pub(crate) enum Event {
     Refused(Error, i64, u32),
     /// The current token was rejected by an API, or invalidated by the caller.
     Rejected,
-    /// The caller says that everything may be tried anew.
+    /// The caller says that everything may be tried again.
     Lifted,
 }
 
@@ -86,7 +86,7 @@ pub(crate) fn commit(
     }
 }
 
-/// How long nothing is sent after this refusal, the next after so many in a row, and how many those are now. One that may not
+/// How long nothing is sent after this refusal, the next after this many in a row, and how many those are now. One that may not
 /// be about the credentials does not count.
 #[must_use]
 pub(crate) fn cool_down(error: &Error, denials: u32, pace: Pace) -> (i64, u32) {
@@ -97,7 +97,7 @@ pub(crate) fn cool_down(error: &Error, denials: u32, pace: Pace) -> (i64, u32) {
     }
 }
 
-/// How long refused credentials are left alone after so many refusals in a row before this one.
+/// How long refused credentials are left alone after this many refusals in a row before this one.
 #[must_use]
 fn cool_down_ms(denials: u32, pace: Pace) -> i64 {
     let step = usize::try_from(denials).unwrap_or(usize::MAX);
@@ -129,7 +129,7 @@ fn failed(
     }
 }
 
-/// How long nothing is sent after an error, the last of so many failures in a row.
+/// How long nothing is sent after an error, the last of this many failures in a row.
 #[must_use]
 pub(crate) fn wait_ms(error: &Error, failures: u32, random: &dyn Fn(u64) -> u64) -> i64 {
     match error.retry_after() {
@@ -165,10 +165,10 @@ fn rejected(entry: &mut Entry, now: Now, random: &dyn Fn(u64) -> u64) {
             format!("the server issues tokens, but its APIs rejected the last {} while they were new", entry.young_rejections),
         )
         .with_hint(
-            "Another program that logs in with the same credentials may be ending this one's middleware sessions: give each its own \
-             user or consumer key, or let them share tokens (option store). If calls go through a load balancer, its nodes may not accept \
-             each other's tokens: give them one machine key, or turn on sticky sessions. If only one API rejects the token, check the consumer \
-             key's API scope in SOA Admin.",
+            "Another program that logs in with the same credentials may be ending this program's middleware sessions: use a separate user \
+             or consumer key for each, or share tokens (option store). If calls go through a load balancer, its nodes may not accept each \
+             other's tokens: configure the same machine key on all of them, or turn on sticky sessions. If only one API rejects the token, \
+             check the consumer key's API scope in SOA Admin.",
         )
         .with_retry_after(Duration::from_millis(wait_ms.unsigned_abs()));
         entry.failure = Some(LastFailure {

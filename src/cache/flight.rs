@@ -1,4 +1,4 @@
-//! A flight: one request under way, and everybody who waits for it.
+//! A flight: one request under way, and everyone who waits for it.
 //!
 //! A flight runs on a library thread of its own, so a hanging identity delays no other, and no caller that gives up takes
 //! the request down with it. What callers wait on is one [`Pulse`] for each slot: a forked child throws it away with all
@@ -129,7 +129,7 @@ pub trait Spawn: Send + Sync {
     ///
     /// # Errors
     ///
-    /// `NoMemory` when the system gives no thread; the job is then dropped.
+    /// `NoMemory` if the system provides no thread; the job is then dropped.
     fn spawn(&self, job: Box<dyn FnOnce() + Send>) -> Result<()>;
 }
 
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_ending_counts_for_everybody() {
+    fn the_first_ending_counts_for_every_caller() {
         let flight = Flight::new(Now::default());
         assert!(flight.ending().is_none());
         flight.end(Ending::Landed);

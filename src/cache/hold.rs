@@ -198,7 +198,10 @@ mod tests {
         let fresh = |hit: &Hit, mono, wall| hit.is_fresh_by_ticks(mono, || wall);
         let by_mono = hit(until);
         assert!(fresh(&by_mono, 999, 49_000));
-        assert!(!fresh(&by_mono, 1_000, 49_000), "whatever the wall says");
+        assert!(
+            !fresh(&by_mono, 1_000, 49_000),
+            "no matter what the wall says"
+        );
         // A wall clock that was set back revives nothing.
         assert!(!fresh(&by_mono, 1_001, 0));
 

@@ -1,5 +1,5 @@
 //! The latest tokens of an identity, the current one or not: a server may echo them long after, and then they are to be
-//! recognised.
+//! recognized.
 
 use std::collections::VecDeque;
 
@@ -7,7 +7,7 @@ use crate::fork::Guarded;
 use crate::secret::{Scrubber, Secret};
 use crate::token::Reply;
 
-/// As many are kept, refresh tokens counted: what is likely to turn up in somebody's error text.
+/// As many are kept, refresh tokens counted: what is likely to turn up in someone's error text.
 const MAX_ISSUED: usize = 8;
 
 /// Access and refresh tokens, newest last.

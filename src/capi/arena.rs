@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_comes_back_after_so_many_others() {
+    fn an_address_comes_back_after_this_many_others() {
         let first = take_of(GROUPS, 900).expect("a place");
         assert!(free(first.addr()));
         for _ in 1..STEPS {

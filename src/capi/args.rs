@@ -64,8 +64,9 @@ pub(super) unsafe fn optional_text<'a>(
     let text = unsafe { CStr::from_ptr(pointer) };
     // The text itself is not shown: it may be a secret.
     text.to_str().map(Some).map_err(|_| {
-        Error::new(Code::InvalidUtf8, format!("{name} is not valid UTF-8"))
-            .with_hint("Convert the text to UTF-8 first; Windows' ANSI code pages are not.")
+        Error::new(Code::InvalidUtf8, format!("{name} is not valid UTF-8")).with_hint(
+            "Convert the text to UTF-8 first; an ANSI code page of Windows is not UTF-8.",
+        )
     })
 }
 

@@ -1,8 +1,8 @@
 //! Client
 //!
-//! All clients of one identity (server, user, secret and the way there) share one token in the process. Making a client
-//! sends nothing; the first token that is asked for does. Where a function below says so, a client of NULL means the
-//! default client: one for the process, opened from the P21_ environment variables at first use.
+//! All clients of one identity (server, user, secret and network settings) in a process share one token. Creating a client
+//! sends nothing; the first call that needs a token does. Where a function says so, a NULL client means the default client:
+//! one per process, opened from the P21_ environment variables at first use.
 
 use std::ffi::c_char;
 
@@ -62,8 +62,8 @@ pub(super) fn with_config<R>(
     work(&config)
 }
 
-/// Makes a client. The configuration is copied. Files that it names are read within timeout_ms. Free the client with
-/// p21_client_free.
+/// Creates a client from a copy of the configuration. Files that the configuration names are read within timeout_ms. Free
+/// the client with p21_client_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_client_new(
     config: *const p21_config,
@@ -81,9 +81,9 @@ pub unsafe extern "C" fn p21_client_new(
     }
 }
 
-/// Frees a client, also while other threads are inside it: those that wait return at once with P21_E_CLOSED. NULL and
-/// handles already freed are ignored. Waits until a shared store knows of the tokens that were reported or invalidated, for
-/// at most store_timeout_ms, so that a program may report and end.
+/// Frees a client, even while other threads use it: calls that wait return P21_E_CLOSED at once. Ignores NULL and handles
+/// already freed. Waits at most store_timeout_ms until a shared store knows about reported and invalidated tokens, so a
+/// program may report a token and exit.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_client_free(client: *mut p21_client) {
     guard::value("p21_client_free", (), || {
@@ -92,8 +92,8 @@ pub extern "C" fn p21_client_free(client: *mut p21_client) {
     });
 }
 
-/// Gives a client other credentials or settings under the same handle; after a failure it is as it was. With NULL for
-/// both, the default client is opened anew from the environment.
+/// Changes the credentials or settings of a client under the same handle. On failure the client does not change. With NULL
+/// for both, reopens the default client from the environment.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_client_update(
     client: *mut p21_client,
@@ -116,8 +116,8 @@ pub unsafe extern "C" fn p21_client_update(
     }
 }
 
-/// Tells what is going on as one JSON object: token age, counters, last error, cool-down, proxy and so on, no secret.
-/// Give it to p21_free. NULL: the default client.
+/// Sets *out_json to the client's state as a JSON object: token age, counters, last error, cool-down, proxy and so on, but
+/// no secret. Free it with p21_free. A NULL client means the default client.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_client_stats(
     client: *const p21_client,
@@ -134,12 +134,12 @@ pub unsafe extern "C" fn p21_client_stats(
     }
 }
 
-/// Gives the address of a 64-bit word that changes whenever the token that a caller would get may have changed. NULL: the
-/// default client.
+/// Sets *out_word to the address of a 64-bit number that changes whenever the client's token may have changed. A NULL
+/// client means the default client.
 ///
-/// The address stays valid for the life of the process; read the word atomically. Its values never repeat, and it says
-/// nothing about time. So whoever keeps a decoded token reads the word before p21_token_snapshot, and uses the token again
-/// while the word is the same and no more than p21_token_reuse_ms has passed.
+/// The address stays valid for the life of the process. Read the number atomically. Its values never repeat, and it does
+/// not change when time passes. To keep a token in your own cache, read the number before you call p21_token_snapshot, and
+/// reuse the token while the number is the same and no more than p21_token_reuse_ms has passed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_client_generation(
     client: *const p21_client,

@@ -1,7 +1,7 @@
 //! Configuration
 //!
-//! Options are named and textual; p21_options_json lists them. A bad one is reported at once, and again by
-//! p21_client_new, so checking only there misses nothing. A configuration may be freed as soon as its client is made.
+//! Options are names and values as text; p21_options_json lists them. A bad option is reported at once, and again by
+//! p21_client_new, so it is enough to check that call. You may free a configuration as soon as its client exists.
 
 use std::ffi::c_char;
 use std::path::Path;
@@ -27,7 +27,7 @@ fn change(config: *mut p21_config, work: impl Fn(&mut Config) -> Result<()>) -> 
     })
 }
 
-/// Makes an empty configuration: every option at its default. Free it with p21_config_free.
+/// Creates a configuration with every option at its default. Free it with p21_config_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_new(
     out: *mut *mut p21_config,
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn p21_config_new(
     }
 }
 
-/// Sets one option, such as "base_url"; a value of NULL puts it back to its default.
+/// Sets one option, such as "base_url". A NULL value restores the default.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_set(
     config: *mut p21_config,
@@ -51,7 +51,7 @@ pub unsafe extern "C" fn p21_config_set(
     value: *const c_char,
     err: *mut *mut p21_error,
 ) -> p21_status {
-    // SAFETY: `name` and `value` are checked for NULL and else C strings that nobody changes during the call, after which
+    // SAFETY: `name` and `value` are checked for NULL and else C strings that no one changes during the call, after which
     // no reference to them is left: the option keeps copies.
     unsafe {
         guard::status("p21_config_set", err, || {
@@ -62,9 +62,9 @@ pub unsafe extern "C" fn p21_config_set(
     }
 }
 
-/// Reads every option from the environment: base_url from P21_BASE_URL and so on. A prefix of NULL means "P21_"; with
-/// another, such as "P21_PLAY_", a play server's settings live beside production's. Other variables are ignored.
-/// P21_E_CONFIG in a set-uid program.
+/// Reads the options from environment variables: base_url from P21_BASE_URL, and so on. A NULL prefix means "P21_". With another
+/// prefix, such as "P21_PLAY_", settings for a play server and for production can be set side by side. Ignores other variables.
+/// Returns P21_E_CONFIG in a set-uid program.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_load_env(
     config: *mut p21_config,
@@ -80,8 +80,8 @@ pub unsafe extern "C" fn p21_config_load_env(
     }
 }
 
-/// Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, quotes and comments understood. A file
-/// that cannot be read within 5 seconds is P21_E_TIMEOUT.
+/// Reads options from a .env file: lines such as P21_BASE_URL=https://p21.example.com, with optional quotes and comments.
+/// Returns P21_E_TIMEOUT if the file cannot be read within 5 seconds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_load_file(
     config: *mut p21_config,
@@ -98,9 +98,9 @@ pub unsafe extern "C" fn p21_config_load_file(
 }
 
 /// Reads a profile: the section of that name in profiles.toml in the user's configuration folder, $XDG_CONFIG_HOME/p21auth or
-/// ~/.config/p21auth, on Windows %APPDATA%\p21auth. Options that p21_config_set sets come before it, in whatever order the calls
-/// are made, and it comes before the environment; its credential replaces the whole credential of the environment.
-/// Takes at most 5 seconds.
+/// ~/.config/p21auth, on Windows %APPDATA%\p21auth. Options from p21_config_set override the profile, in any order of calls, and
+/// the profile overrides the environment. A credential in the profile replaces the whole credential of the environment. Takes at
+/// most 5 seconds.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_config_load_profile(
     config: *mut p21_config,
@@ -116,7 +116,7 @@ pub unsafe extern "C" fn p21_config_load_profile(
     }
 }
 
-/// Frees a configuration; NULL and handles already freed are ignored.
+/// Frees a configuration. Ignores NULL and handles already freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_config_free(config: *mut p21_config) {
     guard::value("p21_config_free", (), || {

@@ -1,7 +1,7 @@
 //! Doctor
 //!
-//! Why it does not work, seen from inside the process: a Windows service or a web worker has other variables, folders,
-//! proxies and trust than the person who runs the tool p21auth.
+//! Finds out why a token cannot be fetched, from inside your process: a Windows service or a web worker has different
+//! variables, folders, proxies and trusted certificates than the user who runs the p21auth tool.
 
 use std::ffi::c_char;
 use std::time::Duration;
@@ -15,13 +15,13 @@ use crate::client::{Client, TokenOptions, with_default};
 use crate::doctor;
 use crate::options::Config;
 
-/// Examines what a token needs, step by step: configuration, store, proxy, name, connection, TLS, server, and with
-/// P21_DOCTOR_TOKEN token and APIs. Sets *out_json to {schema, ok, token_requests, steps: [{id, outcome, saw, do, copy, code,
-/// ms}]}; outcome is "ok", "warn", "fail" or "skipped", saw is what was found, do is what to do next. Free it with p21_free.
-/// A configuration that is not valid is a failed step, not an error of this call.
+/// Checks what a token needs, step by step: configuration, store, proxy, DNS, connection, TLS, server and, with
+/// P21_DOCTOR_TOKEN, token and APIs. Sets *out_json to {schema, ok, token_requests, steps: [{id, outcome, saw, do, copy,
+/// code, ms}]}. outcome is "ok", "warn", "fail" or "skipped", saw is what was found, do is what to do next. Free it with
+/// p21_free. An invalid configuration is a failed step, not an error of this call.
 ///
-/// config NULL: that of the default client. flags is 0 or P21_DOCTOR_TOKEN. wait_ms is the longest that the call may wait; 0
-/// means the option timeout_ms. Steps that are not reached in this time are "skipped".
+/// A NULL config means that of the default client. flags is 0 or P21_DOCTOR_TOKEN. wait_ms is the longest time that the call
+/// may take; 0 means the option timeout_ms. Steps that are not reached in time are "skipped".
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_doctor(
     config: *const p21_config,

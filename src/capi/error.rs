@@ -1,8 +1,8 @@
 //! Errors
 //!
-//! An error belongs to the caller that received it, not to a thread. Its text is borrowed: it lasts until p21_error_free.
-//! No error ever holds a password, a key or a token. For NULL and for handles that are not valid the functions below
-//! return 0, NULL or -1; p21_error_code says which of the two it is.
+//! An error belongs to the caller that received it, not to a thread. Its text is borrowed: it is valid until
+//! p21_error_free. An error never contains a password, a key or a token. For NULL and for invalid handles the functions
+//! below return 0, NULL or -1; p21_error_code tells which of the two it is.
 
 use std::ffi::{CString, c_char};
 
@@ -36,8 +36,8 @@ impl Failure {
     }
 }
 
-/// The status that the failed call returned. NULL is P21_OK: there is no error. A handle that was freed, or is none of an
-/// error, is P21_E_INVALID_HANDLE.
+/// Returns the status of the failed call. Returns P21_OK for NULL (no error), and P21_E_INVALID_HANDLE for a handle that
+/// was freed or is not an error.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_code(error: *const p21_error) -> p21_status {
     let neutral = if error.is_null() {
@@ -50,7 +50,7 @@ pub extern "C" fn p21_error_code(error: *const p21_error) -> p21_status {
     })
 }
 
-/// The HTTP status of the server's answer; 0 when there was none.
+/// Returns the HTTP status of the server's response, or 0 if there was none.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_http_status(error: *const p21_error) -> i32 {
     guard::value("p21_error_http_status", 0, || {
@@ -58,7 +58,7 @@ pub extern "C" fn p21_error_http_status(error: *const p21_error) -> i32 {
     })
 }
 
-/// One line that says what happened.
+/// Returns one line that says what happened.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_message(error: *const p21_error) -> *const c_char {
     guard::value("p21_error_message", std::ptr::null(), || {
@@ -66,7 +66,7 @@ pub extern "C" fn p21_error_message(error: *const p21_error) -> *const c_char {
     })
 }
 
-/// One line that names the next thing to do, in P21's own terms; "" when the message says it all.
+/// Returns one line that says what to do next, in P21's terms, or "" if the message says it all.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_hint(error: *const p21_error) -> *const c_char {
     guard::value("p21_error_hint", std::ptr::null(), || {
@@ -74,8 +74,8 @@ pub extern "C" fn p21_error_hint(error: *const p21_error) -> *const c_char {
     })
 }
 
-/// Milliseconds until another try is made, counted from the failed call; -1 when unknown. 0 with P21_E_TIMEOUT: the
-/// request still goes on, ask again.
+/// Returns the milliseconds until the next attempt, counted from the failed call, or -1 if unknown. 0 with P21_E_TIMEOUT
+/// means that the request continues: call again.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_retry_after_ms(error: *const p21_error) -> i64 {
     guard::value("p21_error_retry_after_ms", -1, || {
@@ -83,7 +83,7 @@ pub extern "C" fn p21_error_retry_after_ms(error: *const p21_error) -> i64 {
     })
 }
 
-/// 1 when the same call may succeed later without anybody changing anything, otherwise 0.
+/// Returns 1 if the same call may succeed later with no changes, otherwise 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_is_retryable(error: *const p21_error) -> i32 {
     guard::value("p21_error_is_retryable", 0, || {
@@ -91,7 +91,7 @@ pub extern "C" fn p21_error_is_retryable(error: *const p21_error) -> i32 {
     })
 }
 
-/// Frees an error; NULL and handles already freed are ignored.
+/// Frees an error. Ignores NULL and handles already freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_error_free(error: *mut p21_error) {
     guard::value("p21_error_free", (), || {

@@ -1,24 +1,26 @@
 //! Flags and verdicts
 
-/// Flag: a new token although the current one is good, at most one in min_refresh_interval_s.
+/// Flag: fetch a new token even if the current one is still valid, at most once per
+/// min_refresh_interval_s.
 pub const P21_FORCE_REFRESH: u32 = 1;
-/// Flag: only what is cached; never waits and never asks the server.
+/// Flag: return only a cached token. Never waits and never sends a request.
 pub const P21_CACHED_ONLY: u32 = 2;
-/// Flag: the value starts with "Bearer ", ready for an Authorization header.
+/// Flag: put "Bearer " before the token, ready for an Authorization header.
 pub const P21_WITH_SCHEME: u32 = 4;
-/// Flag: P21_E_PENDING instead of waiting; the token is fetched in the background. For event loops.
+/// Flag: return P21_E_PENDING instead of waiting, and fetch the token in the background. For event
+/// loops.
 pub const P21_NO_WAIT: u32 = 8;
 
-/// Flag of p21_doctor: it may use the token that this process has, and request one if there is none.
+/// Flag of p21_doctor: it may use this process's token, and request one if there is none.
 pub const P21_DOCTOR_TOKEN: u32 = 16;
 
 /// Verdict: get a token again and send the call once more.
 pub const P21_VERDICT_RETRY: i32 = 1;
-/// Verdict: somebody must grant a permission in P21; no token helps.
+/// Verdict: a permission is missing in P21. Another token does not help.
 pub const P21_VERDICT_PERMISSION: i32 = 2;
-/// Verdict: the Authorization header did not arrive; no token helps.
+/// Verdict: the Authorization header did not arrive. Another token does not help.
 pub const P21_VERDICT_HEADER_LOST: i32 = 3;
-/// Verdict: the answer is about something else, or tokens are rejected as fast as they come.
+/// Verdict: the token is not the cause, or new tokens are rejected as fast as they are issued.
 pub const P21_VERDICT_GIVE_UP: i32 = 4;
 
 #[cfg(test)]

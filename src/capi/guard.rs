@@ -12,8 +12,8 @@ use crate::error::{Code, Error, Result};
 use crate::fork::section;
 use crate::sys::uncancelled;
 
-/// A library whose panics abort would take the host process with it. As somebody's Rust dependency (not the primary
-/// package) this crate may be built so: nobody then relies on the C boundary.
+/// A library whose panics abort would take the host process with it. As someone's Rust dependency (not the primary
+/// package) this crate may be built so: no one then relies on the C boundary.
 #[cfg(panic = "abort")]
 const _: () = assert!(
     option_env!("CARGO_PRIMARY_PACKAGE").is_none(),
@@ -98,7 +98,7 @@ fn run<R>(name: &'static str, body: impl FnOnce() -> R) -> Result<R, Box<Error>>
         result
     });
     result.map_err(|payload| {
-        // Not dropped: what somebody threw may throw again when it goes.
+        // Not dropped: what someone threw may throw again when it goes.
         std::mem::forget(payload);
         Box::new(panicked(name))
     })
@@ -111,7 +111,7 @@ fn panicked(name: &str) -> Error {
         Code::Panic,
         format!("{name} failed inside the library ({place})"),
     )
-    .with_hint("Please report it. The state is intact: the next call starts afresh.")
+    .with_hint("Please report it. The state is intact: the next call starts over.")
 }
 
 static INSTALLED: AtomicBool = AtomicBool::new(false);

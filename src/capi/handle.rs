@@ -1,4 +1,4 @@
-//! Handles as checked keys: kind, slot and generation in the bits of a pointer that nobody ever follows.
+//! Handles as checked keys: kind, slot and generation in the bits of a pointer that no one ever follows.
 //!
 //! A handle leads to a slot of a table; the slot's entry holds the key it was made under. A handle that is not that very
 //! key is stale, foreign or of another kind. Slots are used again, generations do not come back for a long time, and the
@@ -144,8 +144,8 @@ kinds! {
     4 "error" Error Failure => p21_error;
 }
 
-/// Freed slots rest at least until so many others have been freed, and fresh ones are taken instead: that keeps stale
-/// handles recognisable for longer.
+/// Freed slots rest at least until this many others have been freed, and fresh ones are taken instead: that keeps stale
+/// handles recognizable for longer.
 const RESTING: usize = 256;
 
 struct Free {
@@ -255,7 +255,7 @@ fn address(key: u64) -> usize {
     usize::try_from(key).unwrap_or_default()
 }
 
-/// A client's hit, without a share in its handle; `None` when there is none, for whatever reason. By the system's clocks, as
+/// A client's hit, without a share in its handle; `None` when there is none, for any reason. By the system's clocks, as
 /// all clients of C are.
 ///
 /// A cell is never freed, so what is read there is always some client's. It is this one's if the slot still holds the
@@ -275,11 +275,11 @@ pub(super) fn hit<R>(handle: *const p21_client, look: impl FnOnce(&Token) -> R) 
     cell.hit_now(is_here, look)
 }
 
-/// Hands the object of a handle to `work`; it lives until `work` is done, whoever frees the handle meanwhile.
+/// Hands the object of a handle to `work`; it lives until `work` is done, even if another thread frees the handle meanwhile.
 ///
 /// # Errors
 ///
-/// `NullArgument`, `InvalidHandle`; whatever `work` answers.
+/// `NullArgument`, `InvalidHandle`; what `work` returns.
 #[inline]
 pub(super) fn with<T: Kind, R>(
     handle: *const T::Opaque,
@@ -303,7 +303,7 @@ fn refused<T: Kind>(key: u64) -> Error {
     }
     let message = format!("the {} handle is not valid", T::NAME);
     Error::new(Code::InvalidHandle, message)
-        .with_hint("It was freed, is a handle of another kind, or never came from this library.")
+        .with_hint("It was freed, has the wrong type, or did not come from this library.")
 }
 
 /// As [`with`] for functions that answer a value: `None` for NULL and for handles that are not valid.
@@ -328,7 +328,7 @@ pub(super) fn remove<T: Kind>(handle: *const T::Opaque, last: impl FnOnce(&T)) {
         return;
     };
     let mine = FREE.with(|free| {
-        // First of all: from here on nobody finds the client's cell.
+        // First of all: from here on no one finds the client's cell.
         let _ = slot
             .client
             .compare_exchange(handle.addr(), 0, Ordering::AcqRel, Ordering::Relaxed);
@@ -403,7 +403,7 @@ mod tests {
         let slot = LAYOUT.slot(first.addr() as u64);
         remove::<ArcSwap<Config>>(first, |_| {});
         let mut others = Vec::new();
-        // Whatever other tests do, the slot comes round once enough others have rested.
+        // No matter what other tests do, the slot comes round once enough others have rested.
         loop {
             let next = insert(config()).expect("a handle");
             remove::<ArcSwap<Config>>(next, |_| {});

@@ -1,7 +1,7 @@
 //! Library
 //!
-//! The smallest integration needs no configuration code: set P21_BASE_URL and either P21_USERNAME and P21_PASSWORD or
-//! P21_CONSUMER_KEY in the environment, then
+//! The smallest integration needs no configuration code. Set P21_BASE_URL and either P21_USERNAME and P21_PASSWORD, or
+//! P21_CONSUMER_KEY, in the environment, then:
 //!
 //! ```c
 //!     char *token;
@@ -13,22 +13,23 @@
 //!
 //! Conventions.
 //!
-//! Results. A function that can fail returns a p21_status, and its last argument is err. err may be NULL; otherwise it is set
-//! to NULL, or to an error that you free with p21_error_free. Out pointers are required and hold NULL or 0 after a failure.
-//! Other functions return NULL, 0 or -1 for NULL and for handles that are not valid.
+//! Results. A function that can fail returns a p21_status and takes err as its last argument. err may be NULL; otherwise it
+//! is set to NULL, or to an error that you free with p21_error_free. Out pointers are required and are set to NULL or 0 on
+//! failure. Other functions return NULL, 0 or -1 for NULL and for invalid handles.
 //!
-//! Ownership. Text is UTF-8 and ends with a NUL; text that goes in is copied. A char * that comes out is yours: free it with
-//! p21_free. A const char * that comes out is borrowed: it lasts as long as the object it was asked of, or as long as the
-//! process if there is none. Handles are freed by the function of their kind; that ignores NULL and handles already freed.
+//! Ownership. Text is UTF-8 and ends with a NUL. The library copies the text that you pass. You own a char * that it returns:
+//! free it with p21_free. A returned const char * is borrowed: it is valid as long as the object that it came from, or as
+//! long as the process if there is none. Free a handle with the function for its type, which ignores NULL and handles already
+//! freed.
 //!
-//! NULL. Inputs are required unless the text of a function says what NULL means.
+//! NULL. An input is required unless the function says what NULL means.
 //!
-//! Threads. Every function may be called from any thread, and from any number of threads at once with the same client,
-//! snapshot or error. A p21_config is for one thread at a time. A call needs 64 KiB of stack. pthread_cancel takes effect
-//! after a call has returned. Not for signal handlers.
+//! Threads. You may call every function from any thread, and use one client, snapshot or error from any number of threads at
+//! once. Use a p21_config from one thread at a time. A call needs 64 KiB of stack. pthread_cancel takes effect after the call
+//! returns. Do not call the library from a signal handler.
 //!
-//! Processes. A forked child may use and free all handles and strings of its parent; it keeps the tokens that are cached, and
-//! requests that are under way belong to the parent. No function prints, exits, or calls you back.
+//! Processes. A forked child may use and free all handles and strings of its parent. It keeps the cached tokens; requests in
+//! progress belong to the parent. No function prints, exits, or calls you back.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 
@@ -46,19 +47,19 @@ fn once(cell: &'static Once<CString>, make: impl FnOnce() -> String) -> &'static
     cell.get_or_init(|| CString::new(make()).unwrap_or_default())
 }
 
-/// The library's version, such as "0.1.0".
+/// Returns the library's version, such as "0.1.0".
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_version() -> *const c_char {
     VERSION.as_ptr().cast()
 }
 
-/// The version of the binary interface; compare it with P21_ABI_VERSION of the header that you compiled with.
+/// Returns the version of the binary interface. Compare it with P21_ABI_VERSION from the header that you compiled with.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_abi_version() -> i32 {
     P21_ABI_VERSION
 }
 
-/// A status as it is written in this header, such as "P21_E_UNAUTHORIZED"; "P21_E_UNKNOWN" for a number without meaning.
+/// Returns the name of a status, such as "P21_E_UNAUTHORIZED", or "P21_E_UNKNOWN" for an unknown number.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_status_name(status: p21_status) -> *const c_char {
     static NAMES: [Once<CString>; Code::ALL.len()] = [const { Once::new() }; Code::ALL.len()];
@@ -71,7 +72,7 @@ pub extern "C" fn p21_status_name(status: p21_status) -> *const c_char {
     })
 }
 
-/// The next thing to do after a verdict of p21_token_report, in P21's own terms; "" for a number without meaning.
+/// Returns what to do after a verdict of p21_token_report, in P21's terms, or "" for an unknown number.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_verdict_hint(verdict: i32) -> *const c_char {
     static HINTS: [Once<CString>; Verdict::ALL.len()] = [const { Once::new() }; Verdict::ALL.len()];
@@ -82,7 +83,8 @@ pub extern "C" fn p21_verdict_hint(verdict: i32) -> *const c_char {
     })
 }
 
-/// Every option as a JSON array of objects with name, type, default, unit, secret, scope and text; lasts for ever.
+/// Returns every option as a JSON array of objects with name, type, default, unit, secret, scope and text. The text stays
+/// valid for the life of the process.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_options_json() -> *const c_char {
     static JSON: Once<CString> = Once::new();
@@ -91,7 +93,7 @@ pub extern "C" fn p21_options_json() -> *const c_char {
     })
 }
 
-/// Handles and strings that were handed out and not freed yet, in the whole process; for leak tests.
+/// Returns the number of handles and strings in this process that were not freed yet. For leak tests.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_live_objects() -> u64 {
     guard::value("p21_live_objects", 0, || {
@@ -99,9 +101,9 @@ pub extern "C" fn p21_live_objects() -> u64 {
     })
 }
 
-/// Zeroises and frees a char * that came from this library. NULL and foreign pointers are ignored. Free each string once: a
-/// second call for the same address is ignored while the freed block rests, which the last 64 of each size up to 16 KiB
-/// do; later the address may be another string's.
+/// Wipes and frees a char * that this library returned. Ignores NULL and other pointers. Free each string once: the library
+/// keeps the last 64 freed blocks of each size up to 16 KiB out of use, and until a block is used again a second call for its
+/// address is ignored. After that, the address may belong to another string.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_free(pointer: *mut c_void) {
     guard::value("p21_free", (), || {

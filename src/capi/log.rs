@@ -1,7 +1,7 @@
 //! Log
 //!
-//! The library never calls you back and never prints; it keeps its latest events in memory, to be read after a slow call
-//! or from time to time.
+//! The library never prints and never calls you back. It keeps its latest events in memory; read them after a slow call or
+//! from time to time.
 
 use std::ffi::c_char;
 
@@ -11,10 +11,10 @@ use super::{guard, string};
 use crate::error::{Code, Error};
 use crate::log;
 
-/// Gives the events since *cursor as lines of JSON objects with time, level, event and message, and moves the cursor behind
-/// them; NULL when nothing is new. The end of a token request has took_ms too: how long it took, in milliseconds. A cursor
-/// of 0 begins with the oldest event kept; when events were overwritten before they were read, the first line says how
-/// many. max_level: 1 errors only, 2 warnings, 3 information, 4 debug, 5 all. Give the lines to p21_free.
+/// Sets *out_json_lines to the events since *cursor and advances the cursor. Each line is a JSON object with time, level,
+/// event and message; the end of a token request also has took_ms, its duration in milliseconds. Sets NULL if there is
+/// nothing new. A cursor of 0 starts at the oldest event kept. If events were overwritten before they were read, the first
+/// line says how many. max_level: 1 errors only, 2 warnings, 3 information, 4 debug, 5 all. Free the lines with p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_log_read(
     cursor: *mut u64,
@@ -31,7 +31,7 @@ pub unsafe extern "C" fn p21_log_read(
                 return Err(null("cursor"));
             }
             if !(1..=5).contains(&max_level) {
-                let message = format!("{max_level} is not a log level: 1 to 5 are");
+                let message = format!("{max_level} is not a log level: use 1 to 5");
                 return Err(Error::new(Code::InvalidArgument, message));
             }
             let mut position = cursor.read();

@@ -1,11 +1,11 @@
-//! The C boundary: one file per concept, each exported function in the shape that `include/p21auth.h` gives it.
+//! The C boundary: one file per concept, each exported function as `include/p21auth.h` declares it.
 //!
 //! The header is generated from this module: doc comments on exported items are its prose, the text at the head of each
-//! file is the introduction of its section. So they speak to somebody who writes C.
+//! file is the introduction of its section. So they speak to someone who writes C.
 //!
 //! What a caller hands over is checked as far as C allows: handles are looked up and never followed, NULL is refused,
 //! text must be UTF-8. What remains is the caller's promise and the safety condition of every function here: a pointer
-//! that is not NULL and not a handle points to memory of the stated size that nobody else writes to during the call, and
+//! that is not NULL and not a handle points to memory of the stated size that no one else writes to during the call, and
 //! text ends with a NUL.
 #![allow(unsafe_code, reason = "this is where C's pointers come in and go out")]
 #![allow(

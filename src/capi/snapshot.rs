@@ -1,6 +1,6 @@
 //! Snapshot
 //!
-//! Text from a snapshot is borrowed: it lasts until p21_token_free. Any number of threads may read a snapshot.
+//! Text from a snapshot is borrowed: it is valid until p21_token_free. Any number of threads may read a snapshot.
 
 use std::ffi::{CStr, c_char};
 use std::sync::Arc;
@@ -58,7 +58,7 @@ impl Snapshot {
     }
 }
 
-/// The token, with "Bearer " before it if the snapshot was taken with P21_WITH_SCHEME. NULL for a handle that is not valid.
+/// Returns the token, with "Bearer " before it if the snapshot was taken with P21_WITH_SCHEME, or NULL for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_token_value(token: *const p21_token) -> *const c_char {
     guard::value("p21_token_value", std::ptr::null(), || {
@@ -69,9 +69,9 @@ pub extern "C" fn p21_token_value(token: *const p21_token) -> *const c_char {
     })
 }
 
-/// A field of the token's reply by its name in the P21 API ("AccessToken", "TokenType", "RefreshToken", "UserName", "Scope",
-/// "SessionId", "ConsumerUid", "AppKey"), or a claim of the JWT ("Claims.sub"); a claim that is no string comes as JSON.
-/// NULL when it is absent.
+/// Returns a field of the token response by its P21 name ("AccessToken", "TokenType", "RefreshToken", "UserName", "Scope",
+/// "SessionId", "ConsumerUid", "AppKey"), or a claim of the JWT ("Claims.sub"). A claim that is not a string is returned as
+/// JSON. Returns NULL if there is no such field.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_field(
     token: *const p21_token,
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn p21_token_field(
     })
 }
 
-/// Gives the token as a JSON object in the names of the P21 API, with the seconds left now in ExpiresInSeconds and ExpiresIn,
-/// and with Claims when it is a JWT. Give it to p21_free.
+/// Sets *out_json to the token as a JSON object with the P21 API's names, with the remaining seconds in ExpiresInSeconds and
+/// ExpiresIn, and with Claims if the token is a JWT. Free it with p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_json(
     token: *const p21_token,
@@ -106,8 +106,9 @@ pub unsafe extern "C" fn p21_token_json(
     }
 }
 
-/// How many milliseconds from now the token may be used again without asking, as long as the word of p21_client_generation
-/// does not change: at most 60000, or 1000 with a shared store; 0 when it is to be refreshed soon.
+/// Returns for how many milliseconds the token may be reused without another call, as long as the number from
+/// p21_client_generation does not change: at most 60000, or 1000 with a shared store. Returns 0 if the token will be
+/// refreshed soon.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_token_reuse_ms(token: *const p21_token) -> i64 {
     guard::value("p21_token_reuse_ms", 0, || {
@@ -118,7 +119,7 @@ pub extern "C" fn p21_token_reuse_ms(token: *const p21_token) -> i64 {
     })
 }
 
-/// Seconds that the token has left now; 0 when it has expired, -1 for a handle that is not valid.
+/// Returns the seconds until the token expires: 0 if it has expired, -1 for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_token_expires_in(token: *const p21_token) -> i64 {
     guard::value("p21_token_expires_in", -1, || {
@@ -128,7 +129,7 @@ pub extern "C" fn p21_token_expires_in(token: *const p21_token) -> i64 {
     })
 }
 
-/// When the token expires, in Unix seconds; -1 for a handle that is not valid.
+/// Returns when the token expires, in Unix seconds, or -1 for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_token_expires_at(token: *const p21_token) -> i64 {
     guard::value("p21_token_expires_at", -1, || {
@@ -138,7 +139,7 @@ pub extern "C" fn p21_token_expires_at(token: *const p21_token) -> i64 {
     })
 }
 
-/// Which token it is: a later one has a larger number. 0 for a handle that is not valid.
+/// Returns the token's number: later tokens have larger numbers. Returns 0 for an invalid handle.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_token_generation(token: *const p21_token) -> u64 {
     guard::value("p21_token_generation", 0, || {
@@ -146,7 +147,7 @@ pub extern "C" fn p21_token_generation(token: *const p21_token) -> u64 {
     })
 }
 
-/// Frees a snapshot; NULL and handles already freed are ignored.
+/// Frees a snapshot. Ignores NULL and handles already freed.
 #[unsafe(no_mangle)]
 pub extern "C" fn p21_token_free(token: *mut p21_token) {
     guard::value("p21_token_free", (), || {

@@ -220,7 +220,7 @@ struct Resting {
     blocks: [AtomicPtr<u8>; RESTING],
 }
 
-/// So many freed blocks of each size rest.
+/// This many freed blocks of each size rest.
 const RESTING: usize = 64;
 /// The sizes, as powers of two: 16 bytes to 16 KiB, at most 2 MiB in all.
 const SMALLEST_BITS: u32 = 4;
@@ -249,7 +249,7 @@ impl Resting {
     }
 }
 
-/// Zeroises a block and lets it rest; frees the one that has rested longest instead.
+/// Zeroizes a block and lets it rest; frees the one that has rested longest instead.
 ///
 /// # Safety
 ///
@@ -277,7 +277,7 @@ unsafe fn retire(text: *mut u8) {
     }
 }
 
-/// Zeroises a string and frees it; ignores every other pointer.
+/// Zeroizes a string and frees it; ignores every other pointer.
 pub(super) fn free(pointer: *mut c_void) {
     if arena::free(pointer.addr()) {
         return;

@@ -1,8 +1,8 @@
 //! Token
 //!
-//! flags is 0 or a sum of P21_FORCE_REFRESH, P21_CACHED_ONLY, P21_WITH_SCHEME and P21_NO_WAIT; an unknown one is an
-//! error. wait_ms is the longest that the call may wait; 0 means the client's timeout_ms. A request that is under way goes
-//! on when a caller's time is over. A client of NULL is the default client.
+//! flags is 0 or a combination of P21_FORCE_REFRESH, P21_CACHED_ONLY, P21_WITH_SCHEME and P21_NO_WAIT; an unknown flag is an
+//! error. wait_ms is the longest time that the call may wait; 0 means the client's timeout_ms. When that time is up, a request
+//! in progress continues. A NULL client means the default client.
 
 use std::ffi::c_char;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::wire;
 
-/// Gives a token that is good now. Give it to p21_free.
+/// Sets *out_token to a valid access token. Free it with p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_get(
     client: *const p21_client,
@@ -57,8 +57,8 @@ pub unsafe extern "C" fn p21_token_get(
     }
 }
 
-/// Copies a token that is good now into a buffer: the cheapest way, without allocation. cap counts the NUL; *out_len is
-/// the length without it, and is the length needed after P21_E_BUFFER_TOO_SMALL. buf may be NULL when cap is 0.
+/// Copies a valid access token into a buffer, without allocation: the fastest way to get one. cap includes the NUL. *out_len
+/// is the length without the NUL, also after P21_E_BUFFER_TOO_SMALL. buf may be NULL if cap is 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_copy(
     client: *const p21_client,
@@ -138,8 +138,9 @@ fn too_small(needed: usize) -> Error {
     Error::new(Code::BufferTooSmall, message)
 }
 
-/// Gives a snapshot of a token that is good for at least min_valid_s seconds, if the server's tokens live that long. Free
-/// it with p21_token_free. An Interactive API session belongs to the token that opened it: keep a snapshot until it ends.
+/// Sets *out to a snapshot of a token that stays valid for at least min_valid_s seconds, if the server's tokens live that
+/// long. Free it with p21_token_free. An Interactive API session belongs to the token that opened it: keep the snapshot until
+/// the session ends.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_snapshot(
     client: *const p21_client,
@@ -168,10 +169,11 @@ pub unsafe extern "C" fn p21_token_snapshot(
     }
 }
 
-/// Sorts an API's answer to a token that it was sent: *out_verdict is one of P21_VERDICT_..., and a token that is to blame
-/// is dropped. Call it for every 401 and 403; after P21_VERDICT_RETRY get a token and send the call once more. body is the
-/// answer's, len bytes of any encoding; NULL when there is none. Never waits: a shared store is told in the background.
-/// p21_client_free waits for that. A process that ends without it, as with the default client, may end before the store knows.
+/// Reports an API response that rejected a token. Sets *out_verdict to one of the P21_VERDICT_ values, and drops the token if
+/// it is the cause. Call it for every 401 and 403; after P21_VERDICT_RETRY get a token and send the call once more. body is
+/// the response body, len bytes in any encoding, or NULL. Never waits: a shared store is updated in the background, and
+/// p21_client_free waits for that. A process that exits without that call, as with the default client, may exit before the
+/// store is updated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_report(
     client: *const p21_client,
@@ -196,8 +198,8 @@ pub unsafe extern "C" fn p21_token_report(
     }
 }
 
-/// Drops a token if it is still the current one, so that the next call fetches another. NULL drops whatever is cached and
-/// lifts a cool-down: "the account is unlocked, try now". Never waits: a shared store is told in the background.
+/// Drops a token if it is still the current one, so that the next call fetches another. NULL drops any cached token and ends a
+/// cool-down, for example after an account was unlocked. Never waits: a shared store is updated in the background.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_invalidate(
     client: *const p21_client,
@@ -213,8 +215,8 @@ pub unsafe extern "C" fn p21_token_invalidate(
     }
 }
 
-/// Gives the UI server's URL for the Interactive and Transaction APIs, without a slash at its end; asked for once for each
-/// token. P21_FORCE_REFRESH asks the router again, P21_WITH_SCHEME has no meaning here. Give the URL to p21_free.
+/// Sets *out_url to the UI server's URL for the Interactive and Transaction APIs, without a trailing slash. The URL is
+/// requested once per token. P21_FORCE_REFRESH requests it again; P21_WITH_SCHEME has no effect. Free the URL with p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_ui_url(
     client: *const p21_client,
@@ -237,9 +239,9 @@ pub unsafe extern "C" fn p21_ui_url(
     }
 }
 
-/// Asks the server for a token of its own, past the cache, and gives the reply as JSON in the names of the P21 API:
-/// AccessToken, ExpiresInSeconds and so on. Refused credentials still count: during their cool-down nothing is sent. Give
-/// the JSON to p21_free. For most programs p21_token_get is the right call: each request opens a middleware session.
+/// Requests a separate token from the server, bypassing the cache. Sets *out_json to the response as JSON with the P21 API's
+/// names: AccessToken, ExpiresInSeconds and so on. Sends nothing during a cool-down after rejected credentials. Free the JSON
+/// with p21_free. Most programs should call p21_token_get instead: each request opens a middleware session.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_token_request(
     config: *const p21_config,
@@ -258,8 +260,8 @@ pub unsafe extern "C" fn p21_token_request(
     }
 }
 
-/// Reads a token endpoint's reply that somebody else fetched, in JSON or XML or a bare JWT, and gives it as JSON in the
-/// names of the P21 API. ExpiresIn is what the reply states, or else its JWT. Give the JSON to p21_free.
+/// Parses a token response that another program fetched: JSON, XML or a bare JWT. Sets *out_json to the response as JSON with
+/// the P21 API's names. ExpiresIn comes from the response or, if it states none, from its JWT. Free the JSON with p21_free.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn p21_parse_token_response(
     body: *const u8,

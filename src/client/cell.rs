@@ -293,7 +293,7 @@ impl ClientCell {
         let done = Reloading(self);
         let job = move || {
             let limit = Duration::from_millis(of.settings.timeout_ms);
-            // Whatever comes of it, the next call that may wait is told.
+            // No matter what becomes of it, the next call that may wait is told.
             let _ = self.reload(&to, &of, Instant::now() + limit, &|_| ());
             drop(done);
         };
@@ -314,7 +314,7 @@ pub(super) enum Patience {
     None,
 }
 
-/// Ends a reading in the background, whatever becomes of its thread.
+/// Ends a reading in the background, no matter what becomes of its thread.
 struct Reloading(&'static ClientCell);
 
 impl Drop for Reloading {

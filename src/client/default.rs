@@ -55,7 +55,7 @@ pub fn default_client() -> Result<Client> {
 ///
 /// # Errors
 ///
-/// As [`Client::from_env`], the missing variables named; `Pending` for a call that must not wait; whatever `work` answers.
+/// As [`Client::from_env`], the missing variables named; `Pending` for a call that must not wait; no matter what `work` answers.
 pub(crate) fn with_default<R>(
     options: &TokenOptions,
     work: impl FnOnce(&Client, &TokenOptions) -> Result<R>,
@@ -136,7 +136,7 @@ fn open(settings: Settings, deadline: Instant) -> Result<Arc<Client>> {
         _ => FAILED.with(|failed| *failed = None),
     }
     let opened = Arc::new(opened?);
-    // Whoever comes first wins; another that is opened meanwhile shares its slot anyway.
+    // The first one wins; another that is opened meanwhile shares its slot anyway.
     let before = DEFAULT.compare_and_swap(&None::<Arc<Client>>, Some(Arc::clone(&opened)));
     Ok(before.as_ref().map_or(opened, Arc::clone))
 }
@@ -145,7 +145,7 @@ fn open(settings: Settings, deadline: Instant) -> Result<Arc<Client>> {
 fn open_apart(mut config: Config) -> Error {
     let pending = || {
         Error::new(Code::Pending, "the default client is being opened")
-            .with_hint("Ask again in a moment, or without P21_NO_WAIT to wait for it.")
+            .with_hint("Call again in a moment, or without P21_NO_WAIT to wait for it.")
     };
     let told = OPENING.with(|opening| {
         if opening.by == Some(fork::epoch()) {
@@ -176,7 +176,7 @@ fn open_apart(mut config: Config) -> Error {
     }
 }
 
-/// Ends the opening whatever becomes of its thread.
+/// Ends the opening no matter what becomes of its thread.
 struct Done;
 
 impl Drop for Done {

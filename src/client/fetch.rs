@@ -206,7 +206,7 @@ impl Fetch for BoundFetch {
         match reloaded {
             Ok(true) => Ok(Reloaded::Moved),
             Ok(false) => Ok(Reloaded::Same),
-            // It was freed meanwhile: whoever still waits asks by way of a client that is there.
+            // It was freed meanwhile: a call that still waits asks by way of a client that is there.
             Err(error) if error.code() == Code::Closed => Ok(Reloaded::Moved),
             Err(error) => Err(error),
         }

@@ -131,7 +131,7 @@ impl Drop for ClientInner {
 /// Only the caller can bring another token.
 pub(super) fn own_expired(binding: &Binding) -> Error {
     let hint = if binding.settings.credential.may_change() {
-        "Put a new token where access_token_file or access_token_from names it; it is read again by itself."
+        "Put a new token where access_token_file or access_token_from points; it is read again automatically."
     } else {
         "Supply a new token: update the client (p21_client_update) with another access_token."
     };

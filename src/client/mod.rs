@@ -40,7 +40,7 @@ use inner::{ClientInner, own_expired};
 /// For the one thread of a request past the cache.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// What one call asks for. The default is a token that is good now, waiting as long as the client's `timeout_ms`.
+/// What one call asks for. The default is a valid token, waiting as long as the client's `timeout_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenOptions {
     /// A new token although the current one is good, at most one in `min_refresh_interval_s`.
@@ -162,7 +162,7 @@ impl Client {
         Ok(Client(Arc::new(inner)))
     }
 
-    /// A token that is good now.
+    /// A valid token.
     ///
     /// # Errors
     ///
@@ -239,7 +239,7 @@ impl Client {
         })
     }
 
-    /// Drops `token` if it is still the current one; `None`: whatever is cached, and any cool-down: "I unlocked the account,
+    /// Drops `token` if it is still the current one; `None`: the cached one, and any cool-down: "I unlocked the account,
     /// try now". A token of your own (`auth_mode=token`) stays; its file is read again.
     ///
     /// # Errors
@@ -335,7 +335,7 @@ impl Client {
         Ok(Token::new(fetched.reply, fetched.life, 0, 0).to_json(now()))
     }
 
-    /// Gives the client other credentials or settings; whoever waits for the old ones waits for the new.
+    /// Changes the client's credentials or settings; a call that waits for the old ones waits for the new.
     ///
     /// # Errors
     ///
@@ -368,7 +368,7 @@ impl Client {
         &self.0.cell.board.word
     }
 
-    /// Where the client lives, for whoever knows by other means how long that is.
+    /// Where the client lives, for code that knows by other means how long that is.
     pub(crate) fn cell(&self) -> &'static ClientCell {
         self.0.cell
     }

@@ -50,7 +50,7 @@ fn runtime() -> Arc<Runtime> {
 }
 
 #[test]
-fn a_client_that_was_closed_has_no_hit_whatever_its_slot_publishes() {
+fn a_client_that_was_closed_has_no_hit_of_its_slot() {
     explore(move || {
         let runtime = runtime();
         let client = Client::open_in(&runtime, &config("a.example.com")).expect("valid");

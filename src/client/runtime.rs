@@ -76,7 +76,7 @@ impl Runtime {
         })
     }
 
-    /// A runtime on this system's clocks, threads and chance, whatever its way to the server.
+    /// A runtime on this system's clocks, threads and chance, no matter what its way to the server.
     pub fn over(transports: Box<Transports>) -> Arc<Runtime> {
         Runtime::new(
             Arc::new(SystemClock),

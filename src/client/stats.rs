@@ -22,10 +22,10 @@ pub const FIELDS: [(&str, &str); 52] = rows! {
     "base_url" => "The server's address as the library uses it.";
     "auth_mode" => "How it asks for a token.";
     "open_clients" => "Clients of this process that share the token.";
-    "refreshing" => "Whether a token request is under way.";
+    "refreshing" => "Whether a token request is in progress.";
     "token" => "The current token; null if there is none.";
     "token.fingerprint" => "First 8 hex digits of its SHA-256.";
-    "token.age_s" => "Seconds since it was asked for.";
+    "token.age_s" => "Seconds since it was requested.";
     "token.expires_in_s" => "Seconds left now.";
     "token.expires_at" => "Expiry in Unix seconds.";
     "token.generation" => "Which token it is; a later one has a larger number.";
@@ -56,7 +56,7 @@ pub const FIELDS: [(&str, &str); 52] = rows! {
     "proxy.from" => "Where the proxy comes from: the option, a variable, the system.";
     "proxy.url" => "The proxy without its login; null if there is none.";
     "proxy.ignored" => "Entries of `NO_PROXY` that are not understood; left out if there are none.";
-    "store.kind" => "The store that was asked for.";
+    "store.kind" => "The configured store.";
     "store.active" => "The store in use.";
     "store.place" => "Where that is.";
     "store.health" => "`ok`, or `degraded` if a lower store is in use.";
@@ -65,14 +65,14 @@ pub const FIELDS: [(&str, &str); 52] = rows! {
     "store.sealed_with" => "What protects the entries: `consumer key`, `password and store_key`, or `password`; null without a shared store.";
     "store.hint" => "How to protect them better; null if there is nothing to do.";
     "store.required" => "The option `store_required`.";
-    "ui_url" => "The UI server's URL as last seen; null if it was not asked for.";
+    "ui_url" => "The UI server's URL as last seen; null if it was not requested.";
     "ui_url.url" => "The URL, scrubbed.";
     "ui_url.other_host" => "Whether its host differs from that of `base_url`.";
     "options_of_first_opener" => "Options that another client of the identity decided, because it was opened first.";
 };
 
 /// Where nothing but a password protects the entries.
-pub(crate) const USE_STORE_KEY: &str = "The entries are sealed by the password alone, so a stolen store can be searched for a weak one: set store_key or store_key_file, the same on all machines.";
+pub(crate) const USE_STORE_KEY: &str = "The entries are protected only by the password, so a stolen store can be searched for a weak one: set store_key or store_key_file, the same on all machines.";
 
 pub(super) fn json(binding: &Binding) -> String {
     let (slot, settings) = (&binding.slot, &binding.settings);

@@ -26,16 +26,16 @@ pub struct StoreEntry {
     pub own: Option<OwnEntry>,
 }
 
-/// What an entry says to whoever has its credential. No secret is in it.
+/// What an entry says to a process that has its credential. No secret is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnEntry {
     /// A token: its fingerprint and whole seconds left.
     Token(String, i64),
     /// The last token was rejected or invalidated; the next call asks for a new one.
     Rejected,
-    /// The server refused the credentials so many times in a row; whole seconds until the next try.
+    /// The server refused the credentials this many times in a row; whole seconds until the next try.
     Denied(u32, i64),
-    /// The last requests failed in another way, so many in a row; whole seconds until the next try.
+    /// The last requests failed in another way, this many in a row; whole seconds until the next try.
     Failed(u32, i64),
     /// It cannot be understood: it will be ignored and replaced.
     Unreadable,
@@ -48,7 +48,7 @@ impl Client {
         binding.is_ok_and(|binding| binding.sealed_with() == Some("password"))
     }
 
-    /// Whether the shared store can be used for sharing: takes the right to ask the server and gives it back. Then as
+    /// Whether the shared store can be used for sharing: takes the lock and releases it. Then as
     /// [`Client::store_entries`].
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Client {
         self.store_entries()
     }
 
-    /// Which shared store this client uses, and what is in it, of whatever identity. Asks no P21 server.
+    /// Which shared store this client uses, and what is in it, of any identity. Asks no P21 server.
     ///
     /// # Errors
     ///
@@ -121,7 +121,7 @@ impl Client {
         Ok((shown, entries.collect()))
     }
 
-    /// Removes every entry of the shared store, of whatever identity, and answers which store and how many. Processes that
+    /// Removes every entry of the shared store, of any identity, and answers which store and how many. Processes that
     /// run keep the tokens they have.
     ///
     /// # Errors

@@ -51,7 +51,7 @@ fn judge_server(
     match verdict {
         Err(_) if matches!(status, 401 | 403) => Step::ok(
             NAME,
-            format!("P21 answers: {url} wants a token (HTTP {status})"),
+            format!("P21 responds: {url} requires a token (HTTP {status})"),
         ),
         Err(error) if is_absent(verdict) => {
             if has_token_endpoint() {
@@ -63,8 +63,8 @@ fn judge_server(
             }
         }
         Err(error) => Step::failed(NAME, error),
-        Ok(()) => Step::warn(NAME, format!("{url} answers without a token (HTTP {status})"))
-            .advise("A P21 middleware refuses that: check base_url, and what answers in front of the server."),
+        Ok(()) => Step::warn(NAME, format!("{url} responds without a token (HTTP {status})"))
+            .advise("A P21 middleware would refuse that: check base_url, and what responds in front of the server."),
     }
 }
 
@@ -88,7 +88,7 @@ pub(super) fn router(
             let step = if host.as_deref() == settings.base_url.url().host_str() {
                 step
             } else {
-                step.also("on another host than base_url: proxies and firewalls must let that one through too")
+                step.also("on a different host than base_url: proxies and firewalls must let that host through too")
             };
             (step, Some(url))
         }
@@ -107,7 +107,7 @@ pub(super) fn odata(
     let step = ask("odata", "OData service", client, token, url, source);
     match step.code {
         None => Step::ok("odata", format!("table {table} can be read")),
-        Some(Code::NotFound) => step.advise(format!("If the service is there, the table {table} may not be: name another (p21auth doctor --odata-table).")),
+        Some(Code::NotFound) => step.advise(format!("If the service exists, the table {table} may not: name another (p21auth doctor --odata-table).")),
         Some(_) => step,
     }
 }
@@ -129,7 +129,7 @@ pub(super) fn interactive(
     if settings.auth_mode.uses_consumer_key() && settings.username.is_none() {
         return Step::warn(
             NAME,
-            "not asked: it needs a P21 user, and a consumer key alone has none",
+            "not tried: it needs a P21 user, and a consumer key alone has none",
         )
         .advise("Set username to a P21 user if you need this API.");
     }
@@ -175,10 +175,10 @@ fn rejected(step: Step, error: &Error, source: Source) -> Step {
         return step;
     }
     match source {
-        Source::Stored => step.advise("The stored token is dead: programs replace it by themselves once they report this answer; p21auth store clear removes it now, and everybody's entries with it."),
+        Source::Stored => step.advise("The stored token is no longer accepted: programs replace it when they report this response; p21auth store clear removes it now, together with the entries of all other users."),
         Source::Own => step.advise("Supply a new token: access_token, or the file that access_token_file names."),
         Source::Asked => step,
-        Source::Process => step.advise("The token in use is dead: the program gets another one once it reports this answer, or by p21_token_invalidate."),
+        Source::Process => step.advise("The token in use is no longer accepted: the program gets a new one when it reports this response, or calls p21_token_invalidate."),
     }
 }
 
@@ -192,21 +192,21 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_what_a_middleware_answers_to_nobody() {
+    fn a_refusal_is_what_a_middleware_answers_without_a_token() {
         for (status, verdict, token_endpoint, outcome, says) in [
             (
                 401,
                 fault(Code::Unauthorized),
                 false,
                 Outcome::Ok,
-                "P21 answers",
+                "P21 responds",
             ),
             (
                 403,
                 fault(Code::Forbidden),
                 false,
                 Outcome::Ok,
-                "P21 answers",
+                "P21 responds",
             ),
             (404, fault(Code::NotFound), false, Outcome::Fail, "what"),
             (404, fault(Code::NotFound), true, Outcome::Warn, "what"),

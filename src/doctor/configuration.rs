@@ -104,7 +104,7 @@ fn misspelt(mut step: Step, prefix: &str, variables: &[String]) -> Step {
             step = step
                 .also(format!("{variable} is set, but no option has this name"))
                 .advise(format!(
-                    "If {prefix}{} is meant, rename {variable}.",
+                    "If you mean {prefix}{}, rename {variable}.",
                     near.to_ascii_uppercase()
                 ))
                 .worth_a_warning();
@@ -137,7 +137,7 @@ mod tests {
         );
         assert_eq!(
             step.advice,
-            ["If P21_PASSWORD is meant, rename P21_PASWORD."]
+            ["If you mean P21_PASSWORD, rename P21_PASWORD."]
         );
     }
 }

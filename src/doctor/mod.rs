@@ -104,7 +104,7 @@ pub struct Examination<'a> {
 }
 
 impl<'a> Examination<'a> {
-    /// An examination of `config`. It tries nothing twice, whatever `max_retries` is.
+    /// An examination of `config`. It tries nothing twice, no matter what `max_retries` is.
     #[must_use]
     pub fn of(config: &Config) -> Examination<'a> {
         Examination::of_result(Ok(config.clone()))
@@ -245,7 +245,9 @@ pub(crate) fn examine_apart(
         Err(error) if error.kind() == std::io::ErrorKind::TimedOut => {
             let (mut steps, id) = steps.with(std::mem::take);
             let saw = format!("no result within {} ms", limit.as_millis());
-            steps.push(Step::new(id, Outcome::Fail, saw).advise("Give the examination more time."));
+            steps.push(
+                Step::new(id, Outcome::Fail, saw).advise("Allow more time for the examination."),
+            );
             Ok(Report::new(steps, 0))
         }
         Err(error) => Err(Error::of_thread("the examination", &error)),

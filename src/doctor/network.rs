@@ -62,7 +62,7 @@ pub(super) fn tcp(addresses: &[SocketAddr], by_proxy: bool, connected: &Result<C
             if connected.in_vain.is_empty() {
                 step
             } else if is_v6_dead {
-                step.advise("IPv6 does not reach the server from here: repair its route, or take the name's AAAA records out of DNS. Each new connection loses up to a quarter of a second to it.")
+                step.advise("IPv6 does not reach the server from here: repair its route, or take the name's AAAA records out of DNS. It delays each new connection by up to a quarter of a second.")
             } else {
                 step.advise("Each new connection may try these first and lose time: fix DNS, or name the right address with the option resolve.")
             }
@@ -83,7 +83,7 @@ fn refused(addresses: &[SocketAddr], error: &Error) -> Step {
         return step;
     }
     step.advise(format!(
-        "{} belongs to a private network: this machine must be in it, or in its VPN. From outside, use the server's public name.",
+        "{} is an address of a private network: this machine must be in it, or in its VPN. From outside, use the server's public name.",
         private.join(", ")
     ))
 }

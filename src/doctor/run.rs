@@ -29,7 +29,7 @@ pub(super) struct Run<'a, F> {
     begun: Instant,
 }
 
-/// Goes on with a value, or ends because nobody follows any more.
+/// Goes on with a value, or ends because no one follows any more.
 type Flow<T> = ControlFlow<(), T>;
 
 impl<'a, F: FnMut(Event<'_>) -> Flow<()>> Run<'a, F> {

@@ -24,10 +24,7 @@ pub(super) fn judge(
     checked: Option<Result<(String, Vec<StoreEntry>)>>,
 ) -> (Step, Stored) {
     let Some(checked) = checked else {
-        let step = Step::ok(
-            "store",
-            "memory: each process asks the server for a token of its own",
-        );
+        let step = Step::ok("store", "memory: each process requests its own token");
         return (step, Stored::Nothing);
     };
     let (place, entries) = match checked {
@@ -62,7 +59,7 @@ pub(super) fn judge(
                     span(*left)
                 ))
                 .worth_a_warning()
-                .advise("Once the account or key is in order, p21auth store clear lifts the wait; it removes everybody's entries.")
+                .advise("Once the account or key is fixed, p21auth store clear ends the wait; it removes the entries of all users.")
             }
             OwnEntry::Denied(times, _) => step.also(format!(
                 "yours: credentials refused {times} times in a row; may be tried again"
@@ -86,13 +83,13 @@ fn unusable(choice: &StoreChoice, required: bool, error: &crate::error::Error) -
             "Check host, port, user and password in the option store, that the Redis server runs, and that a firewall lets this machine through.",
         ),
         _ => step.advise(
-            "The folder must be this user's own, and nobody else may write to it; name another with store=file:///folder.",
+            "The folder must belong to this user, and no other user may be able to write to it; name another folder with store=file:///folder.",
         ),
     };
     if required {
-        step.advise("Nothing works without it, because of store_required=1.")
+        step.advise("No token can be fetched until it works, because of store_required=1.")
     } else {
-        step.advise("Until then programs go on, but ask for more tokens than they need.")
+        step.advise("Until then programs continue, but request more tokens than they need.")
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn judge(seen: &Handshake, trust: &TlsTrust, prefix: &str, now_unix: 
         }
         if seen.loses_large_packets {
             return step
-                .also("it answers a small packet at once, so large ones are lost on the way")
+                .also("it responds to a small packet at once, so large packets are lost on the way")
                 .advise(LOWER_MTU);
         }
         if let Some(old) = &seen.old {
@@ -96,18 +96,18 @@ pub(super) fn at(mut step: Step, silent: &[SocketAddr], elsewhere: bool) -> Step
         return step;
     }
     step.worth_a_warning()
-        .advise("Connections that try such an address first lose time: take it out of DNS, or see to the server or balancer there.")
+        .advise("Connections that try such an address first lose time: remove it from DNS, or check the server or load balancer there.")
 }
 
 /// What the server answers to a hello of its own time, and what it needs.
 fn old_server(step: Step, (version, suite): &(String, String)) -> Step {
     let name = version_name(version);
     let step = step.also(format!(
-        "to an older client's hello the server answers with {name} and {suite}"
+        "to an older client the server offers {name} and {suite}"
     ));
     if matches!(version.as_str(), "SSLv3" | "TLSv1_0" | "TLSv1_1") {
         step.advise(format!(
-            "{name} is the newest that it has: enable TLS 1.2 on the server, on Windows under HKLM\\SYSTEM\\CurrentControlSet\\Control\\SecurityProviders\\SCHANNEL\\Protocols\\TLS 1.2\\Server (Enabled=1, DisabledByDefault=0), and restart it."
+            "{name} is the newest version that it has: enable TLS 1.2 on the server, on Windows under HKLM\\SYSTEM\\CurrentControlSet\\Control\\SecurityProviders\\SCHANNEL\\Protocols\\TLS 1.2\\Server (Enabled=1, DisabledByDefault=0), and restart it."
         ))
     } else if !(suite.starts_with("TLS_ECDHE_") && suite.contains("_GCM_")) {
         step.advise(

@@ -32,7 +32,7 @@ pub(super) fn got(token: &Token, source: Source, settings: &Settings) -> Step {
     Step::ok(
         "token",
         match source {
-            Source::Own => format!("your own, fingerprint {print}; no token is ever asked for"),
+            Source::Own => format!("your own, fingerprint {print}; no token is ever requested"),
             Source::Process => format!("the one that this process uses, fingerprint {print}"),
             Source::Stored => format!("taken from the store, fingerprint {print}"),
             Source::Asked => format!(
@@ -46,12 +46,12 @@ pub(super) fn got(token: &Token, source: Source, settings: &Settings) -> Step {
 /// In what form the token reply came.
 pub(super) fn reply(answers: &[Answer]) -> Step {
     let Some(answer) = answers.iter().rev().find(|answer| answer.to_token_request) else {
-        return Step::skipped("reply", "no token was asked for in this run");
+        return Step::skipped("reply", "no token was requested in this run");
     };
     let millis = answer.received.since(answer.sent).max(0);
     let step = Step::ok("reply", format!("{} within {millis} ms", answer.kind));
     if answer.kind == "XML" {
-        step.also("although JSON was asked for; both are understood")
+        step.also("although JSON was requested; both are understood")
     } else {
         step
     }
@@ -92,14 +92,14 @@ impl Lifetime {
         let own = self.source == Source::Own;
         let stated = match (self.stated_s, self.has_exp) {
             (Some(stated), true) => format!(
-                "the reply states {}, the JWT has an exp: the earlier counts",
+                "the response states {}, the JWT has an exp: the earlier counts",
                 span(stated)
             ),
-            (Some(stated), false) => format!("the reply states {}", span(stated)),
+            (Some(stated), false) => format!("the response states {}", span(stated)),
             (None, true) => "by the JWT's exp".to_owned(),
             (None, false) if own => "nothing says when it expires".to_owned(),
             (None, false) => {
-                return Step::warn(NAME, format!("{left} left: neither reply nor token says how long it lives, so {} are assumed", span(self.default_s)))
+                return Step::warn(NAME, format!("{left} left: neither response nor token says how long it lives, so {} are assumed", span(self.default_s)))
                     .advise("Set default_lifetime_s to what SOA Admin shows as the token's lifetime.");
             }
         };
@@ -108,7 +108,7 @@ impl Lifetime {
         }
         let step = Step::ok(NAME, format!("{left} left; {stated}"));
         if self.left_s < SHORT_S && self.source == Source::Asked {
-            step.worth_a_warning().advise("Tokens that live so short are asked for all the time: raise their lifetime in SOA Admin.")
+            step.worth_a_warning().advise("Tokens with such a short life are requested all the time: raise their lifetime in SOA Admin.")
         } else if self.left_s < SHORT_S && own {
             step.worth_a_warning().advise("Supply a new one soon.")
         } else if !own && self.max_age_s > 0 && self.left_s > self.max_age_s {
@@ -134,7 +134,7 @@ pub(super) fn clock(answers: &[Answer]) -> Step {
     let Some(answer) = dated else {
         return Step::ok(
             "clock",
-            "cannot be compared: the server's answers have no Date",
+            "cannot be compared: the server's responses have no Date",
         );
     };
     let skew = skew_s(answer.sent, answer.received, answer.date_unix);
@@ -147,7 +147,7 @@ pub(super) fn clock(answers: &[Answer]) -> Step {
         format!("the server's clock is {} {side} this machine's", span(skew.abs())),
     )
     .also("this library corrects for it; certificates and other programs do not")
-    .advise("Find out which of the two is wrong and let it follow a time server (Windows: w32tm /resync; Linux: timedatectl).")
+    .advise("Find out which of the two is wrong, and synchronize it with a time server (Windows: w32tm /resync; Linux: timedatectl).")
 }
 
 /// Who the token is for and what it may do, as far as it says so.
@@ -167,7 +167,7 @@ pub(super) fn scope(claims: Option<&Claims>, settings: &Settings) -> Step {
     } else {
         Step::ok(
             "scope",
-            "the token is no JWT: the server alone knows what it is good for",
+            "the token is not a JWT: only the server knows what it allows",
         )
     };
     if let Some(uid) = text("P21.ConsumerUid").filter(|uid| !uid.is_empty()) {
@@ -175,7 +175,7 @@ pub(super) fn scope(claims: Option<&Claims>, settings: &Settings) -> Step {
     }
     if settings.auth_mode.uses_consumer_key() && settings.username.is_none() {
         step = step
-            .also("a consumer key without a username: the Transaction API works as the P21 install user, the Interactive API not at all")
+            .also("a consumer key without a username: the Transaction API works as the P21 install user, the Interactive API does not work at all")
             .worth_a_warning()
             .advise("If you need either, set username (or the variable CONSUMER_USERNAME under your prefix) to a P21 user.");
     }
@@ -279,7 +279,7 @@ mod tests {
             source: Source::Asked,
         };
         for (life, outcome, says) in [
-            (all, Outcome::Ok, "the reply states 1 d"),
+            (all, Outcome::Ok, "the response states 1 d"),
             (Lifetime { left_s: 0, ..all }, Outcome::Fail, "has expired"),
             (Lifetime { left_s: 60, ..all }, Outcome::Warn, "1 min left"),
             (

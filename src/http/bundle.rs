@@ -67,7 +67,7 @@ struct Stamp {
 
 struct Known {
     place: Place,
-    /// Those of its files when they were read; `None`: they are to be read whatever their stamps.
+    /// Those of its files when they were read; `None`: they are to be read no matter what their stamps.
     stamps: Option<Vec<Stamp>>,
     bundle: Arc<Bundle>,
 }
@@ -99,7 +99,7 @@ pub(super) fn load(place: &Place, again: bool, deadline: Instant) -> Result<Arc<
         .unwrap_or_else(|lost| Err(Unusable::Unread(Trouble::of_job(lost, limit))))
 }
 
-/// `None` when nobody waits any more.
+/// `None` when no call waits any more.
 fn refresh(place: &Place, until: &dyn Fn() -> Instant) -> Option<Result<Arc<Bundle>, Unusable>> {
     // Before the content: a change in between is noticed by the next.
     let stamps = place.stamps();
@@ -147,7 +147,7 @@ fn refresh(place: &Place, until: &dyn Fn() -> Instant) -> Option<Result<Arc<Bund
 }
 
 impl Place {
-    /// The one file that is read: one that somebody named whether or not it exists.
+    /// The one file that is read: one that someone named whether or not it exists.
     fn file(&self) -> Option<&Path> {
         match self {
             Place::File(path) => Some(path),
@@ -218,7 +218,7 @@ fn stamp(path: &Path) -> Option<Stamp> {
 #[cfg(unix)]
 fn inode(about: &Metadata) -> [u64; 4] {
     use std::os::unix::fs::MetadataExt as _;
-    // The last two move also where somebody puts the time of the content back.
+    // The last two move also where someone puts the time of the content back.
     let changed = [about.ctime(), about.ctime_nsec()].map(i64::cast_unsigned);
     [about.dev(), about.ino(), changed[0], changed[1]]
 }
@@ -236,8 +236,8 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// What the system trusts. What cannot be read or understood is passed over, as every program does; a file that somebody
-/// named is worth a line in the log. `None` when nobody waits any more.
+/// What the system trusts. What cannot be read or understood is passed over, as every program does; a file that someone
+/// named is worth a line in the log. `None` when no call waits any more.
 fn system(
     file: Option<&Path>,
     folders: &[PathBuf],
@@ -280,14 +280,14 @@ fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         .collect::<Result<_, _>>()
         .map_err(|error| format!("is not well-formed PEM: {error}"))?;
     if certificates.is_empty() {
-        return Err("holds no certificate".to_owned());
+        return Err("contains no certificate".to_owned());
     }
     for (index, certificate) in certificates.iter().enumerate() {
         RootCertStore::empty()
             .add(certificate.clone())
             .map_err(|error| {
                 format!(
-                    "holds a certificate (number {}) that cannot be used: {error}",
+                    "contains a certificate (number {}) that cannot be used: {error}",
                     index + 1
                 )
             })?;
@@ -322,8 +322,8 @@ mod tests {
     #[test]
     fn a_ca_file_without_a_certificate_says_so() {
         for (content, says) in [
-            (b"".as_slice(), "holds no certificate"),
-            (b"\x30\x82\x01\x02", "holds no certificate"),
+            (b"".as_slice(), "contains no certificate"),
+            (b"\x30\x82\x01\x02", "contains no certificate"),
             (
                 b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
                 "number 1",

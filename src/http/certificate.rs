@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::secret::{hex, is_invisible};
 
-/// Longest name shown, in characters: a certificate comes from whoever answered and may hold anything.
+/// Longest name shown, in characters: a certificate comes from the server that responded and may hold anything.
 const MAX_NAME: usize = 120;
 
 /// Most host names shown.

@@ -94,7 +94,7 @@ fn build(config: &ClientConfig, connect: Duration, rules: &Arc<ProxyRules>) -> R
         .http1_ignore_invalid_headers_in_responses(true);
     let http = ClientBuilder::from(lenient)
         .tls_backend_preconfigured(config.clone())
-        // A client-wide limit would start anew at each read; the limit of each request is a total one.
+        // A client-wide limit would start again at each read; the limit of each request is a total one.
         .timeout(None)
         .connector_layer(Watched { limit: connect })
         .dns_resolver(Arc::clone(&chosen))

@@ -199,7 +199,7 @@ impl RequestContext {
     pub(super) fn unresolved(&self, why: &Unresolved) -> Error {
         let (host, port) = (&self.host, self.port);
         let (why, silent) = match why {
-            Unresolved::TimedOut => ("the name server does not answer", true),
+            Unresolved::TimedOut => ("the name server does not respond", true),
             Unresolved::Failed(cause) => (cause.as_str(), false),
             Unresolved::Exhausted(cause) => {
                 return Error::exhausted("a host name cannot be resolved", cause);
@@ -223,7 +223,7 @@ impl RequestContext {
             format!("the host name {host} (port {port}) cannot be resolved: {why}"),
         )
         .with_hint(format!(
-            "{hint} resolve={host}:{port}:ADDRESS names an address by hand."
+            "{hint} resolve={host}:{port}:ADDRESS sets the address by hand."
         ))
     }
 
@@ -231,13 +231,15 @@ impl RequestContext {
     fn unconnected(&self, fault: &Fault<'_>) -> Error {
         let (cause, silent) = match fault {
             Fault::Broken(cause) | Fault::Exhausted(cause) => (cause.clone(), false),
-            Fault::TimedOut(limit) => (format!("no answer within {} ms", limit.as_millis()), true),
+            Fault::TimedOut(limit) => {
+                (format!("no response within {} ms", limit.as_millis()), true)
+            }
             Fault::Tls(error) => (error.to_string(), false),
         };
         let message = format!("no connection to {}: {cause}", self.subject(true));
         if let Some(route) = &self.route {
             return Error::new(Code::Proxy, message)
-                .with_hint(format!("Check the proxy in {}, or set proxy=direct (or no_proxy={}) if the server is reached without one.", route.source, self.host))
+                .with_hint(format!("Check the proxy in {}, or set proxy=direct (or no_proxy={}) if the server can be reached without one.", route.source, self.host))
                 .with_retryable(true);
         }
         Error::new(Code::Connect, message).with_hint(if silent {
@@ -253,13 +255,15 @@ impl RequestContext {
         let (message, hint) = match fault {
             Fault::TimedOut(limit) => (
                 format!(
-                    "{proxy} does not open a tunnel to {place}: no answer within {} ms",
+                    "{proxy} does not open a tunnel to {place}: no response within {} ms",
                     limit.as_millis()
                 ),
                 "The proxy may be waiting for a server that it cannot reach: check host and port in base_url.",
             ),
             Fault::Broken(cause) => (
-                format!("{proxy} broke off when asked for a tunnel to {place}: {cause}"),
+                format!(
+                    "{proxy} closed the connection when asked for a tunnel to {place}: {cause}"
+                ),
                 "Check that an http proxy listens there.",
             ),
             Fault::Tls(error) => (error.to_string(), ""),
@@ -279,10 +283,10 @@ impl RequestContext {
         let (message, hint) = match fault {
             Fault::TimedOut(limit) => (
                 format!(
-                    "{subject} accepts connections but does not complete a TLS handshake: no answer within {} ms",
+                    "{subject} accepts connections but does not complete a TLS handshake: no response within {} ms",
                     limit.as_millis()
                 ),
-                "The port may not speak TLS, a firewall or load balancer may answer for a server that is down, or the network loses large packets (common in VPNs: lower the MTU of this machine's interface).".to_owned(),
+                "The port may not speak TLS, a firewall or load balancer may respond for a server that is down, or the network loses large packets (common in VPNs: lower the MTU of this machine's interface).".to_owned(),
             ),
             Fault::Broken(cause) | Fault::Exhausted(cause) => (
                 format!("{subject} broke the connection during the TLS handshake: {cause}"),
@@ -304,9 +308,9 @@ impl RequestContext {
             return self.cut(fault);
         };
         let what = if begun {
-            "no complete reply"
+            "no complete response"
         } else {
-            "no reply to the request"
+            "no response to the request"
         };
         Error::new(
             Code::Timeout,
@@ -316,7 +320,7 @@ impl RequestContext {
                 limit.as_millis()
             ),
         )
-        .with_hint("The request was sent, so name, network and TLS are right: raise timeout_ms if the server is merely slow; otherwise check that the P21 middleware (IIS) is well.")
+        .with_hint("The request was sent, so name, network and TLS are right: raise timeout_ms if the server is merely slow; otherwise check that the P21 middleware (IIS) works.")
     }
 
     fn cut(&self, fault: &Fault<'_>) -> Error {
@@ -325,9 +329,9 @@ impl RequestContext {
             _ => "unknown cause",
         };
         let hint = if self.https {
-            "The server or something in between (load balancer, firewall) broke off; see the server's log if it happens again."
+            "The server or something in between (load balancer, firewall) closed the connection; see the server's log if it happens again."
         } else {
-            "If the port speaks TLS, use https in base_url; otherwise the server or something in between broke off."
+            "If the port speaks TLS, use https in base_url; otherwise the server or something in between closed the connection."
         };
         let message = format!("the connection to {} broke: {cause}", self.subject(false));
         Error::new(Code::Io, message).with_hint(hint)
@@ -345,13 +349,13 @@ impl RequestContext {
     /// What came in the place of a reply is another protocol.
     pub(super) fn not_http(&self, why: &str) -> Error {
         let hint = if self.https {
-            "Check host and port in base_url: something else answers there."
+            "Check host and port in base_url: something else responds there."
         } else {
             "The port may speak TLS: try https in base_url, and check the port."
         };
         Error::new(
             Code::Io,
-            format!("{} answers, but not in HTTP: {why}", self.subject(false)),
+            format!("{} responds, but not in HTTP: {why}", self.subject(false)),
         )
         .with_hint(hint)
         .with_retryable(false)
@@ -362,11 +366,11 @@ impl RequestContext {
         Error::new(
             Code::TooLarge,
             format!(
-                "the reply of {} is larger than {max_body} bytes",
+                "the response from {} is larger than {max_body} bytes",
                 self.place
             ),
         )
-        .with_hint("A token reply has a few kilobytes: check base_url; if the reply is right, raise max_response_bytes.")
+        .with_hint("A token response has a few kilobytes: check base_url; if the response is right, raise max_response_bytes.")
     }
 
     /// The proxy refused, and said how.
@@ -377,7 +381,7 @@ impl RequestContext {
         match answer.status {
             407 if answer.schemes.is_empty() || answer.offers("basic") => {
                 if route.basic.is_some() {
-                    error(format!("{proxy} refuses the user and password given for it (HTTP 407)"))
+                    error(format!("{proxy} rejects its user and password (HTTP 407)"))
                         .with_hint(format!("Check them in {}; special characters must be percent-encoded.", route.source))
                 } else {
                     let (url, scheme) = (place(&route.url), route.url.scheme());
@@ -407,7 +411,7 @@ impl RequestContext {
             )),
             status => error(format!("{proxy} refuses to connect to {target} (HTTP {status})"))
                 .with_hint(format!(
-                    "Ask for an entry in the proxy's allow list for {target} (many allow port 443 alone). If the server is inside your network, set no_proxy={} or proxy=direct.",
+                    "Ask for an entry in the proxy's allow list for {target} (many allow only port 443). If the server is inside your network, set no_proxy={} or proxy=direct.",
                     self.host
                 )),
         }

@@ -151,7 +151,7 @@ impl LookUps {
         next
     }
 
-    /// Hands an answer to everybody who waits. A failure counts only while no later look-up is under way.
+    /// Hands an answer to everyone who waits. A failure counts only while no later look-up is under way.
     fn finish(&self, host: &str, id: u64, answer: &Answer) {
         let told = self.state.with(|state| {
             let Some(name) = state.names.get_mut(host) else {
@@ -231,7 +231,7 @@ mod tests {
             self.given.notify_one();
         }
 
-        /// Waits until so many look-ups have started.
+        /// Waits until this many look-ups have started.
         fn reached(&self, count: usize) {
             while self.asked.load(Ordering::SeqCst) < count {
                 std::thread::yield_now();

@@ -326,7 +326,7 @@ fn outgoing(client: &Client, request: &Request) -> Result<RequestBuilder> {
             Error::new(
                 Code::Config,
                 format!(
-                    "the value for the header {name} holds characters that a header cannot carry"
+                    "the value for the header {name} contains characters that a header cannot carry"
                 ),
             )
             .with_hint("Use an auth_mode of v2, which sends JSON.")
@@ -357,7 +357,7 @@ fn text_headers(headers: &reqwest::header::HeaderMap) -> Vec<(String, String)> {
 /// Appends without leaving a copy behind when the buffer grows.
 fn append(buffer: &mut Zeroizing<Vec<u8>>, piece: &[u8]) -> Result<()> {
     sources::reserve(buffer, piece.len())
-        .map_err(|why| Error::exhausted("no room for the server's reply", why))?;
+        .map_err(|why| Error::exhausted("no memory for the server's response", why))?;
     buffer.extend_from_slice(piece);
     Ok(())
 }

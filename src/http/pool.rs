@@ -34,7 +34,7 @@ pub(crate) fn pooled(settings: &TransportSettings) -> Arc<HttpTransport> {
     if let Some(transport) = TRANSPORTS.with(|transports| find(transports)) {
         return transport;
     }
-    // Made outside of the lock, for it reads the environment; whoever comes second takes the first one's.
+    // Made outside of the lock, for it reads the environment; the second one takes the first one's.
     let made = Arc::new(HttpTransport::unread(settings));
     TRANSPORTS.with(|transports| {
         find(transports).unwrap_or_else(|| {

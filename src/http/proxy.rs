@@ -115,7 +115,7 @@ impl ProxyRules {
         }
     }
 
-    /// The proxy for `url`, of whatever scheme; `None` when the server is reached directly.
+    /// The proxy for `url`, of any scheme; `None` when the server is reached directly.
     ///
     /// # Errors
     ///
@@ -249,7 +249,7 @@ fn environment_proxy(variables: &Variables) -> Named {
         let name = format!("the {}", source.replacen(' ', " variable ", 1));
         let Some(text) = value.to_str() else {
             return Err(Error::new(Code::Config, format!("{name} is not valid UTF-8"))
-                .with_hint("Percent-encode what is not ASCII in it, or name the proxy in the option proxy."));
+                .with_hint("Percent-encode its characters that are not ASCII, or name the proxy in the option proxy."));
         };
         if !text.trim().is_empty() {
             return read_proxy(&name, text).map(|url| Some((url, source)));

@@ -1,7 +1,7 @@
 //! Whom to trust over TLS: the rustls configuration and the verifier in it.
 //!
-//! Whatever is trusted, the signature over the handshake is always verified: a certificate is public, so accepting one
-//! without proof of its key would let anybody who has seen it pose as the server.
+//! No matter what is trusted, the signature over the handshake is always verified: a certificate is public, so accepting one
+//! without proof of its key would let anyone who has seen it pose as the server.
 //!
 //! Authorities are renewed while a process runs. Each flight compares the files that name them ([`Trust::refresh`]), and the
 //! verifier, which lives as long as the HTTP client, judges by what was read last.
@@ -117,7 +117,7 @@ impl Trust {
             let bundle = match (bundle::load(place, again, deadline), &old) {
                 (Ok(bundle), _) => bundle,
                 (Err(unusable), None) => return Err(unusable.error(place)),
-                // Somebody may be writing it just now.
+                // Someone may be writing it just now.
                 (Err(unusable), Some(old)) => {
                     let error = unusable.error(place);
                     log::record(Level::Warn, "tls.authorities", error.message());
@@ -167,7 +167,7 @@ pub(crate) fn client_config(trust: &Arc<Trust>) -> Result<ClientConfig> {
     config_with(trust, None)
 }
 
-/// The same; what the server shows is kept in `shown`, whatever is said of it.
+/// The same; what the server shows is kept in `shown`, no matter what is said of it.
 ///
 /// # Errors
 ///
@@ -185,7 +185,7 @@ pub(super) fn config_with(trust: &Arc<Trust>, shown: Option<Shown>) -> Result<Cl
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
-    // A session that was resumed would not be judged anew.
+    // A session that was resumed would not be judged again.
     config.resumption =
         Resumption::store(Arc::new(NoSessions)).tls12_resumption(Tls12Resumption::Disabled);
     Ok(config)

@@ -1,11 +1,11 @@
-//! Where a P21 server lives: the base URL in one normal form, whatever was pasted.
+//! Where a P21 server lives: the base URL in one normal form, no matter what was pasted.
 
 use url::{Host, Url};
 
 use crate::error::{Code, Error, Result};
 use crate::secret::{is_invisible, is_quotation_mark};
 
-/// A normalised base URL: http or https, lower-case host, no default port, query, fragment, trailing slash or trailing
+/// A normalized base URL: http or https, lower-case host, no default port, query, fragment, trailing slash or trailing
 /// `/api`. Another path prefix, such as `/P21APIService`, is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BaseUrl {
@@ -14,7 +14,7 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
-    /// Normalises what a user configured. Without a scheme, https is meant.
+    /// Normalizes what a user configured. Without a scheme, https is meant.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl BaseUrl {
         } else {
             format!("https://{text}")
         };
-        // A URL parser makes a host out of whatever stands behind such a beginning.
+        // A URL parser makes a host out of anything that stands behind such a beginning.
         let authority = full.split_once("://").map_or("", |(_, rest)| rest);
         let cut = ["http:", "https:"]
             .iter()
@@ -54,7 +54,7 @@ impl BaseUrl {
         }
         if !url.username().is_empty() || url.password().is_some() || authority_has_at(&full) {
             return Err(fault(
-                "holds a user or password",
+                "contains a user or password",
                 "Set username and password as options of their own.",
             ));
         }
@@ -79,7 +79,7 @@ impl BaseUrl {
         {
             return Err(fault(
                 &format!("ends in /{segment}, which is the web client"),
-                "The APIs live beside the web client: leave that part of the path away, or ask your P21 administrator for the middleware (SOA) URL.",
+                "The APIs are next to the web client: remove that part of the path, or ask your P21 administrator for the middleware (SOA) URL.",
             ));
         }
         url.set_path(&path);
@@ -87,13 +87,13 @@ impl BaseUrl {
         if base.url.scheme() == "http" && !allow_http && !base.is_loopback() {
             return Err(fault(
                 "is plain http to another machine, so credentials would cross the network unprotected",
-                "Use https, or set allow_http=1 if the network is yours alone.",
+                "Use https, or set allow_http=1 if you alone control the network.",
             ));
         }
         Ok(base)
     }
 
-    /// The normalised text, without a trailing slash.
+    /// The normalized text, without a trailing slash.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.url.as_str().trim_end_matches('/')
@@ -181,24 +181,24 @@ fn check_characters(text: &str) -> Result<()> {
     }
     if text.contains(is_quotation_mark) {
         return Err(fault(
-            "holds quotation marks",
-            "Remove them: docker --env-file and some services take them for a part of the value.",
+            "contains quotation marks",
+            "Remove them: docker --env-file and some services treat them as a part of the value.",
         ));
     }
     if text.contains("${") || text.contains("{{") {
         return Err(fault(
-            "holds a placeholder that nothing has replaced",
-            "Write the address itself: neither this library nor docker --env-file replaces ${NAME} by a value.",
+            "contains a placeholder that was not replaced",
+            "Write the address itself: neither this library nor docker --env-file replaces ${NAME} with a value.",
         ));
     }
     if let Some(c) = text.chars().find(|c| is_invisible(*c)) {
         return Err(fault(
-            &format!("holds an invisible character (U+{:04X})", u32::from(c)),
-            "Type it anew: such characters come along when text is copied from a document or a chat.",
+            &format!("contains an invisible character (U+{:04X})", u32::from(c)),
+            "Type it again: such characters come along when text is copied from a document or a chat.",
         ));
     }
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return Err(fault("holds blanks or control characters", EXAMPLE));
+        return Err(fault("contains blanks or control characters", EXAMPLE));
     }
     Ok(())
 }
@@ -321,7 +321,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalising_never_panics_and_is_stable(text in "\\PC{0,60}", allow in any::<bool>()) {
+        fn normalizing_never_panics_and_is_stable(text in "\\PC{0,60}", allow in any::<bool>()) {
             if let Ok(base) = BaseUrl::parse(&text, allow) {
                 let again = BaseUrl::parse(base.as_str(), allow);
                 prop_assert_eq!(again.as_ref().map(BaseUrl::as_str), Ok(base.as_str()));

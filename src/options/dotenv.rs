@@ -53,7 +53,7 @@ pub fn parse(bytes: &[u8], where_from: &str, is_ours: &dyn Fn(&str) -> bool) -> 
         let read = if !line.contains('=') {
             Err("no '='")
         } else if name.is_empty() || name.contains(char::is_whitespace) {
-            Err("the name before '=' is empty or holds blanks")
+            Err("the name before '=' is empty or contains blanks")
         } else {
             read_value(value.trim_start(), &lines[at..], is_ours)
                 .ok_or("the quoted value does not end, or something follows the closing quote")
@@ -70,7 +70,7 @@ pub fn parse(bytes: &[u8], where_from: &str, is_ours: &dyn Fn(&str) -> bool) -> 
             }
             Err(what) if is_ours(name.split_whitespace().next().unwrap_or_default()) => {
                 let hint = if what.contains("quote") {
-                    "Quote with '…' when the value holds double quotes or backslashes."
+                    "Quote with '…' if the value contains double quotes or backslashes."
                 } else {
                     "Write NAME=value, one on each line."
                 };

@@ -1,5 +1,5 @@
 //! Options by where they come from, and which of them count: an option that the program sets comes before a profile that it
-//! names, that before the environment, and the environment before the profile that `P21_PROFILE` names, in whatever order they
+//! names, that before the environment, and the environment before the profile that `P21_PROFILE` names, in any order they
 //! are read. A credential is one thing: where a layer brings one, it replaces all of those below.
 
 use std::collections::BTreeMap;
@@ -138,7 +138,7 @@ impl Layers {
                 if is_profile || mode.is_some_and(|mode| !kinds.contains(&mode.needs())) {
                     counted.forget(|name| name == "auth_mode");
                 }
-                // A program or a variable may bring the password alone. A key is not for somebody else's user.
+                // A program or a variable may bring the password alone. A key is not for someone else's user.
                 if is_profile || layer.rank == Rank::Environment && kinds != ["password"] {
                     counted.forget(|name| name == "username");
                     counted.consumer_username = None;

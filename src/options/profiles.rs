@@ -72,7 +72,7 @@ pub fn parse_profiles(bytes: &[u8], shown: &str) -> Result<Vec<Profile>> {
         };
         if let Some(rest) = line.strip_prefix('[') {
             let (name, rest) =
-                key(rest.trim_start()).ok_or_else(|| fault("this is no name of a profile"))?;
+                key(rest.trim_start()).ok_or_else(|| fault("this is not a valid profile name"))?;
             let rest = rest.trim_start().strip_prefix(']');
             if !rest.is_some_and(only_comment) {
                 return Err(fault("only a name in brackets begins a profile"));
@@ -92,7 +92,7 @@ pub fn parse_profiles(bytes: &[u8], shown: &str) -> Result<Vec<Profile>> {
         })?;
         let profile = profiles
             .last_mut()
-            .ok_or_else(|| fault("an option stands before the first profile"))?;
+            .ok_or_else(|| fault("an option comes before the first profile"))?;
         if profile.pairs.iter().any(|(known, ..)| *known == name) {
             return Err(fault("this option is there twice"));
         }
@@ -127,14 +127,14 @@ pub(super) fn options_of(
         let at = format!("{shown}, line {line}");
         let row = option(&name).ok_or_else(|| super::config::unknown(&name).while_doing(&at))?;
         if row.secret {
-            let text = format!("{at}: {name} is a secret, which does not belong into this file");
+            let text = format!("{at}: {name} is a secret, which does not belong in this file");
             return Err(Error::new(Code::Config, text).with_hint(format!(
                 "Write {name}_from = \"command:…\" or {name}_file = \"…\" instead. Change the secret if others can read the file."
             )));
         }
         if matches!(row.name, "proxy" | "store") && has_password(value.expose()) {
             let text =
-                format!("{at}: {name} holds a password, which does not belong into this file");
+                format!("{at}: {name} contains a password, which does not belong in this file");
             return Err(Error::new(Code::Config, text).with_hint(format!(
                 "Remove the line, and set P21_{} in the environment.",
                 name.to_ascii_uppercase()

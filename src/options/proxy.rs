@@ -36,7 +36,7 @@ pub(crate) fn read_proxy(name: &str, text: &str) -> Result<Url> {
     }
     if full.contains(|c: char| c.is_control()) {
         return fault(
-            "holds a line break or another control character",
+            "contains a line break or another control character",
             "Write it on one line; in a user or password, percent-encode it (a line break is %0A).",
         );
     }

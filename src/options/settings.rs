@@ -96,7 +96,7 @@ impl ConsumerHeaders {
 pub(crate) enum Credential {
     /// The secret itself.
     Value(Secret),
-    /// Its source, read anew each time; the option's name, for errors.
+    /// Its source, read again each time; the option's name, for errors.
     From(&'static str, Source),
 }
 

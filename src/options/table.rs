@@ -114,77 +114,77 @@ options! {
     base_url: Kind::Url, Identity;
         "Address of the P21 middleware, such as https://p21.example.com or https://play.example.com:3443. Without a scheme, https is meant; a trailing /api is dropped.";
     auth_mode: Kind::Choice(&["v2_password", "v2_consumer", "v1_password", "v1_consumer", "v1_query", "token"]), Identity;
-        "How to ask for a token. Default: v2_password with a username and password, v2_consumer with a consumer key, token with an access token. The v1 modes are for old servers and only used when named here.";
+        "How to request a token. Default: v2_password with a username and password, v2_consumer with a consumer key, token with an access token. The v1 modes are for old servers, and are used only if you set them here.";
     username: Kind::Text, Identity;
-        "P21 user. With a consumer key it is optional: it attaches a P21 user for audit and is needed by the Interactive API.";
+        "P21 user. Optional with a consumer key, where it names a P21 user for auditing; the Interactive API requires it.";
     password: Kind::Text, Identity, secret true;
         "Password of the P21 user.";
     password_file: Kind::Path, Identity;
-        "File that holds the password; read again before each token request, so a changed file is picked up. One final line break is dropped.";
+        "File that contains the password. It is read again before each token request, so a changed file is picked up. One line break at its end is dropped.";
     password_from: Kind::Text, Identity;
         "Where the password is kept: file:PATH, env:NAME, systemd:NAME, command:LINE, keyring:SERVICE/ACCOUNT or wincred:TARGET. Read again before each token request, env: when a client is opened or updated. docs/secrets.md tells how.";
     consumer_key: Kind::Text, Identity, secret true;
         "Consumer key from SOA Admin.";
     consumer_key_file: Kind::Path, Identity;
-        "File that holds the consumer key; read again before each token request. One final line break is dropped.";
+        "File that contains the consumer key. It is read again before each token request. One line break at its end is dropped.";
     consumer_key_from: Kind::Text, Identity;
-        "Where the consumer key is kept; forms as for password_from.";
+        "Where the consumer key is kept, in the same forms as password_from.";
     access_token: Kind::Text, Identity, secret true;
         "An access token of your own (auth_mode=token); a leading 'Bearer ' is dropped. No token request is ever made.";
     access_token_file: Kind::Path, Identity;
-        "File that holds an access token; read at the start and again once the token has expired or was reported.";
+        "File that contains an access token. It is read at the start, and again after the token has expired or was reported.";
     access_token_from: Kind::Text, Identity;
-        "Where an access token is kept; forms as for password_from. Read at the start and again once the token has expired or was reported.";
+        "Where an access token is kept, in the same forms as password_from. It is read at the start, and again after the token has expired or was reported.";
     v1_consumer_headers: Kind::Choice(&["client_secret", "consumer_key", "appkey"]), Identity, default "client_secret";
         "Header that carries the consumer key with auth_mode=v1_consumer.";
     allowed_hosts: Kind::List, Caller;
-        "Further hosts to which the bindings' HTTP helpers may send the token, besides those of base_url and the UI server.";
+        "Additional hosts to which the bindings' HTTP helpers may send the token, besides the hosts of base_url and the UI server.";
     max_token_age_s: SECONDS, Caller, default "86400", unit "s";
-        "A token older than this is replaced although it has not expired, so that changed scopes and revocations arrive. 0: by its lifetime alone.";
+        "A token older than this is replaced even if it has not expired, so that changed scopes and revocations take effect. 0: only its lifetime counts.";
     refresh_margin_s: SECONDS, Caller, default "300", unit "s";
         "A token is refreshed in the background this long before it expires, but at most a tenth of its lifetime before.";
     min_refresh_interval_s: SECONDS, Slot, default "5", unit "s";
         "Forced refreshes and rejected tokens cause at most one token request in this time.";
     default_lifetime_s: Kind::Int { min: 1, max: 3_155_760_000 }, Slot, default "3000", unit "s";
-        "Lifetime of a token whose reply states none.";
+        "Lifetime of a token if the response states none.";
     bad_credentials_cooldown_s: SECONDS, Slot, default "60", unit "s";
-        "After the server refused the credentials, no request for this long, then 10 times, then 30 times as long; this keeps P21 accounts from being locked. 0: off.";
+        "After the server rejected the credentials, no request is sent for this long, then for 10 times, then for 30 times as long, so that no P21 account gets locked. 0: off.";
     timeout_ms: MS, Caller, default "30000", unit "ms";
         "Longest time for a whole call, retries included.";
     connect_timeout_ms: MS, Identity, default "10000", unit "ms";
         "Longest time to connect to the server.";
     max_retries: Kind::Int { min: 0, max: 10 }, Slot, default "2";
-        "Further tries after a transient failure (connection, 408, 429, 5xx), within timeout_ms.";
+        "Retries after a transient failure (connection, 408, 429, 5xx), within timeout_ms.";
     max_response_bytes: Kind::Int { min: 1024, max: 64 * 1024 * 1024 }, Slot, default "1048576", unit "bytes";
-        "Largest reply that is read.";
+        "Largest response that is read.";
     allow_http: Kind::Bool, Identity, default "0";
         "Allow plain http to other machines. Credentials and tokens then cross the network unprotected.";
     tls_verify: Kind::Bool, Identity, default "1";
-        "0: accept any certificate, for development only; this client alone is affected.";
+        "0: accept any certificate, for development only. Affects only this client.";
     ca_file: Kind::Path, Identity;
-        "PEM file with further certificate authorities to trust, besides those of the operating system.";
+        "PEM file with additional certificate authorities to trust, besides those of the operating system.";
     tls_pin_sha256: Kind::List, Identity;
-        "SHA-256 of the server's certificate, in hex, with or without colons; several during a renewal. Exactly these certificates are then accepted, whoever issued them.";
+        "SHA-256 of the server's certificate, in hex, with or without colons; several during a renewal. Only these certificates are then accepted, from any issuer.";
     proxy: Kind::Text, Identity;
-        "URL of a forward proxy, or 'direct' for none. Not set: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the system's settings on Windows and macOS.";
+        "URL of a forward proxy, or 'direct' for none. If not set: HTTPS_PROXY, HTTP_PROXY and NO_PROXY, or the system's settings on Windows and macOS.";
     no_proxy: Kind::List, Identity;
         "Hosts that are reached without the proxy.";
     resolve: Kind::List, Identity;
-        "host:port:address, to connect to this address whatever DNS says; several are allowed.";
+        "host:port:address, to connect to this address instead of the one in DNS; several are allowed.";
     user_agent: Kind::Text, Slot;
         "User-Agent header. Default: libp21auth and its version.";
     store: Kind::Text, Identity, default "memory";
-        "Where tokens are shared: memory (this process), file or file:///folder (the processes of a user on a machine), redis://host:port/db or rediss://host:port/db (several machines).";
+        "Where tokens are shared: memory (this process), file or file:///folder (all processes of one user on a machine), redis://host:port/db or rediss://host:port/db (several machines).";
     store_required: Kind::Bool, Identity, default "0";
-        "1: fail when the store cannot be used. 0: go on with the next narrower one and say so in the stats.";
+        "1: fail if the store cannot be used. 0: continue with the next narrower store, and report it in the stats.";
     store_timeout_ms: MS, Identity, default "500", unit "ms";
         "Longest time for one command of the store.";
     store_key: Kind::Text, Identity, secret true;
-        "Further secret that is mixed into the store's encryption, so that a stolen store cannot be attacked by guessing the password.";
+        "Additional secret for the store's encryption, so that a stolen store cannot be attacked by guessing the password.";
     store_key_file: Kind::Path, Identity;
-        "File that holds the store key. One final line break is dropped.";
+        "File that contains the store key. One line break at its end is dropped.";
     store_key_from: Kind::Text, Identity;
-        "Where the store key is kept; forms as for password_from.";
+        "Where the store key is kept, in the same forms as password_from.";
 }
 
 /// Options, and the names that users of other libraries try first for each.
@@ -231,7 +231,7 @@ pub(crate) fn secret_options(plain: &str) -> impl Iterator<Item = &'static Optio
     })
 }
 
-/// Options that somebody who wrote `name` may have meant, best first, at most three.
+/// Options that someone who wrote `name` may have meant, best first, at most three.
 #[must_use]
 pub(crate) fn near_misses(name: &str) -> Vec<&'static str> {
     let plain = name

@@ -31,7 +31,7 @@ const NO_TIME: Duration = Duration::from_millis(10);
 /// How often to try, and how much to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// Further tries after a transient failure.
+    /// Retries after a transient failure.
     pub max_retries: u32,
     /// Largest body, in bytes.
     pub max_body: usize,
@@ -54,9 +54,10 @@ pub(crate) struct Exchange {
     pub tries: u32,
 }
 
-/// Sends `request`, again if need be, all within `limit`. Look-up, connection, tunnel and TLS of one try get at most a third
-/// of it, so that one dead end leaves time for others; a request that is written gets all the time that remains. `on_try` is called before each try; `random(n)` is uniform
-/// below `n`. A transient status of the last try is a result, for the wire to turn into an error.
+/// Sends `request`, again if need be, all within `limit`. Look-up, connection, tunnel and TLS of one try get at most a
+/// third of it, so that one dead end leaves time for others; a request that is written gets all the time that remains.
+/// `on_try` is called before each try; `random(n)` is uniform below `n`. A transient status of the last try is a result,
+/// for the wire to turn into an error.
 ///
 /// # Errors
 ///
@@ -70,7 +71,7 @@ pub(crate) fn exchange(
     random: &dyn Fn(u64) -> u64,
     on_try: &dyn Fn(),
 ) -> Result<Exchange> {
-    // By the monotonic clock alone: somebody who sets the wall clock must not cut a request short.
+    // By the monotonic clock alone: someone who sets the wall clock must not cut a request short.
     let started = clock.now().mono;
     let remaining = || {
         let spent = clock.now().mono.saturating_sub(started);

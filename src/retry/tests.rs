@@ -12,7 +12,7 @@ use crate::wire::Method;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Answers from a list, each after so many milliseconds, and notes what it was asked.
+/// Answers from a list, each after this many milliseconds, and notes what it was asked.
 struct Script<'a> {
     clock: &'a ManualClock,
     answers: Mutex<VecDeque<(i64, Result<Response>)>>,
@@ -212,15 +212,18 @@ fn an_unanswered_request_is_not_sent_again() {
 
 #[test]
 fn a_try_that_was_cut_short_does_not_hide_the_one_before_it() {
-    let connect = || Err(Error::new(Code::Connect, "no answer within 10000 ms"));
-    let shorter = Err(Error::new(Code::Connect, "no answer within 9250 ms"));
+    let connect = || Err(Error::new(Code::Connect, "no response within 10000 ms"));
+    let shorter = Err(Error::new(Code::Connect, "no response within 9250 ms"));
     let ran = run_timed(
         5,
         LIMIT,
         vec![(10_000, connect()), (10_000, connect()), (9_250, shorter)],
     );
     let error = ran.outcome.expect_err("an error");
-    assert_eq!(error.message(), "no answer within 10000 ms (after 3 tries)");
+    assert_eq!(
+        error.message(),
+        "no response within 10000 ms (after 3 tries)"
+    );
 
     let late = failed(Code::Timeout);
     let ran = run_timed(5, LIMIT, vec![(25_000, status(503)), (4_750, late)]);

@@ -1,4 +1,4 @@
-//! Text that must never be seen: zeroising strings, fingerprints, and the scrubbing of server text.
+//! Text that must never be seen: zeroizing strings, fingerprints, and the scrubbing of server text.
 
 mod oddity;
 mod scrub;
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 pub(crate) use oddity::{is_invisible, is_quotation_mark, oddity};
 pub use scrub::Scrubber;
 
-/// A password, consumer key, access token or refresh token. Zeroised when dropped; `Debug` shows nothing of it.
+/// A password, consumer key, access token or refresh token. Zeroized when dropped; `Debug` shows nothing of it.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Secret(Zeroizing<String>);
 
@@ -23,7 +23,7 @@ impl Secret {
         Secret(Zeroizing::new(text.into()))
     }
 
-    /// The text itself. Whoever calls this answers for where it goes.
+    /// The text itself. A caller answers for where it goes.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -50,7 +50,7 @@ fn is_typographic(c: char) -> bool {
 /// What looks damaged, if anything does: what it is, and what to do. Neither tells anything
 /// else of the secret.
 pub(crate) fn oddity(secret: &str) -> Option<(&'static str, &'static str)> {
-    const COPIED: &str = "It may come from a document or a chat: type it anew.";
+    const COPIED: &str = "It may come from a document or a chat: type it again.";
     let ends = |is: fn(char) -> bool| secret.starts_with(is) || secret.ends_with(is);
     let around = |open: char, close: char| {
         secret.len() > 1 && secret.starts_with(open) && secret.ends_with(close)
@@ -72,20 +72,20 @@ pub(crate) fn oddity(secret: &str) -> Option<(&'static str, &'static str)> {
         ))
     } else if ['"', '\'', '`'].into_iter().any(|mark| around(mark, mark)) {
         Some((
-            "stands in quotation marks, which were sent with it",
-            "Remove them if they are not meant: docker --env-file and some services take them for a part of the value.",
+            "is in quotation marks, which were sent with it",
+            "Remove them if they are not intended: docker --env-file and some services treat them as a part of the value.",
         ))
     } else if secret.chars().any(is_typographic) {
-        Some(("holds typographic quotation marks", COPIED))
+        Some(("contains typographic quotation marks", COPIED))
     } else if secret.chars().any(is_invisible) {
-        Some(("holds an invisible character", COPIED))
+        Some(("contains an invisible character", COPIED))
     } else if (secret.contains("${") || secret.contains("$(")) && secret.contains(['}', ')'])
         || secret.contains("{{") && secret.contains("}}")
         || secret.len() > 2 && around('%', '%')
     {
         Some((
-            "looks like a placeholder that nothing has replaced",
-            "Set the value itself, or let what starts the program replace it: this library replaces nothing.",
+            "looks like a placeholder that was not replaced",
+            "Set the value itself, or let the launcher of the program replace it: this library replaces nothing.",
         ))
     } else {
         None

@@ -8,7 +8,7 @@ use super::is_invisible;
 /// Stands for a letter beyond ASCII of which nothing more is known, such as `&uuml;`.
 pub(super) const SOME_LETTER: char = '\u{fffd}';
 
-/// Escapes within escapes are undone this often; nobody writes more.
+/// Escapes within escapes are undone this often; no one writes more.
 const MAX_DEPTH: usize = 8;
 
 /// Characters, and where in the text each of them stands.

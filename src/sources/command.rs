@@ -65,7 +65,7 @@ impl Command {
             Err(what) => {
                 return fault(
                     what,
-                    "Quote words that hold blanks with '…' or \"…\". No shell reads the line.",
+                    "Quote words that contain blanks with '…' or \"…\". No shell reads the line.",
                 );
             }
         };
@@ -79,7 +79,7 @@ impl Command {
         let is_batch = |end| lower.ends_with(end);
         if cfg!(windows) && (is_batch(".bat") || is_batch(".cmd")) {
             return fault(
-                "names a batch file, which cannot be given arguments safely",
+                "names a batch file, which cannot be passed arguments safely",
                 "Name a program: an .exe, or powershell.exe with -File.",
             );
         }
@@ -146,7 +146,7 @@ fn split(line: &str) -> std::result::Result<Vec<String>, &'static str> {
                 let word = word.get_or_insert_default();
                 loop {
                     match chars.next() {
-                        None => return Err("holds a quote that does not end"),
+                        None => return Err("contains a quote that does not end"),
                         Some('\'') => break,
                         Some(c) => word.push(c),
                     }
@@ -156,7 +156,7 @@ fn split(line: &str) -> std::result::Result<Vec<String>, &'static str> {
                 let word = word.get_or_insert_default();
                 loop {
                     match chars.next() {
-                        None => return Err("holds a quote that does not end"),
+                        None => return Err("contains a quote that does not end"),
                         Some('"') => break,
                         Some('\\') if matches!(chars.peek(), Some('"' | '\\' | '$' | '`')) => {
                             word.extend(chars.next());
@@ -183,7 +183,7 @@ fn split(line: &str) -> std::result::Result<Vec<String>, &'static str> {
     let (program, rest) = match line.strip_prefix('"') {
         Some(quoted) => quoted
             .split_once('"')
-            .ok_or("holds a quote that does not end")?,
+            .ok_or("contains a quote that does not end")?,
         None => line.split_once([' ', '\t']).unwrap_or((line, "")),
     };
     let rest = rest.trim_start();
@@ -218,7 +218,7 @@ mod unix {
     /// How often a program that has closed its output, or left it to another, is asked whether it has ended.
     const PAUSE: Duration = Duration::from_millis(10);
 
-    /// The first line that the command prints. `None` when nobody waits any more; its process group is then dead.
+    /// The first line that the command prints. `None` when no call waits any more; its process group is then dead.
     pub(in super::super) fn run(
         command: &Command,
         until: &dyn Fn() -> Instant,
@@ -355,7 +355,7 @@ mod windows {
     const CREATE_NO_WINDOW: u32 = 0x0800_0000;
     const PAUSE: Duration = Duration::from_millis(10);
 
-    /// The first line that the command prints. `None` when nobody waits any more; all its processes are then dead.
+    /// The first line that the command prints. `None` when no call waits any more; all its processes are then dead.
     pub(in super::super) fn run(
         command: &Command,
         until: &dyn Fn() -> Instant,

@@ -1,4 +1,4 @@
-//! Reads a file to its end, whatever it is, within a size and without waiting in the opening. Runs on a reader's thread.
+//! Reads a file to its end, no matter what it is, within a size and without waiting in the opening. Runs on a reader's thread.
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read as _};
@@ -21,7 +21,7 @@ pub(crate) struct Content {
     pub(crate) is_exposed: bool,
 }
 
-/// The content of the file at `path`; `None` when nobody waits for it any more.
+/// The content of the file at `path`; `None` when no one waits for it any more.
 pub(super) fn read(
     path: &Path,
     cap: usize,
@@ -64,7 +64,7 @@ pub(super) fn read(
     }
 }
 
-/// `None` when nobody waits any more.
+/// `None` when no call waits any more.
 fn open(path: &Path, until: &dyn Fn() -> Instant) -> Option<io::Result<File>> {
     loop {
         match imp::open(path) {
@@ -87,7 +87,7 @@ fn private(bytes: Zeroizing<Vec<u8>>) -> Content {
     }
 }
 
-/// Reads on to the end. Returns whether it was reached while somebody waited.
+/// Reads on to the end. Returns whether it was reached while someone waited.
 fn fill(
     bytes: &mut Zeroizing<Vec<u8>>,
     mut file: &File,
@@ -197,7 +197,7 @@ mod imp {
 }
 
 /// A pipe can be read once. What came out of one is kept for the life of the process, under device, inode and birth. One that
-/// has not ended stays open: what is written to it while nobody reads would be lost with its last reader.
+/// has not ended stays open: what is written to it while no one reads would be lost with its last reader.
 #[cfg(unix)]
 mod pipes {
     use std::collections::BTreeMap;

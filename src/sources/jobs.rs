@@ -47,7 +47,7 @@ struct Running<T> {
     waiting: Vec<(u64, mpsc::Sender<Result<T, Lost>>)>,
 }
 
-/// Removes a job whatever becomes of its thread.
+/// Removes a job no matter what becomes of its thread.
 struct Ending<T: Clone + Send + 'static> {
     jobs: &'static Jobs<T>,
     name: OsString,
@@ -70,7 +70,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
     }
 
     /// The result of the job called `name`: of the one that is under way, or of `work` on a new thread. `work` is told until
-    /// when somebody waits, and may return `None` once that is over: it then runs again if somebody else waits by then.
+    /// when someone waits, and may return `None` once that is over: it then runs again if someone else waits by then.
     ///
     /// # Errors
     ///
@@ -144,7 +144,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
         }
     }
 
-    /// Until when somebody waits for this job.
+    /// Until when someone waits for this job.
     fn until(&self, name: &OsStr, id: u64) -> Instant {
         self.0.with(|state| match state.running.get(name) {
             Some(job) if job.id == id => job.until,
@@ -152,7 +152,7 @@ impl<T: Clone + Send + 'static> Jobs<T> {
         })
     }
 
-    /// Ends a job for which nobody waits any more. Returns whether that is so.
+    /// Ends a job for which no call waits any more. Returns whether that is so.
     fn give_up(&self, name: &OsStr, id: u64) -> bool {
         self.0.with(|state| match state.running.get(name) {
             Some(job) if job.id == id && job.until > Instant::now() => false,
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_can_stop_goes_on_while_anybody_waits() {
+    fn one_that_can_stop_goes_on_while_anyone_waits() {
         static JOBS: Jobs<()> = Jobs::new();
         static RUN: AtomicUsize = AtomicUsize::new(0);
         let ask = |after| {
@@ -303,7 +303,7 @@ mod tests {
         });
         until(|| JOBS.0.with(|state| state.running.is_empty()));
         assert_eq!(ask(SHORT), Err(Lost::Late));
-        assert!(RUN.load(Ordering::SeqCst) >= 2, "it starts anew");
+        assert!(RUN.load(Ordering::SeqCst) >= 2, "it starts again");
     }
 
     #[test]

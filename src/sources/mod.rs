@@ -1,7 +1,7 @@
 //! What is read from outside at the word of an option or of the environment.
 //!
 //! Storage may stop answering at any moment, and no system call on it takes a deadline. So nothing is read on a caller's
-//! thread, nor on that of a flight: [`Jobs`] reads on a thread of its own, at most one for each name, and whoever wants the
+//! thread, nor on that of a flight: [`Jobs`] reads on a thread of its own, at most one for each name, and a caller that wants the
 //! content waits for it within the time that it has. A reader that is stuck stays behind until the storage answers.
 
 mod command;
@@ -99,9 +99,9 @@ impl Trouble {
                 Code::Config,
                 &format!("has more than {} MiB and is not read", cap >> 20),
             )
-            .with_hint("Check the path: this is not the file that is meant."),
+            .with_hint("Check the path: this seems to be the wrong file."),
             Trouble::NotStarted(why) => error(Code::Config, &format!("cannot be started: {why}"))
-                .with_hint("Check the program's path. It is looked for in the folders of PATH unless its path is given."),
+                .with_hint("Check the program's path. It is searched for in the folders of PATH unless you write its full path."),
             Trouble::Exited(status) => {
                 error(Code::Config, &format!("ended with status {status}")).with_hint(COMMAND_HINT)
             }
@@ -115,7 +115,7 @@ impl Trouble {
             }
             Trouble::Missing(hint) => error(Code::Config, "is not there").with_hint(*hint),
             Trouble::Panicked => error(Code::Panic, "could not be read: the library failed inside")
-                .with_hint("Please report it. The state is intact: the next call starts afresh."),
+                .with_hint("Please report it. The state is intact: the next call starts over."),
         }
     }
 }
@@ -185,7 +185,7 @@ pub(crate) fn read(path: &Path, cap: usize, deadline: Instant) -> Result<Arc<Con
         .unwrap_or_else(|lost| Err(Trouble::of_job(lost, limit)))
 }
 
-/// As [`read`] on the thread of a job, which tells until when somebody waits for it; `None` once nobody does.
+/// As [`read`] on the thread of a job, which tells until when someone waits for it; `None` once no one does.
 pub(crate) fn read_here(
     path: &Path,
     cap: usize,
@@ -209,7 +209,7 @@ pub(crate) fn is_exposed(path: &Path) -> bool {
     EXPOSED.with(|exposed| exposed.contains(path))
 }
 
-/// Makes room for so many more bytes without leaving a copy of a secret behind. What comes from outside has any size, so that
+/// Makes room for this many more bytes without leaving a copy of a secret behind. What comes from outside has any size, so that
 /// there may be no room is no reason to abort.
 ///
 /// # Errors

@@ -56,8 +56,8 @@ impl Source {
             )),
             "systemd" if rest.contains(['/', '\\']) || matches!(rest, "." | "..") => Err(fault(
                 option,
-                "names a path, and not a credential of systemd",
-                "Write the name that LoadCredential= gives it, or file:PATH.",
+                "names a path, not a systemd credential",
+                "Write the name from LoadCredential=, or file:PATH.",
             )),
             "command" => Command::parse(option, rest).map(drop),
             "file" | "systemd" | "env" | "wincred" => Ok(()),
@@ -66,7 +66,7 @@ impl Source {
                 option,
                 "does not say where the secret is",
                 &format!(
-                    "Write it as one of {FORMS}. If what stands there is the secret itself, use {}.",
+                    "Write it as one of {FORMS}. If the value is the secret itself, use {}.",
                     option.trim_end_matches("_from")
                 ),
             )),
@@ -84,7 +84,7 @@ impl Source {
         if matches!(form, "env" | "systemd") && crate::sys::is_set_uid() {
             return Err(fault(
                 option,
-                "names a variable, and the environment decides nothing in a program that runs set-uid, set-gid or with file capabilities",
+                "names a variable, and the environment is ignored in a program that runs set-uid, set-gid or with file capabilities",
                 "Name a file that only this program may read.",
             ));
         }
@@ -111,7 +111,7 @@ impl Source {
                 let folder = folder.filter(|folder| !folder.is_empty()).ok_or_else(|| {
                     fault(
                         option,
-                        &format!("names the credential {rest} of systemd, but CREDENTIALS_DIRECTORY is not set"),
+                        &format!("names the systemd credential {rest}, but CREDENTIALS_DIRECTORY is not set"),
                         &format!("Run the program as a service with LoadCredential={rest}:PATH, or LoadCredentialEncrypted=."),
                     )
                 })?;
@@ -186,7 +186,7 @@ impl Source {
                         cap >> 10
                     ),
                 )
-                .with_hint("Let it print the secret alone, on the first line."),
+                .with_hint("Let it print only the secret, on the first line."),
                 (Source::Keyring(_, command), _) => {
                     in_the_keyring(&subject, command.program(), &trouble)
                 }
@@ -254,7 +254,7 @@ pub fn shown(text: &str) -> String {
 }
 
 /// What to do about a command that does not end.
-pub(super) const LATE_COMMAND_HINT: &str = "Run the command by hand: it may wait for a passphrase or for a server. It gets no terminal; timeout_ms is its time.";
+pub(super) const LATE_COMMAND_HINT: &str = "Run the command by hand: it may wait for a passphrase or for a server. It has no terminal, and must finish within timeout_ms.";
 
 /// What to do about a keyring that does not come.
 pub(super) const LATE_KEYRING_HINT: &str = "It may wait to be unlocked: log in to the desktop, or unlock it there. A service has no keyring: use systemd: or file: for it.";

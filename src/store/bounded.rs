@@ -340,7 +340,7 @@ mod tests {
     fn bounded(slow: &Arc<Slow>) -> Bounded<Arc<Slow>> {
         let mut bounded = Bounded::new(Arc::clone(slow), Duration::ZERO);
         assert_eq!(bounded.limit.time, LEAST);
-        let limit = Arc::get_mut(&mut bounded.limit).expect("nobody else's");
+        let limit = Arc::get_mut(&mut bounded.limit).expect("no one else's");
         limit.time = Duration::from_millis(50);
         bounded
     }
@@ -423,7 +423,7 @@ mod tests {
             panic!("a lease");
         };
         slow.set(true);
-        // Its end hangs, and nobody waits for that.
+        // Its end hangs, and no one waits for that.
         drop(lease);
         slow.set(false);
     }

@@ -91,7 +91,7 @@ pub(crate) struct Mark(pub u64, pub u64);
 /// A flight, as the store knows it.
 #[derive(Clone, Debug)]
 pub(crate) struct Ticket {
-    /// Random, so that nobody else has it.
+    /// Random, so that no one else has it.
     pub owner: String,
     /// What it has heard.
     pub mark: Mark,
@@ -106,11 +106,11 @@ impl Ticket {
     ///
     /// # Errors
     ///
-    /// A [`Fault`] when the operating system gives no random bytes.
+    /// A [`Fault`] when the operating system returns no random bytes.
     pub(crate) fn new() -> Result<Ticket, Fault> {
         let mut owner = [0; 16];
         getrandom::fill(&mut owner)
-            .map_err(|_| Fault::new("the operating system gives no random bytes"))?;
+            .map_err(|_| Fault::new("the operating system returns no random bytes"))?;
         Ok(Ticket {
             owner: crate::secret::hex(&owner),
             mark: Mark::default(),
@@ -129,13 +129,13 @@ pub(crate) enum Wake {
     Yours,
     /// As [`Wake::Yours`], to another flight.
     Others,
-    /// Somebody has just taken the lease.
+    /// Someone has just taken the lease.
     Held,
     /// The time was over.
     Nothing,
 }
 
-/// An entry to be written, of interest for so many milliseconds.
+/// An entry to be written, of interest for this many milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keep<'a> {
     /// The sealed entry.
@@ -170,7 +170,7 @@ pub(crate) struct Change<'a> {
 /// Whether a change was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Published {
-    /// It is there for everybody.
+    /// It is there for everyone.
     Stored,
     /// The lease had run out and another process holds a later one: nothing was written.
     Fenced,
@@ -197,7 +197,7 @@ pub(crate) enum Attempt {
     Busy {
         /// Who, as far as that is known.
         holder: Option<String>,
-        /// Milliseconds until its lease ends, if it is not renewed; `None`: when it gives it back.
+        /// Milliseconds until its lease ends, if it is not renewed; `None`: when it releases it.
         left_ms: Option<i64>,
         /// Whether it wakes those who wait.
         wakes: bool,
@@ -237,7 +237,7 @@ pub(crate) trait Store: Send + Sync {
     /// Waits for what others do about this name, at most so long. A wait may end sooner than that for no reason.
     fn wait(&self, name: &str, ticket: &mut Ticket, most: Duration) -> Wake;
 
-    /// All entries of this version, whosever they are: name, kind, the sealed entry.
+    /// All entries of this version, of any owner: name, kind, the sealed entry.
     ///
     /// # Errors
     ///
@@ -252,7 +252,7 @@ pub(crate) trait Store: Send + Sync {
     /// A [`Fault`] when the store cannot be used.
     fn clear(&self, before: Option<i64>) -> Result<usize, Fault>;
 
-    /// Whoever has published something removes what is over, some of it at least; `now` in Unix milliseconds.
+    /// Anyone who has published something removes what is over, some of it at least; `now` in Unix milliseconds.
     fn tidy(&self, now: i64) {
         let _ = now;
     }

@@ -82,7 +82,7 @@ impl StoreRegistry {
                 vec![StoreChoice::File(None)]
             }
             choice @ StoreChoice::Redis(_) if crate::sys::is_set_uid() => vec![choice.clone()],
-            // A fleet without its server is still so many machines with a file store each.
+            // A fleet without its server is still this many machines with a file store each.
             choice @ StoreChoice::Redis(_) if cfg!(feature = "store-file") => {
                 vec![choice.clone(), StoreChoice::File(None)]
             }

@@ -2,7 +2,7 @@
 //!
 //! # Keys
 //!
-//! Whoever holds a credential can find and read its entries; nobody else can, and there is no key to hand out. With `‖` for
+//! Anyone who holds a credential can find and read its entries; no one else can, and there is no key to hand out. With `‖` for
 //! concatenation, `len(x)` for the length of `x` as 4 bytes, big endian, and all text in UTF-8:
 //!
 //! ```text
@@ -17,7 +17,7 @@
 //! ```
 //!
 //! The public identity is base URL, auth mode, username and header profile, a line feed between them: what is the same on
-//! every machine of a fleet. A GUID has 122 random bits, which nobody guesses; anything else is stretched, so that each
+//! every machine of a fleet. A GUID has 122 random bits, which no one guesses; anything else is stretched, so that each
 //! guess at a password from a stolen store costs 19 MiB and some 40 ms.
 //!
 //! # Entries
@@ -159,7 +159,10 @@ impl Keys {
     pub fn seal(&self, which: EntryKind, expiry_ms: i64, record: &[u8]) -> Result<Vec<u8>> {
         let mut nonce = [0; NONCE];
         getrandom::fill(&mut nonce).map_err(|_| {
-            Error::new(Code::Internal, "the operating system gives no random bytes")
+            Error::new(
+                Code::Internal,
+                "the operating system returns no random bytes",
+            )
         })?;
         self.seal_with(which, expiry_ms, record, nonce)
     }
@@ -186,7 +189,7 @@ impl Keys {
         Ok(entry)
     }
 
-    /// The record in an entry; `None` for whatever these keys did not seal: corrupt, cut off, foreign, of another version.
+    /// The record in an entry; `None` for anything that these keys did not seal: corrupt, cut off, foreign, of another version.
     #[must_use]
     pub fn unseal(&self, which: EntryKind, entry: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         if header(entry)?.kdf != self.kdf as u8 {
@@ -208,7 +211,7 @@ impl Keys {
     }
 }
 
-/// What anybody may read of an entry.
+/// What anyone may read of an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
     /// How the key was made.
@@ -225,7 +228,7 @@ impl Header {
     }
 }
 
-/// The clear part of an entry of this version, whoever sealed it.
+/// The clear part of an entry of this version, no matter who sealed it.
 #[must_use]
 pub fn header(entry: &[u8]) -> Option<Header> {
     let (clear, _) = entry.split_first_chunk::<HEADER>()?;
@@ -245,7 +248,7 @@ pub fn is_over(entry: &[u8], before: i64) -> bool {
     header(entry).is_some_and(|header| header.expiry_ms <= before)
 }
 
-/// Argon2id in memory of its own, wiped afterwards.
+/// Argon2id in memory of its own, wiped afterward.
 fn stretch(credential: &str, salt: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let fault = |error| Error::new(Code::Internal, format!("Argon2: {error}"));
     let params = Params::new(MEMORY_KIB, PASSES, 1, Some(32)).map_err(fault)?;
@@ -255,7 +258,7 @@ fn stretch(credential: &str, salt: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         .map_err(|_| {
             Error::new(
                 Code::NoMemory,
-                "no 19 MiB are left to derive the store's key",
+                "there are not 19 MiB of memory left to derive the store's key",
             )
         })?;
     blocks.resize(params.block_count(), Block::default());
@@ -267,7 +270,7 @@ fn stretch(credential: &str, salt: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     Ok(key)
 }
 
-/// Whether a credential is random enough that nobody guesses it from a stolen store.
+/// Whether a credential is random enough that no one guesses it from a stolen store.
 #[must_use]
 pub(crate) fn is_random(credential: &Secret) -> bool {
     is_guid(credential.expose())
@@ -393,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_changed_or_cut_off_does_not_open() {
+    fn anything_that_is_changed_or_cut_off_does_not_open() {
         let keys = keys(GUID, "");
         let entry = keys
             .seal(EntryKind::Token, EXPIRY, b"a record")
@@ -435,7 +438,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_sealed_opens(record in proptest::collection::vec(any::<u8>(), 0..2_000), expiry in any::<i64>()) {
+        fn anything_that_is_sealed_opens(record in proptest::collection::vec(any::<u8>(), 0..2_000), expiry in any::<i64>()) {
             let keys = keys(GUID, "");
             let entry = keys.seal(EntryKind::Denial, expiry, &record).expect("sealed");
             prop_assert_eq!(&**keys.unseal(EntryKind::Denial, &entry).expect("opens"), &record[..]);

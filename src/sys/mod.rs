@@ -1,4 +1,5 @@
-//! What std and rustix have nothing for: pinning the library in memory, threads that forks don't harm, and what Windows has functions of its own for.
+//! What std and rustix have nothing for: pinning the library in memory, threads that forks don't harm, and what Windows has
+//! functions of its own for.
 #![allow(
     unsafe_code,
     reason = "this module and fork.rs are where the system is asked directly"
@@ -86,7 +87,7 @@ pub(crate) fn lack_of_descriptors() -> Option<String> {
 }
 
 /// Keeps the code of this library in memory from now on: a thread of ours may still run when the last user unloads it. The
-/// shared library is linked with `-z nodelete` as well; this serves the static one inside somebody's plugin.
+/// shared library is linked with `-z nodelete` as well; this serves the static one inside someone's plugin.
 #[cfg(unix)]
 pub(crate) fn pin_library() {
     use std::sync::atomic::{AtomicBool, Ordering};
@@ -95,7 +96,7 @@ pub(crate) fn pin_library() {
         return;
     }
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: dladdr only reads the address and fills `info`; the name it gives stays valid while the object is loaded,
+    // SAFETY: dladdr only reads the address and fills `info`; the name it returns stays valid while the object is loaded,
     // which it is, since this code runs. RTLD_NOLOAD loads nothing, RTLD_NODELETE only marks. In a plain executable the
     // call fails or changes nothing.
     unsafe {
@@ -111,7 +112,7 @@ pub(crate) fn pin_library() {
     }
 }
 
-/// Starts a thread that nobody waits for, with a stack of so many bytes. `name` has at most 15 characters.
+/// Starts a thread that no one waits for, with a stack of this many bytes. `name` has at most 15 characters.
 ///
 /// The thread blocks every signal that can be meant for the program, and so do threads that it starts: a program that waits
 /// for its signals in one thread of its own must not be ended because one of ours took them.
@@ -255,13 +256,13 @@ pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Threads are not cancelled here.
+/// Threads are not canceled here.
 #[cfg(not(all(unix, not(target_os = "android"))))]
 pub(crate) fn uncancelled<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
-/// Starts a thread that nobody waits for, with a stack of so many bytes.
+/// Starts a thread that no one waits for, with a stack of this many bytes.
 #[cfg(not(unix))]
 pub(crate) fn start_thread(
     name: &'static std::ffi::CStr,

@@ -1,7 +1,8 @@
 //! Starts a program in a process group of its own.
 //!
 //! std's `Command` leaves a child the signal mask of the thread that starts it, and the threads of this library block every
-//! signal: a program that waits for one of them, a shell for example, would then wait for ever. So `posix_spawn` is called here.
+//! signal: a program that waits for one of them, a shell for example, would then wait indefinitely. So `posix_spawn` is
+//! called here.
 
 use std::ffi::{CStr, CString};
 use std::fs::File;

@@ -84,7 +84,7 @@ pub(crate) fn lock_shared(file: &File) -> io::Result<()> {
     }
 }
 
-/// Gives the lock back.
+/// Releases the lock.
 pub(crate) fn unlock(file: &File) {
     let mut place = locked_byte();
     // SAFETY: the handle is open and made for waiting calls, so `place`, a local, is not used after the call. What cannot
@@ -156,7 +156,7 @@ unsafe fn is(sid: PSID, kind: WELL_KNOWN_SID_TYPE) -> bool {
     unsafe { IsWellKnownSid(sid, kind) != 0 }
 }
 
-/// Makes a folder that this user owns and that the user, SYSTEM and Administrators can use and nobody else; its files
+/// Makes a folder that this user owns and that the user, SYSTEM and Administrators can use and no one else; its files
 /// inherit that.
 ///
 /// # Errors
@@ -197,9 +197,9 @@ pub(crate) fn create_private_folder(path: &Path) -> io::Result<()> {
 /// What lays a file or folder open to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exposure {
-    /// Somebody else owns it.
+    /// Someone else owns it.
     Owner,
-    /// Somebody else can write it, or no access list keeps anybody from it.
+    /// Someone else can write it, or no access list keeps anyone from it.
     Writers,
 }
 
@@ -239,7 +239,7 @@ pub(crate) fn exposure(file: &File) -> io::Result<Option<Exposure>> {
     }
 }
 
-/// Whether an entry of the list lets anybody write whom `user` does not trust. What cannot be understood counts as such.
+/// Whether an entry of the list lets anyone write whom `user` does not trust. What cannot be understood counts as such.
 ///
 /// # Safety
 ///
@@ -272,7 +272,7 @@ unsafe fn others_write(list: *const ACL, user: &User) -> bool {
             }
             let allowed = entry.cast::<ACCESS_ALLOWED_ACE>();
             let sid: PSID = (&raw mut (*allowed).SidStart).cast();
-            // Whoever makes or owns a file in it: both have passed the same test.
+            // Anyone who makes or owns a file in it: both have passed the same test.
             let owner = is(sid, WinCreatorOwnerSid) || is(sid, WinCreatorOwnerRightsSid);
             if (*allowed).Mask & WRITES != 0 && !owner && !user.trusts(sid) {
                 return true;

@@ -15,7 +15,7 @@ use super::life::{stated_lifetime_s, whole_seconds};
 const MAX_JWT: usize = 64 * 1024;
 
 /// Base64url without padding. The standard alphabet must not be taken: a public client that did read no `exp` in some
-/// tokens and so kept them for ever. Stray bits at the end are an encoder's sloppiness and harm nobody.
+/// tokens and so kept them indefinitely. Stray bits at the end are an encoder's sloppiness and harm no one.
 const BASE64URL: GeneralPurpose =
     GeneralPurpose::new(&URL_SAFE, NO_PAD.with_decode_allow_trailing_bits(true));
 

@@ -91,7 +91,7 @@ pub(crate) fn quoted_len(text: &str) -> usize {
     text.len().saturating_mul(6).saturating_add(2)
 }
 
-/// The bytes as text, without copying them. They are UTF-8: whoever calls this has put them together from such.
+/// The bytes as text, without copying them. They are UTF-8: a caller has put them together from such.
 pub(crate) fn into_text(mut bytes: Zeroizing<Vec<u8>>) -> Zeroizing<String> {
     Zeroizing::new(String::from_utf8(std::mem::take(&mut *bytes)).unwrap_or_default())
 }

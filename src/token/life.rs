@@ -103,7 +103,7 @@ pub(crate) fn stated_lifetime_s(text: &str) -> Option<i64> {
     whole_seconds(text).filter(|seconds| (1..=MAX_LIFETIME_S).contains(seconds))
 }
 
-/// A number of seconds, whatever way it is written; fractions are cut off, what is too large saturates.
+/// A number of seconds, no matter what way it is written; fractions are cut off, what is too large saturates.
 pub(super) fn whole_seconds(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(number) = text.parse() {
@@ -183,7 +183,7 @@ mod tests {
                 Some(UNIX + 86_400),
                 None,
                 3600,
-                "the reply is stricter",
+                "the response is stricter",
             ),
             (
                 Some(never),
@@ -193,7 +193,7 @@ mod tests {
                 "2038 comes before 2046",
             ),
             (None, Some(UNIX + 600), None, 600, "only the JWT knows"),
-            (None, None, None, 3000, "nobody knows"),
+            (None, None, None, 3000, "no one knows"),
             (
                 Some(3600),
                 Some(UNIX - 5),
@@ -319,7 +319,7 @@ mod tests {
         ] {
             assert_eq!(skew_s(sent, received, date), skew, "{date:?}");
         }
-        // Somebody set the wall clock back by an hour while the try was under way: the monotonic clock knows its length.
+        // Someone set the wall clock back by an hour while the try was under way: the monotonic clock knows its length.
         let set_back = Now {
             wall: received.wall - 3_600_000,
             ..received
@@ -336,12 +336,12 @@ mod tests {
         assert_eq!(life.expires_at(), UNIX + 3600);
         assert_eq!(life.left_ms(at(UNIX * 1000 + 1500)), 3_598_500);
         assert_eq!(life.age_ms(at(UNIX * 1000 - 1500)), 0, "never negative");
-        let forever = Life {
+        let endless = Life {
             lifetime_ms: i64::MAX,
             ..life
         };
-        assert_eq!(forever.expires_at(), END_OF_DATES);
-        assert!(forever.left_ms(at(UNIX * 2000)) > MAX_LIFETIME_S * 1000);
+        assert_eq!(endless.expires_at(), END_OF_DATES);
+        assert!(endless.left_ms(at(UNIX * 2000)) > MAX_LIFETIME_S * 1000);
     }
 
     proptest! {

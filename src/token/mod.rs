@@ -22,7 +22,7 @@ pub(crate) use life::{effective_life, skew_s, stated_lifetime_s};
 /// What stands before the token in an `Authorization` header.
 const SCHEME: &str = "Bearer ";
 
-/// What a token reply said, before anybody asked what time it is. Absent, empty and null are all `None`.
+/// What a token reply said, before anyone asked what time it is. Absent, empty and null are all `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reply {
     /// The access token: never empty, visible ASCII only.
@@ -45,9 +45,9 @@ pub struct Reply {
     pub app_key: Option<String>,
 }
 
-/// A token ready for use. It never changes; whoever needs it for longer shares it.
+/// A token ready for use. It never changes; a caller that needs it for longer shares it.
 pub struct Token {
-    /// `Bearer <token>` and a NUL, so that every way to hand it out is a slice of one zeroising buffer.
+    /// `Bearer <token>` and a NUL, so that every way to hand it out is a slice of one zeroizing buffer.
     buffer: Zeroizing<String>,
     /// The rest of the reply; its access token is in `buffer` alone.
     rest: Reply,
@@ -100,9 +100,9 @@ impl Token {
         if !is_header_token(token) {
             return Err(Error::new(
                 Code::Config,
-                "access_token holds blanks, control characters or letters beyond ASCII, so it is no token",
+                "access_token contains blanks, control characters or letters beyond ASCII, so it is not a token",
             )
-            .with_hint("Paste the value of AccessToken alone, on one line, without quotation marks."));
+            .with_hint("Paste only the value of AccessToken, on one line, without quotation marks."));
         }
         let lifetime_ms = jwt_claims(token)
             .and_then(|claims| claims.exp())
@@ -173,7 +173,7 @@ impl Token {
         (self.life.left_ms(now) / 1000).clamp(0, i64::from(i32::MAX))
     }
 
-    /// A field by the guide's name, or `Claims.` and the exact name of a claim. Whatever depends on the time is not here.
+    /// A field by the guide's name, or `Claims.` and the exact name of a claim. No matter what depends on the time is not here.
     /// `None` when the server did not send it. A claim that is no string comes as JSON text.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<Cow<'_, str>> {

@@ -85,7 +85,7 @@ pub(crate) fn api_reply(
     match (response.status, &body) {
         (200..300, Body::Html(_)) => Err(Error::new(
             Code::Parse,
-            with_plain_words(&format!("the {name} answers with a web page"), &body, scrub),
+            with_plain_words(&format!("the {name} returns a web page"), &body, scrub),
         )
         .with_hint(BASE_URL_HINT)
         .with_http_status(response.status)),

@@ -20,7 +20,7 @@ pub(super) const MAX_DEPTH: usize = 64;
 /// A named value of a JSON object or XML document.
 #[derive(Debug)]
 pub(super) struct Field {
-    /// The name in the form that [`plain_name`] gives.
+    /// The name in the form that [`plain_name`] returns.
     pub name: String,
     /// The value as text; empty for an XML element with children.
     pub text: Secret,
@@ -180,7 +180,7 @@ impl Body {
     }
 
     /// What the server has to say, scrubbed, or an empty text. Of JSON and XML only what is meant to be a message: other
-    /// values may hold a token that nobody knows yet.
+    /// values may hold a token that no one knows yet.
     pub(crate) fn words(&self, scrub: &Scrubber) -> String {
         match self {
             Body::Text(text) => scrub.scrub(text.expose()),

@@ -1,4 +1,4 @@
-//! JSON bodies, read straight into named values: nothing that isn't asked for is kept, and what is kept is zeroised.
+//! JSON bodies, read straight into named values: nothing that isn't asked for is kept, and what is kept is zeroized.
 
 use std::fmt;
 
@@ -79,8 +79,8 @@ impl Collector<'_> {
 impl<'de> DeserializeSeed<'de> for Collector<'_> {
     type Value = Top;
 
-    /// Takes a value as it is written: `serde_json` would undo the escapes of a text in a buffer that nobody
-    /// zeroises.
+    /// Takes a value as it is written: `serde_json` would undo the escapes of a text in a buffer that no one
+    /// zeroizes.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Top, D::Error> {
         let written = <&RawValue>::deserialize(deserializer)?.get();
         match written.as_bytes() {

@@ -71,7 +71,7 @@ impl Request {
 }
 
 impl Request {
-    /// Puts `url` in the place of the request's own, which is zeroised: with `v1_query` it held the password.
+    /// Puts `url` in the place of the request's own, which is zeroized: with `v1_query` it held the password.
     fn replace_url(&mut self, url: Url) {
         String::from(std::mem::replace(&mut self.url, url)).zeroize();
     }
@@ -106,7 +106,7 @@ pub struct Response {
     pub status: u16,
     /// Header names in lower case, and values as far as they are text.
     pub headers: Vec<(String, String)>,
-    /// The body; zeroised when dropped.
+    /// The body; zeroized when dropped.
     pub body: Zeroizing<Vec<u8>>,
 }
 

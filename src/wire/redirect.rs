@@ -1,4 +1,4 @@
-//! Which redirects may be followed. V1 credentials travel in headers of their own, which HTTP clients forward to anybody,
+//! Which redirects may be followed. V1 credentials travel in headers of their own, which HTTP clients forward to anyone,
 //! so the transport follows nothing and this decides.
 
 use url::Url;
@@ -31,8 +31,7 @@ pub fn redirect(request: &Request, response: &Response, hop: u32) -> Result<Opti
         .with_http_status(status)
         .with_hint(hint))
     };
-    let base_hint =
-        "Check base_url: it must be the address at which the P21 middleware itself answers.";
+    let base_hint = "Check base_url: it must be the address of the P21 middleware itself.";
     let Some(target) = response
         .header("location")
         .and_then(|location| request.url.join(location.trim()).ok())
@@ -42,7 +41,7 @@ pub fn redirect(request: &Request, response: &Response, hop: u32) -> Result<Opti
     if target.origin() != request.url.origin() {
         let origin = shown_origin(&target);
         let hint = if request.url.scheme() == "https" && target.scheme() == "http" {
-            "A redirect from https to http would send credentials unprotected; the server or a proxy before it is set up wrongly.".to_owned()
+            "A redirect from https to http would send credentials unprotected; the server or a proxy in front of it is misconfigured.".to_owned()
         } else if target.scheme() == "http" || target.scheme() == "https" {
             format!("If {origin} is your P21 server, set base_url to it.")
         } else {
@@ -64,7 +63,7 @@ pub fn redirect(request: &Request, response: &Response, hop: u32) -> Result<Opti
     if !keeps_method {
         return fault(
             format!(
-                "redirects within {} in a way that would turn the request into another one",
+                "redirects within {} in a way that would change the request",
                 shown_origin(&target)
             ),
             base_hint,

@@ -13,7 +13,7 @@ const LOOK: usize = 64 * 1024;
 pub enum Verdict {
     /// Get a token and send the call once more.
     Retry = 1,
-    /// Somebody must grant a permission; no token helps.
+    /// Someone must grant a permission; no token helps.
     Permission = 2,
     /// The `Authorization` header did not arrive; no token helps.
     HeaderLost = 3,
@@ -50,13 +50,13 @@ impl Verdict {
         match self {
             Verdict::Retry => "Get a token again and send the call once more.",
             Verdict::Permission => {
-                "Grant the permission: for a user, tick User Maintenance → Application Security → Allow OData API Service and give the user's role the Dataservice Permission; for a consumer key, which most often gets a 403, check its API scope in SOA Admin. A new token would be refused the same way."
+                "Grant the permission: for a user, tick User Maintenance → Application Security → Allow OData API Service and give the user's role the Dataservice Permission; for a consumer key, which usually gets a 403, check its API scope in SOA Admin. A new token would be rejected in the same way."
             }
             Verdict::HeaderLost => {
-                "The Authorization header did not reach P21: end the URL's path as the server expects (a missing slash causes a redirect, on which HTTP clients drop the header) and check proxies on the way. A new token would not help."
+                "The Authorization header did not reach P21: end the URL's path as the server expects (a missing slash causes a redirect, on which HTTP clients drop the header), and check the proxies on the way. A new token would not help."
             }
             Verdict::GiveUp => {
-                "The token is not known to be the reason. If tokens are rejected as soon as they are issued, another program may be asking for tokens with the same credentials: give each its own, or share them (option store)."
+                "The token is not known to be the cause. If tokens are rejected as soon as they are issued, another program may be requesting tokens with the same credentials: use separate credentials for each, or share tokens (option store)."
             }
         }
     }
@@ -65,11 +65,11 @@ impl Verdict {
 /// What an API's rejection is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Rejection {
-    /// The token is bad or expired, in so many words.
+    /// The token is bad or expired, explicitly.
     TokenDead,
     /// A 401 that says nothing known: like a dead token, but at most once per token.
     Unknown401,
-    /// The user, role or consumer key lacks a permission, in so many words.
+    /// The user, role or consumer key lacks a permission, explicitly.
     Permission,
     /// Any other 403: most often outside the consumer key's API scope.
     Scope,
@@ -77,7 +77,7 @@ pub enum Rejection {
     HeaderLost,
     /// A 403 that is a web page: a firewall's, a proxy's or IIS's own, and not P21's.
     BlockPage,
-    /// Not about authorisation.
+    /// Not about authorization.
     Other,
 }
 
@@ -98,10 +98,10 @@ impl Rejection {
     pub(crate) const fn hint(self) -> &'static str {
         match self {
             Rejection::Scope => {
-                "Check the consumer key's API scope in SOA Admin (API Console); without a consumer key, whether the user may use this API. A firewall before the server can answer 403 as well. A new token would be refused the same way."
+                "Check the consumer key's API scope in SOA Admin (API Console); without a consumer key, whether the user may use this API. A firewall in front of the server can return 403 as well. A new token would be rejected in the same way."
             }
             Rejection::BlockPage => {
-                "The answer is a web page and not P21's own: ask the administrator of the web application firewall, load balancer or IIS before the server to let the call through; its log has the request. A new token would be refused the same way."
+                "The response is a web page that does not come from P21: ask the administrator of the web application firewall, load balancer or IIS in front of the server to let the call through; its log contains the request. A new token would be rejected in the same way."
             }
             other => other.verdict().hint(),
         }
@@ -272,7 +272,7 @@ mod tests {
                 Rejection::Other,
                 Verdict::GiveUp,
                 4,
-                "not known to be the reason",
+                "not known to be the cause",
             ),
         ] {
             assert_eq!(rejection.verdict(), verdict);

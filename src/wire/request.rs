@@ -82,7 +82,7 @@ pub fn token_request(settings: &Settings, secret: &Secret) -> Result<Request> {
         AuthMode::Token => {
             return Err(Error::new(
                 Code::Internal,
-                "a token request was asked for with auth_mode=token",
+                "a token request was made with auth_mode=token",
             ));
         }
     };
@@ -112,7 +112,7 @@ pub(crate) fn api_request(settings: &Settings, url: Url, token: &Secret) -> Resu
     if !is_header_token(token.expose()) {
         return Err(Error::new(
             Code::InvalidArgument,
-            "the access token is empty or holds characters that cannot stand in a header",
+            "the access token is empty or contains characters that a header cannot carry",
         ));
     }
     let mut value = Zeroizing::new(String::with_capacity(7 + token.expose().len()));
@@ -188,7 +188,7 @@ fn v1_header(
         return fault("is empty");
     }
     if !value.chars().all(carried) {
-        return fault("holds control characters or letters beyond Latin-1");
+        return fault("contains control characters or letters beyond Latin-1");
     }
     if value.starts_with([' ', '\u{a0}']) || value.ends_with([' ', '\u{a0}']) {
         return fault("begins or ends with a blank");
@@ -197,7 +197,7 @@ fn v1_header(
 }
 
 /// The V1 URL with credentials in its query: everything but unreserved characters is percent-encoded, so that `+`, `&`
-/// and blanks mean themselves whatever the server's reader of queries does.
+/// and blanks mean themselves no matter what the server's reader of queries does.
 fn query_url(base: &str, members: &[(&str, &str)]) -> Result<Url> {
     let bound = members
         .iter()

@@ -10,7 +10,7 @@ use crate::token::{
 };
 
 /// What a wrong base URL needs.
-pub(super) const BASE_URL_HINT: &str = "Check base_url: it must be the P21 middleware (SOA) address. Cloud tenants often have a separate -api host beside the web client's; servers on premises often use a port such as 3443 or 8443.";
+pub(super) const BASE_URL_HINT: &str = "Check base_url: it must be the P21 middleware (SOA) address. Cloud tenants often have a separate -api host next to the web client's; servers on premises often use a port such as 3443 or 8443.";
 
 /// Reads the body of a successful token reply: JSON, XML, or a bare JWT, told apart by the body alone.
 ///
@@ -51,8 +51,8 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
         }),
         Body::Text(_) if body.is_bad_credentials() => Err(bad_credentials(body, scrub)),
         Body::Text(text) => {
-            let what = "the reply is plain text and not a token";
-            // One word may be a token of a kind that nobody has seen; a sentence is not.
+            let what = "the response is plain text, not a token";
+            // One word may be a token of a kind that no one has seen; a sentence is not.
             let what = if text.expose().contains(char::is_whitespace) {
                 with_plain_words(what, body, scrub)
             } else {
@@ -60,24 +60,24 @@ pub(super) fn reply_of(body: &Body, scrub: &Scrubber) -> Result<Reply> {
             };
             Err(Error::new(Code::Parse, what).with_hint(BASE_URL_HINT))
         }
-        Body::Empty => Err(Error::new(Code::NoAccessToken, "the reply is empty")
-            .with_hint("A proxy may have dropped the body, or another program answers at base_url.")),
+        Body::Empty => Err(Error::new(Code::NoAccessToken, "the response is empty")
+            .with_hint("A proxy may have dropped the body, or another program responds at base_url.")),
         Body::Scalar => Err(Error::new(
             Code::NoAccessToken,
-            "the reply is JSON, but neither an object nor a token",
+            "the response is JSON, but neither an object nor a token",
         )
         .with_hint(BASE_URL_HINT)),
         Body::Html(_) => Err(Error::new(
             Code::Parse,
-            with_plain_words("the reply is a web page and not a token", body, scrub),
+            with_plain_words("the response is a web page, not a token", body, scrub),
         )
         .with_hint(BASE_URL_HINT)),
         Body::Broken(what) => Err(Error::new(
             Code::Parse,
-            format!("the reply cannot be read: {what}"),
+            format!("the response cannot be read: {what}"),
         )
-        .with_hint("If it happens again, a proxy may cut replies off; otherwise another program answers at base_url.")),
-        Body::Binary(compression) => Err(unreadable("the reply", *compression)),
+        .with_hint("If it happens again, a proxy may cut responses off; otherwise another program responds at base_url.")),
+        Body::Binary(compression) => Err(unreadable("the response", *compression)),
     }
 }
 
@@ -88,8 +88,8 @@ pub(super) fn unreadable(what: &str, compression: Option<&str>) -> Error {
             Code::Parse,
             format!("{what} is compressed ({name}), although no compression was requested"),
         )
-        .with_hint("Turn compression off for the P21 APIs where it is done: dynamic compression in IIS, or a proxy before the server."),
-        None => Error::new(Code::Parse, format!("{what} is binary data and not text"))
+        .with_hint("Turn compression off for the P21 APIs: dynamic compression in IIS, or in a proxy in front of the server."),
+        None => Error::new(Code::Parse, format!("{what} is binary data, not text"))
             .with_hint(BASE_URL_HINT),
     }
 }
@@ -116,7 +116,7 @@ pub(super) fn with_plain_words(what: &str, body: &Body, scrub: &Scrubber) -> Str
 /// `what`, and what the server has to say about it.
 pub(super) fn with_words(what: &str, body: &Body, scrub: &Scrubber) -> String {
     if let Body::Binary(Some(compression)) = body {
-        return format!("{what}; the reply is compressed ({compression}) and was not read");
+        return format!("{what}; the response is compressed ({compression}) and was not read");
     }
     match body.words(scrub) {
         words if words.is_empty() => what.to_owned(),
@@ -127,7 +127,7 @@ pub(super) fn with_words(what: &str, body: &Body, scrub: &Scrubber) -> String {
 fn bad_credentials(body: &Body, scrub: &Scrubber) -> Error {
     Error::new(
         Code::Unauthorized,
-        with_words("the server refuses the credentials", body, scrub),
+        with_words("the server rejects the credentials", body, scrub),
     )
     .with_hint("Check username and password, or verify the consumer key in SOA Admin.")
 }
@@ -137,19 +137,17 @@ fn no_token(body: &Body, fields: &Fields, scrub: &Scrubber) -> Error {
     if !words.is_empty() {
         return Error::new(
             Code::NoAccessToken,
-            format!("the reply holds no access token; the server says: {words}"),
+            format!("the response contains no access token; the server says: {words}"),
         )
-        .with_hint(
-            "The middleware answered and failed inside: its message above, and its log, tell why.",
-        );
+        .with_hint("The middleware failed internally: its message above, and its log, say why.");
     }
     let mut given = fields.direct("accesstoken").chain(fields.direct("token"));
     let what = if given.any(|field| !field.is_text) {
-        "the reply's access token is a JSON number or boolean and not a string"
+        "the response's access token is a JSON number or boolean, not a string"
     } else if fields.direct("accesstoken").next().is_some() {
-        "the reply's access token is empty"
+        "the response's access token is empty"
     } else {
-        "the reply holds no access token"
+        "the response contains no access token"
     };
     Error::new(Code::NoAccessToken, what).with_hint(BASE_URL_HINT)
 }
@@ -171,13 +169,13 @@ fn reply_of_fields(fields: &Fields, keep_empty: bool) -> Result<Option<Reply>> {
         } else if access_token.expose().trim().is_empty() {
             "is blank"
         } else {
-            "holds blanks, control characters or letters beyond ASCII and cannot stand in a header"
+            "contains blanks, control characters or letters beyond ASCII, which a header cannot carry"
         };
         return Err(Error::new(
             Code::NoAccessToken,
-            format!("the reply's access token {what}"),
+            format!("the response's access token {what}"),
         )
-        .with_hint("Something between here and the P21 server changes its replies."));
+        .with_hint("Something between here and the P21 server changes its responses."));
     }
     // Numbers too: an id is an id whether it is in quotation marks or not.
     let text = |name: &str| {

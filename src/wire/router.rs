@@ -32,23 +32,28 @@ pub fn ui_url_reply(
             Some(text) => checked(base, text.expose()),
             None => Err(Error::new(
                 Code::NoUrl,
-                with_words("the router's reply holds no Url", &body, scrub),
+                with_words("the router's response contains no Url", &body, scrub),
             )
             .with_hint("The consumer key's scope or the user must allow the UI server.")),
         },
-        (200..300, Body::Empty | Body::Scalar) => {
-            Err(Error::new(Code::NoUrl, "the router's reply holds no Url"))
-        }
+        (200..300, Body::Empty | Body::Scalar) => Err(Error::new(
+            Code::NoUrl,
+            "the router's response contains no Url",
+        )),
         (200..300, Body::Broken(what)) => Err(Error::new(
             Code::Parse,
-            format!("the router's reply cannot be read: {what}"),
+            format!("the router's response cannot be read: {what}"),
         )),
         (200..300, Body::Binary(compression)) => {
-            Err(unreadable("the router's reply", *compression))
+            Err(unreadable("the router's response", *compression))
         }
         (200..300, Body::Html(_) | Body::Text(_)) => Err(Error::new(
             Code::Parse,
-            with_plain_words("the router's reply is a page or plain text", &body, scrub),
+            with_plain_words(
+                "the router's response is a web page or plain text",
+                &body,
+                scrub,
+            ),
         )
         .with_hint(BASE_URL_HINT)),
         _ => {
@@ -72,7 +77,7 @@ fn checked(base: &BaseUrl, text: &str) -> Result<String> {
     };
     let text = text.trim();
     if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return fault("holds blanks or control characters");
+        return fault("contains blanks or control characters");
     }
     let Ok(url) = Url::parse(text) else {
         return fault("is not a URL");
@@ -222,7 +227,7 @@ mod tests {
                 404,
                 "",
                 Code::NotFound,
-                "answers at https://p21.example.com/api/ui/router/v1/ (HTTP 404)",
+                "no P21 API at https://p21.example.com/api/ui/router/v1/ (HTTP 404)",
                 "base_url",
             ),
             (429, "", Code::RateLimited, "throttles", "store"),

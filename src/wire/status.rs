@@ -19,7 +19,7 @@ use crate::token::Reply;
 ///
 /// Every status that is no success, and every success without a usable token, has its own error: status, hint in P21's
 /// terms, `retry_after` where the server stated one, and whether trying again can help. `Unauthorized` is the code of
-/// wrong credentials, in whatever spelling and status they come, and of nothing else.
+/// wrong credentials, in any spelling and status they come, and of nothing else.
 pub fn token_reply(
     request: &Request,
     response: &Response,
@@ -48,21 +48,21 @@ pub fn token_reply(
     } else if status == 403 && matches!(body, Body::Html(_)) {
         Error::new(
             Code::Forbidden,
-            with_words("a firewall or proxy before the server forbids asking for a token, with a page of its own (HTTP 403)", &body, scrub),
+            with_words("a firewall or proxy in front of the server blocks token requests with its own page (HTTP 403)", &body, scrub),
         )
         .with_hint(format!(
-            "P21 itself answers with JSON or XML. Ask the administrator of the web application firewall, load balancer or IIS to let POST {} through from this machine; its log has the request.",
+            "P21 itself returns JSON or XML. Ask the administrator of the web application firewall, load balancer or IIS to let POST {} through from this machine; its log contains the request.",
             request.url.path()
         ))
     } else if status == 403 {
         Error::new(
             Code::Forbidden,
-            with_words("the server forbids asking for a token (HTTP 403)", &body, scrub),
+            with_words("the server forbids token requests (HTTP 403)", &body, scrub),
         )
         .with_hint(if mode.uses_consumer_key() {
             "Check the consumer key's API scope in SOA Admin (API Console)."
         } else {
-            "Check that the user may use the API: User Maintenance → Application Security. A firewall before the server can answer 403 as well."
+            "Check that the user may use the API: User Maintenance → Application Security. A firewall in front of the server can return 403 as well."
         })
     } else {
         failed(&request.shown_url(), response, &body, scrub, now_unix)
@@ -130,7 +130,7 @@ pub(super) fn failed(
         ),
         404 => (
             Code::NotFound,
-            format!("no P21 API answers at {url}"),
+            format!("there is no P21 API at {url}"),
             BASE_URL_HINT,
         ),
         407 => return proxy_refused(response),
@@ -141,14 +141,14 @@ pub(super) fn failed(
         ),
         411 => (
             Code::Http,
-            "the server misses the Content-Length of an empty POST, which this library sends"
+            "the server did not get the Content-Length of an empty POST, which this library sends"
                 .to_owned(),
-            "A proxy before the server drops it.",
+            "A proxy in front of the server drops it.",
         ),
         429 => (
             Code::RateLimited,
             "the server throttles requests".to_owned(),
-            "Share tokens between programs (option store) so that fewer are asked for.",
+            "Share tokens between programs (option store) so that fewer are requested.",
         ),
         500..=599 => (
             Code::Server,
@@ -157,7 +157,7 @@ pub(super) fn failed(
                 502..=504 => {
                     "The middleware behind the proxy or load balancer is down, starting or overloaded."
                 }
-                _ => "The middleware's own log tells why.",
+                _ => "The middleware's own log says why.",
             },
         ),
         _ => (Code::Http, format!("{url} was refused"), BASE_URL_HINT),
@@ -187,7 +187,7 @@ pub(super) fn api_failure(
     let (code, what) = match rejection {
         Rejection::BlockPage => (
             Code::Forbidden,
-            format!("a firewall or proxy before the {name} forbids it with a page of its own"),
+            format!("a firewall or proxy in front of the {name} blocks it with its own page"),
         ),
         Rejection::Permission | Rejection::Scope => {
             (Code::Forbidden, format!("the {name} forbids it"))
@@ -214,12 +214,12 @@ fn finish(error: Error, response: &Response, now_unix: i64) -> Error {
 fn bad_credentials(mode: AuthMode, status: u16, body: &Body, scrub: &Scrubber) -> Error {
     let (what, hint) = if mode.uses_consumer_key() {
         (
-            "the server refuses the consumer key",
+            "the server rejects the consumer key",
             "Verify the key in SOA Admin (API Console): it must be complete, enabled and not expired; a username sent with it must be a P21 user.",
         )
     } else {
         (
-            "the server refuses the username or password",
+            "the server rejects the username or password",
             "Check username and password by logging in to P21 with them; the user must be enabled and not locked (User Maintenance).",
         )
     };
@@ -232,7 +232,7 @@ fn has_challenge(response: &Response) -> bool {
     response.header("www-authenticate").is_some()
 }
 
-/// A 401 with a challenge and without a word of P21: IIS, or a proxy in front, wants a login of its own, or the credentials
+/// A 401 with a challenge and without a word of P21: IIS, or a proxy in front, requires a login of its own, or the credentials
 /// are wrong all the same.
 fn asks_for_login(mode: AuthMode, response: &Response, body: &Body, scrub: &Scrubber) -> Error {
     let offered = |scheme: &&&str| {
@@ -257,11 +257,11 @@ fn asks_for_login(mode: AuthMode, response: &Response, body: &Body, scrub: &Scru
         ("username or password", "log in to P21 with them")
     };
     let message = format!(
-        "IIS or a proxy before P21 asks for {asks}, or the server refuses the {what} (HTTP 401)"
+        "IIS or a proxy in front of P21 asks for {asks}, or the server rejects the {what} (HTTP 401)"
     );
     Error::new(Code::Unauthorized, with_words(&message, body, scrub))
         .with_hint(format!(
-            "The answer is not P21's own, so either may be the cause. In IIS, the site of the P21 middleware needs Anonymous Authentication on and Windows Authentication off; a proxy in front must not ask for a login. If that is so, check the {what}: {check}."
+            "The response does not come from P21, so either may be the cause. In IIS, the site of the P21 middleware needs Anonymous Authentication on and Windows Authentication off; a proxy in front must not ask for a login. If they are set that way, check the {what}: {check}."
         ))
         .with_two_causes()
 }
@@ -273,7 +273,7 @@ fn hint_at_lost_headers(error: Error, request: &Request, status: u16) -> Error {
         return error;
     }
     let hint = format!(
-        "{} If all that is right: a reverse proxy such as nginx drops headers with underscores in their names (underscores_in_headers on; lets them pass), or use auth_mode=v2_consumer.",
+        "{} If all of that is right: a reverse proxy such as nginx drops headers with underscores in their names (underscores_in_headers on; lets them pass), or use auth_mode=v2_consumer.",
         error.hint()
     );
     error.with_hint(hint)
@@ -325,11 +325,11 @@ fn proxy_refused(response: &Response) -> Error {
     let error = if windows && !offers("basic") {
         Error::new(
             Code::Proxy,
-            "the forward proxy wants NTLM or Negotiate, which is not supported (HTTP 407)",
+            "the forward proxy requires NTLM or Negotiate, which is not supported (HTTP 407)",
         )
-        .with_hint("Let the proxy pass this program or the P21 host without a login, run a local relay such as px or cntlm and set proxy to it, or set proxy=direct.")
+        .with_hint("Let the proxy accept this program or the P21 host without a login, run a local relay such as px or cntlm and set proxy to it, or set proxy=direct.")
     } else {
-        Error::new(Code::Proxy, "the forward proxy wants a login (HTTP 407)")
+        Error::new(Code::Proxy, "the forward proxy requires a login (HTTP 407)")
             .with_hint("Set proxy=http://user:password@host:port.")
     };
     error.with_http_status(407)

@@ -1,4 +1,4 @@
-//! XML bodies: by local names, whatever the root, the prefixes and the namespaces. No DTD, no entities of one's own.
+//! XML bodies: by local names, no matter what the root, the prefixes and the namespaces. No DTD, no entities of one's own.
 
 use quick_xml::Reader;
 use quick_xml::escape::{resolve_predefined_entity, unescape};
@@ -85,7 +85,7 @@ impl Document {
                 {
                     Err(Stop::Html)
                 } else {
-                    Err(Stop::Broken("it holds a DTD, which is refused"))
+                    Err(Stop::Broken("it contains a DTD, which is not allowed"))
                 }
             }
             Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::Eof => Ok(()),
@@ -119,7 +119,7 @@ impl Document {
 
     fn push(&mut self, name: String, text: Secret, direct: bool) -> Result<(), Stop> {
         if self.fields.0.len() >= MAX_FIELDS {
-            return Err(Stop::Broken("it has more XML elements than any reply"));
+            return Err(Stop::Broken("it has more XML elements than any response"));
         }
         self.fields.0.push(Field {
             name,
@@ -145,7 +145,7 @@ impl Document {
             return if text.trim().is_empty() {
                 Ok(())
             } else {
-                Err(Stop::Broken("it has text outside of its XML root"))
+                Err(Stop::Broken("it has text outside its XML root"))
             };
         }
         self.text.push_str(text);

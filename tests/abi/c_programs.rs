@@ -254,7 +254,7 @@ fn what_belongs_to_the_program_stays_as_it_was() {
 
 /// A program that sees which thread opens what, and can let storage hang.
 #[test]
-fn no_callers_thread_touches_a_file_and_storage_that_hangs_stops_nobody() {
+fn no_callers_thread_touches_a_file_and_storage_that_hangs_stops_no_one() {
     let bench = Bench::new();
     let flags = ["-std=c11", "-Wno-pedantic", "-ldl"];
     let program = bench.compile("tests/c/files.c", Link::Shared, &flags);

@@ -91,7 +91,7 @@ fn the_default_client_is_opened_from_the_environment_and_counts_for_nothing() {
     assert_ne!(client.get(0).expect("a new one"), token);
     assert_eq!(emulator.control().counter("token.requests"), 2);
 
-    // Opened anew: another user.
+    // Opened again: another user.
     set("P21_USERNAME", "readonly");
     set("P21_PASSWORD", "readonly-password");
     client.get(P21_CACHED_ONLY).expect("still the old one");

@@ -60,7 +60,7 @@ fn a_copy_needs_room_for_the_nul_and_says_how_much() {
 }
 
 #[test]
-fn a_snapshot_shows_its_token_whatever_the_cache_does() {
+fn a_snapshot_shows_its_token_no_matter_what_the_cache_does() {
     let emulator = emulator();
     let client = Client::demo(&emulator);
     let snapshot = client.snapshot(P21_WITH_SCHEME, 60);
@@ -261,7 +261,7 @@ fn a_request_past_the_cache_honours_the_cool_down_and_leaves_the_cached_token() 
 }
 
 #[test]
-fn a_token_of_ones_own_is_requested_from_nobody() {
+fn a_token_of_ones_own_is_never_requested() {
     let options = [
         ("base_url", "https://p21.example.com"),
         ("access_token", "Bearer abc"),
@@ -277,7 +277,7 @@ fn a_token_of_ones_own_is_requested_from_nobody() {
 }
 
 #[test]
-fn a_reply_that_somebody_else_fetched_is_read() {
+fn a_reply_that_another_program_fetched_is_read() {
     let parse = |body: &str| {
         let mut json = ptr::null_mut();
         let status = unsafe {
@@ -345,7 +345,7 @@ fn an_environment_and_a_file_configure_a_client() {
         unsafe { p21_config_load_file(config.0, path.as_ptr(), ptr::null_mut()) },
         P21_OK
     );
-    // Nobody sets variables of this prefix; nothing is what they change.
+    // No one sets variables of this prefix; nothing is what they change.
     let prefix = c("P21_TEST_NOTHING_");
     assert_eq!(
         unsafe { p21_config_load_env(config.0, prefix.as_ptr(), ptr::null_mut()) },

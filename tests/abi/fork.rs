@@ -77,7 +77,7 @@ fn a_child_frees_what_it_inherited_and_makes_its_own() {
     assert_eq!(client.get(0).expect("still open"), value);
 }
 
-/// Every lock of the boundary is taken by somebody at the moment of some of these forks.
+/// Every lock of the boundary is taken by someone at the moment of some of these forks.
 #[test]
 fn children_of_a_busy_process_never_hang() {
     let emulator = emulator();

@@ -44,7 +44,7 @@ fn an_event_loop_is_told_to_come_back() {
     control.hold();
     let client = Client::demo(&emulator);
     for _ in 0..3 {
-        let failure = client.get(P21_NO_WAIT).expect_err("on its way");
+        let failure = client.get(P21_NO_WAIT).expect_err("before it arrived");
         assert_eq!(failure.code(), P21_E_PENDING);
     }
     assert!(control.wait_for("held", 1, PATIENCE));
@@ -145,7 +145,7 @@ fn clients_come_and_go_while_others_use_them() {
     }
 }
 
-/// What a client leaves behind is used again by the next one; whoever still holds the old handle must not notice.
+/// What a client leaves behind is used again by the next one; anyone who still holds the old handle must not notice.
 #[test]
 fn a_freed_handle_never_answers_with_the_token_of_the_client_that_follows() {
     let emulator = emulator();

@@ -33,7 +33,7 @@ fn a_thousand_threads_at_a_cold_start_send_one_request() {
 }
 
 #[test]
-fn refused_credentials_are_shared_by_everybody_who_waits_and_by_who_comes_later() {
+fn refused_credentials_are_shared_by_everyone_who_waits_and_by_who_comes_later() {
     let emulator = emulator();
     let client = client_with(&emulator, &[("password", "wrong")]);
     let codes = {
@@ -119,7 +119,7 @@ fn no_wait_is_pending_until_the_token_is_there() {
 }
 
 #[test]
-fn closing_a_client_wakes_everybody_who_waits_on_it() {
+fn closing_a_client_wakes_everyone_who_waits_on_it() {
     let emulator = emulator();
     emulator.control().hold();
     let client = client(&emulator);
@@ -140,7 +140,7 @@ fn closing_a_client_wakes_everybody_who_waits_on_it() {
     }
     assert!(
         start.elapsed() < PATIENCE / 2,
-        "the server never answered, so nobody waited for it"
+        "the server never answered, so no one waited for it"
     );
     assert_eq!(client.token().expect_err("closed").code(), Code::Closed);
 }

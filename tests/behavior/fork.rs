@@ -102,7 +102,7 @@ fn a_childs_generation_word_has_changed() {
 }
 
 #[test]
-fn no_child_hangs_whatever_other_threads_are_at() {
+fn no_child_hangs_no_matter_what_other_threads_are_at() {
     let emulator = emulator();
     let client = client_with(&emulator, &[("min_refresh_interval_s", "0")]);
     client.token().expect("a token");

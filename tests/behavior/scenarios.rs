@@ -1,4 +1,4 @@
-//! Runs the behaviour scenarios of `tests/scenarios/*.json` with a hand-set clock and a scripted server.
+//! Runs the behavior scenarios of `tests/scenarios/*.json` with a hand-set clock and a scripted server.
 //!
 //! The files are language-neutral: `tests/scenarios/README.md` says what is in them. Here a flight runs on the caller's
 //! thread, so every step is exact; the C, Python and C# suites run those without steps of time against the emulator.

@@ -23,14 +23,14 @@ const FORCE: TokenOptions = TokenOptions {
     min_valid: Duration::ZERO,
 };
 
-/// A file that does not answer: nobody writes to it.
+/// A file that does not answer: no one writes to it.
 fn make_fifo(path: &Path) {
     let _ = fs::remove_file(path);
     let made = Command::new("mkfifo").arg(path).status();
     assert!(made.expect("mkfifo").success());
 }
 
-/// Writes to a FIFO once somebody reads it, and ends it.
+/// Writes to a FIFO once someone reads it, and ends it.
 fn feed(path: &Path, text: &str) {
     let mut pipe = OpenOptions::new().write(true).open(path).expect("a reader");
     pipe.write_all(text.as_bytes()).expect("written");
@@ -105,7 +105,7 @@ fn readers() -> usize {
 }
 
 #[test]
-fn a_file_that_stops_answering_delays_nobody_beyond_his_time_and_a_valid_token_is_served() {
+fn a_file_that_stops_answering_delays_no_call_beyond_its_time_and_a_valid_token_is_served() {
     let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
     for case in cases(&emulator, folder.path()) {
         let client = Client::open(&case.config).expect("a client");
@@ -455,7 +455,7 @@ fn files_that_are_loaded_have_five_seconds() {
 }
 
 #[test]
-fn files_that_everybody_can_change_are_named_by_log_and_doctor() {
+fn files_that_everyone_can_change_are_named_by_log_and_doctor() {
     use p21auth::doctor::{Examination, Outcome};
     use std::os::unix::fs::PermissionsExt as _;
     let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
@@ -493,12 +493,12 @@ fn files_that_everybody_can_change_are_named_by_log_and_doctor() {
 }
 
 #[test]
-fn what_is_written_to_a_pipe_while_nobody_reads_is_not_lost() {
+fn what_is_written_to_a_pipe_while_no_one_reads_is_not_lost() {
     let (emulator, folder) = (emulator(), tempfile::tempdir().expect("a folder"));
     let mut case = cases(&emulator, folder.path()).remove(0);
     make_fifo(&case.path);
     set(&mut case.config, &[("timeout_ms", "100")]);
-    let error = Client::open(&case.config).expect_err("nobody writes");
+    let error = Client::open(&case.config).expect_err("no one writes");
     is_late(&error, case.option, &case.path);
     let end = Instant::now() + PATIENCE;
     while readers() > 0 {

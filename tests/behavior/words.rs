@@ -9,7 +9,7 @@ use p21auth::{Client, Code, Config, Error, TokenOptions, Verdict};
 use serde_json::Value;
 use test_support::scripted::{Inline, Server, clock, even, open, response, runtime, token};
 
-/// A server that gives this response to all, and what a client of it needs.
+/// A server that returns this response to all, and what a client of it needs.
 struct Refusing {
     clock: Arc<ManualClock>,
     server: Arc<Server>,
@@ -44,7 +44,7 @@ fn a_refusal_names_what_is_odd_about_the_credentials_and_shows_none_of_them() {
     for (options, says) in [
         (
             [("password", "\"hunter22\""), ("username", "u")],
-            "the password stands in quotation marks",
+            "the password is in quotation marks",
         ),
         (
             [("password", "hunter22\n"), ("username", "u")],
@@ -60,7 +60,7 @@ fn a_refusal_names_what_is_odd_about_the_credentials_and_shows_none_of_them() {
         ),
         (
             [("password", "“hunter22”"), ("username", "u")],
-            "the password holds typographic",
+            "the password contains typographic",
         ),
         (
             [("password", "${HUNTER22}"), ("username", "u")],
@@ -68,7 +68,7 @@ fn a_refusal_names_what_is_odd_about_the_credentials_and_shows_none_of_them() {
         ),
         (
             [("password", "hunter22"), ("username", "'u'")],
-            "the username stands in quotation marks",
+            "the username is in quotation marks",
         ),
         (
             [("password", "hunter22"), ("username", "u ")],
@@ -91,10 +91,10 @@ fn a_refusal_names_what_is_odd_about_the_credentials_and_shows_none_of_them() {
     assert!(
         error
             .message()
-            .contains("the consumer key stands in quotation marks"),
+            .contains("the consumer key is in quotation marks"),
         "{error}"
     );
-    // Sound credentials are refused without such words, and damaged ones that are accepted are nobody's business.
+    // Sound credentials are refused without such words, and damaged ones that are accepted are no one's business.
     let error = Refusing::new(response(401, refused)).error(&[("password", "it's \"fine\"")]);
     assert!(!error.message().contains("quotation marks"), "{error}");
     let fine = Refusing::new(token("tok", Some(60)));
@@ -139,11 +139,11 @@ fn a_login_that_iis_asks_for_keeps_to_the_first_step_of_the_cool_down() {
         assert!(
             error
                 .message()
-                .contains("IIS or a proxy before P21 asks for a login"),
+                .contains("IIS or a proxy in front of P21 asks for a login"),
             "{error}"
         );
         assert!(
-            error.message().contains("refuses the username or password"),
+            error.message().contains("rejects the username or password"),
             "{error}"
         );
         let refusing = Refusing::new(with_header(
@@ -153,7 +153,7 @@ fn a_login_that_iis_asks_for_keeps_to_the_first_step_of_the_cool_down() {
         ));
         assert_eq!(waits(&refusing, 4), [60, 60, 60, 60]);
     }
-    // P21's own rejection, whatever the headers say.
+    // P21's own rejection, no matter what the headers say.
     for body in [
         r#"{"error":"invalid_grant"}"#,
         "<TokenError/>",

@@ -22,8 +22,8 @@ int main()
     CHECK(has(same, "\"token_requests\":0") && client.token() == token);
 
     // What fails is a step of the report, not an error.
-    const std::string nobody = p21::doctor(p21::config().load_env().set("base_url", "http://127.0.0.1:9"));
-    CHECK(has(nobody, "\"ok\":false") && has(nobody, "P21_E_CONNECT"));
+    const std::string unreachable = p21::doctor(p21::config().load_env().set("base_url", "http://127.0.0.1:9"));
+    CHECK(has(unreachable, "\"ok\":false") && has(unreachable, "P21_E_CONNECT"));
     const std::string nothing = p21::doctor(p21::config());
     CHECK(has(nothing, "\"ok\":false") && has(nothing, "\"configuration\"") && has(nothing, "P21_E_CONFIG"));
     CHECK(p21::doctor(0, std::chrono::milliseconds(1)).front() == '{');

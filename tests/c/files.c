@@ -298,7 +298,7 @@ static void forks(const char *base_url)
     p21_config_free(config);
 }
 
-/* Each call has 100 ms. A call that waited for the storage would wait for ever. */
+/* Each call has 100 ms. A call that waited for the storage would wait indefinitely. */
 static void hangs(const char *base_url)
 {
     p21_client *clients[KINDS];

@@ -20,7 +20,7 @@
 #define THREADS 4
 
 static p21_config *config;
-/* Nobody drops this one's token. */
+/* No one drops this one's token. */
 static p21_client *steady;
 static p21_client *busy;
 static atomic_int stop;

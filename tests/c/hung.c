@@ -151,7 +151,7 @@ int main(int argc, char **argv)
     for (which = 0; which < KINDS; which++) {
         char *text = NULL;
 
-        /* A reader that was stuck ends with an error, which whoever joined it gets too. */
+        /* A reader that was stuck ends with an error, which anyone who joined it gets too. */
         while (p21_token_get(clients[which], P21_FORCE_REFRESH, 20000, &text, NULL) != P21_OK)
             usleep(10000);
         p21_free(text);

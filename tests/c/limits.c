@@ -1,7 +1,7 @@
-/* A process at its limits: descriptors, threads, memory. Each call works or says P21_E_NO_MEMORY, and works again afterwards.
+/* A process at its limits: descriptors, threads, memory. Each call works or says P21_E_NO_MEMORY, and works again afterward.
  *
- *     limits descriptors FOLDER BASE_URL   so many descriptors are free: none, one, two ...
- *     limits threads FOLDER BASE_URL       so many threads may be started; needs root
+ *     limits descriptors FOLDER BASE_URL   this many descriptors are free: none, one, two ...
+ *     limits threads FOLDER BASE_URL       this many threads may be started; needs root
  *     limits memory FOLDER BASE_URL        so much address space is left; small allocations that fail end the process
  */
 #define _GNU_SOURCE
@@ -103,7 +103,7 @@ static void works_again(p21_client *open)
     CHECK(p21_token_invalidate(open, NULL, NULL) == P21_OK);
     status = p21_token_get(open, 0, 0, &text, &err);
     if (status != P21_OK)
-        fprintf(stderr, "afterwards: %s\n", p21_error_message(err));
+        fprintf(stderr, "afterward: %s\n", p21_error_message(err));
     CHECK(status == P21_OK);
     p21_free(text);
 }
@@ -171,7 +171,7 @@ static void few_threads(int spare)
     struct rlimit limit;
 
     CHECK(p21_client_new(config, &client, NULL) == P21_OK);
-    /* Nobody else's, so that all that counts is what is here; root has no such limit. */
+    /* No one else's, so that all that counts is what is here; root has no such limit. */
     CHECK(setresuid(61234, 61234, 61234) == 0);
     CHECK(getrlimit(RLIMIT_NPROC, &limit) == 0);
     limit.rlim_cur = (rlim_t)(1 + spare);

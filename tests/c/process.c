@@ -2,7 +2,7 @@
  *
  *     process signals     SIGTERM is blocked in main and waited for; no thread of the library takes it
  *     process cancel      pthread_cancel is pending at each call and takes effect after it
- *     process stack KIB   every call on a thread whose stack has so many KiB
+ *     process stack KIB   every call on a thread whose stack has this many KiB
  *     process alone       handlers, masks, locale, folder, umask, environment stay; no thread before the first request
  *     process quiet       a hit makes no system call: in seccomp's strict mode any other than read, write, exit is death
  */
@@ -147,7 +147,7 @@ static void *pending(void *call)
     ((void (*)(void))call)();
     reached++;
     pthread_testcancel();
-    CHECK(!"the thread was not cancelled");
+    CHECK(!"the thread was not canceled");
     return NULL;
 }
 

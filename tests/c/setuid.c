@@ -1,4 +1,4 @@
-/* A set-uid program that somebody else starts, with an environment of his choice.
+/* A set-uid program that someone else starts, with an environment of his choice.
  *
  *     setuid BASE_URL CA_FILE     both are taken for the program's own
  */

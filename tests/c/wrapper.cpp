@@ -89,7 +89,7 @@ static void arguments(p21::client &client)
     CHECK(failure_of([&] { options.set("timeout_ms"s, "soon"sv); }).code() == P21_E_CONFIG);
     CHECK(failure_of([&] { options.set("user_agent", "a\0b"s); }).code() == P21_E_INVALID_ARGUMENT);
     CHECK(failure_of([&] { options.load_file("/no/such/file"sv); }).code() == P21_E_CONFIG);
-    /* Closing wakes and refuses, destroying it afterwards is harmless. */
+    /* Closing wakes and refuses, destroying it afterward is harmless. */
     p21::client closed(p21::config().load_env());
     closed.close();
     CHECK(failure_of([&] { closed.token(); }).code() == P21_E_INVALID_HANDLE);

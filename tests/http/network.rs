@@ -121,7 +121,7 @@ fn a_drip_does_not_extend_the_deadline() {
     fails(
         outcome,
         Code::Timeout,
-        &["no complete reply", &place, "within 400 ms"],
+        &["no complete response", &place, "within 400 ms"],
         &["timeout_ms"],
     );
     assert!(started.elapsed() < LONG, "{:?}", started.elapsed());
@@ -134,7 +134,7 @@ fn a_server_that_never_answers_ends_at_the_deadline() {
     let error = fails(
         outcome,
         Code::Timeout,
-        &["no reply to the request"],
+        &["no response to the request"],
         &["timeout_ms", "was sent"],
     );
     assert!(error.is_retryable());
@@ -233,7 +233,7 @@ fn truncated_replies_are_no_replies() {
             send(&settings(), &server.url("http")),
             Code::Io,
             &[&place, "broke"],
-            &["broke off"],
+            &["closed the connection"],
         );
         assert!(error.is_retryable(), "{error}");
     }

@@ -120,7 +120,7 @@ fn a_proxy_that_wants_basic_says_how_to_give_it() {
         refused(
             &with_user(&proxy),
             target,
-            &[&at, "refuses the user and password"],
+            &[&at, "rejects its user and password"],
             &["option proxy", "percent-encoded"],
         );
     }
@@ -294,7 +294,7 @@ fn the_environment_decides_where_no_option_does() {
     ] {
         assert_eq!(origin(&settings, url), says);
     }
-    // Nothing listens at the proxy, so a response proves that NO_PROXY was heeded.
+    // Nothing listens at the proxy, so a response proves that NO_PROXY was obeyed.
     let server = Server::answering(OK);
     let local = format!("http://localhost:{}", server.port());
     send(&settings, &local).expect("a response");

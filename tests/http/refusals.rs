@@ -255,7 +255,11 @@ fn rules_that_an_authority_set_are_named() {
             "name constraints",
             "may certify this host",
         ),
-        (made(&[&no_authority], &plain), "no authority's", "CA:TRUE"),
+        (
+            made(&[&no_authority], &plain),
+            "not an authority's",
+            "CA:TRUE",
+        ),
     ] {
         refuses(chain, &[message], &[hint]);
     }
@@ -295,9 +299,13 @@ fn what_a_certificate_is_for_is_named() {
         (
             made(&[&critical], &plain),
             "critical extension",
-            "issued anew without that",
+            "reissued without that",
         ),
-        (made(&[], &authority), "authority's own", "no authority's"),
+        (
+            made(&[], &authority),
+            "authority's certificate",
+            "not an authority's",
+        ),
     ] {
         refuses(chain, &[message], &[hint]);
     }
@@ -315,7 +323,7 @@ fn old_algorithms_and_short_keys_are_named() {
         (
             "sha1-intermediate.pem",
             "depends on an intermediate certificate that is signed with SHA-1 with ECDSA, which is not accepted (that of \"CN=Company Issuing\"",
-            "Have the intermediate certificate issued anew",
+            "Have the intermediate certificate reissued",
         ),
         (
             "short-ca.pem",
@@ -380,8 +388,12 @@ fn alerts_are_told_in_words() {
         (42, "(bad certificate)", "client certificates"),
         (48, "(unknown ca)", "client certificates"),
         (49, "(access denied)", "client certificates"),
-        (116, "wants a client certificate", "client certificates"),
-        (80, "failed inside during the TLS handshake", "private key"),
+        (116, "requires a client certificate", "client certificates"),
+        (
+            80,
+            "failed internally during the TLS handshake",
+            "private key",
+        ),
         (90, "(user canceled)", "Schannel"),
         (50, "(decode error)", "Schannel"),
         (200, "ended the TLS handshake", "Schannel"),

@@ -180,7 +180,7 @@ fn an_authoritys_certificate_on_a_server_can_only_be_pinned() {
     fails(
         send(&trusting(&identity.pem).0, &server.url("https")),
         Code::Tls,
-        &["authority's own"],
+        &["authority's certificate"],
         &[&format!("tls_pin_sha256={}", identity.sha256())],
     );
     answers(&pinned(&identity), &server);

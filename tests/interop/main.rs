@@ -77,7 +77,7 @@ fn stats(client: &Client) -> serde_json::Value {
     serde_json::from_str(&client.stats().expect("open")).expect("JSON")
 }
 
-/// Writes a file into this folder and gives its path.
+/// Writes a file into this folder and returns its path.
 fn put(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     let path = folder.path().join(name);
     std::fs::write(&path, text).expect("written");

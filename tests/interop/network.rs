@@ -97,7 +97,7 @@ fn resolve_overrides_the_address_and_neither_the_name_nor_other_ports() {
 }
 
 #[test]
-fn nobody_listening_is_told_and_tried_again() {
+fn a_port_without_a_server_is_told_and_tried_again() {
     let (_socket, closed) = closed_port();
     let error = refused(
         &client(&format!("http://{closed}"), &[]),
@@ -144,11 +144,11 @@ fn a_line_that_keeps_breaking_gets_two_requests_and_is_left_alone_for_a_while() 
             &client,
             Code::Io,
             &[&place, word, "after 2 tries"],
-            &["broke off"],
+            &["closed the connection"],
         );
         assert!(error.is_retryable(), "{error}");
         assert_eq!(control.counter("token.requests"), 2, "{action:?}");
-        // It works again: asked for at once, as somebody who mended the line would.
+        // It works again: asked for at once, as someone who fixed the line would.
         control.clear_faults();
         client.invalidate(None).expect("open");
         client.token().expect("a token");
@@ -275,7 +275,7 @@ fn an_answer_before_the_request_is_read_counts() {
     let outcome = client(&hasty.url("http"), &[("max_retries", "0")]).token();
     match outcome {
         Ok(token) => assert_eq!(token.value(), "opaque-token-1"),
-        // The HTTP stack may take an answer that nobody asked for yet as a fault of the line.
+        // The HTTP stack may take an answer that no one asked for yet as a fault of the line.
         Err(error) => check(&error, Code::Io, &[], &[]),
     }
 }
@@ -299,7 +299,7 @@ fn a_tls_handshake_that_never_ends_is_told() {
         &[
             &slow.address.to_string(),
             "does not complete a TLS handshake",
-            "no answer within 300 ms",
+            "no response within 300 ms",
             "after 2 tries",
         ],
         &["firewall", "MTU"],
@@ -338,7 +338,7 @@ fn a_pause_that_fits_is_waited_for_in_either_form() {
 }
 
 #[test]
-fn a_pause_that_does_not_fit_fails_at_once_and_is_kept_by_everybody() {
+fn a_pause_that_does_not_fit_fails_at_once_and_is_kept_by_everyone() {
     for form in [RetryAfter::Seconds, RetryAfter::Date] {
         let emulator = emulator();
         let control = emulator.control();

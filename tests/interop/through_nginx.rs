@@ -129,7 +129,7 @@ fn headers_with_underscores_do_not_arrive_and_the_error_says_so() {
         refused(
             &through(&nginx.base_url, profile),
             Code::Unauthorized,
-            &["the server refuses the consumer key"],
+            &["the server rejects the consumer key"],
             &[
                 "nginx",
                 "underscores_in_headers on;",
@@ -152,17 +152,17 @@ fn headers_with_underscores_do_not_arrive_and_the_error_says_so() {
     client(&nginx.base_url, &[("consumer_key", KEY)])
         .token()
         .expect("a token by v2_consumer");
-    let mended = Nginx::start(Setup {
+    let fixed = Nginx::start(Setup {
         server: "underscores_in_headers on;",
         ..Setup::default()
     });
     for profile in ["client_secret", "consumer_key"] {
-        through(&mended.base_url, profile)
+        through(&fixed.base_url, profile)
             .token()
             .expect("headers with underscores now pass");
     }
     assert_eq!(
-        mended
+        fixed
             .emulator
             .control()
             .counter("token.dialect.v1_consumer"),
@@ -259,14 +259,14 @@ fn pages_of_its_own_are_told_by_status_and_title_and_tried_once() {
             "default_type text/html; return 200 '<html><head><title>Welcome to nginx!</title></head></html>';",
             200,
             Code::Parse,
-            "a web page and not a token; the server says: Welcome to nginx!",
+            "a web page, not a token; the server says: Welcome to nginx!",
             "middleware (SOA) address",
         ),
         (
             "return 204;",
             204,
             Code::NoAccessToken,
-            "the reply is empty",
+            "the response is empty",
             "proxy",
         ),
     ] {

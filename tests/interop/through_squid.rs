@@ -90,7 +90,7 @@ fn a_login_is_asked_for_refused_and_accepted() {
     let error = refused(
         &wrong,
         Code::Proxy,
-        &["refuses the user and password given for it (HTTP 407)"],
+        &["rejects its user and password (HTTP 407)"],
         &["Check them in option proxy", "percent-encoded"],
     );
     let shown = format!("{error:?} {}", stats(&wrong));
@@ -143,7 +143,7 @@ fn a_port_that_the_proxy_does_not_allow_is_told() {
         &through(&emulator, &squid.url(), &[]),
         Code::Proxy,
         &[&format!("refuses to connect to {place} (HTTP 403)")],
-        &["allow list", "port 443 alone", "no_proxy=127.0.0.1"],
+        &["allow list", "only port 443", "no_proxy=127.0.0.1"],
     );
     assert_eq!((error.http_status(), error.is_retryable()), (403, false));
     assert_eq!(emulator.control().counter("connections.accepted"), 0);

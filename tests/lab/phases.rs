@@ -125,7 +125,7 @@ fn the_table_of_faults_is_what_callers_are_told() {
             "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
         ),
         (
-            "the proxy wants a login",
+            "the proxy requires a login",
             "HTTP/1.1 407 x\r\nProxy-Authenticate: Basic realm=\"x\"\r\nContent-Length: 0\r\n\r\n",
         ),
         (

@@ -136,7 +136,7 @@ fn a_request_without_a_reply_is_not_sent_again() {
     let said = crate::client::Said(process.answer());
     said.failed(
         "P21_E_TIMEOUT",
-        &["no reply to the request"],
+        &["no response to the request"],
         &["The request was sent"],
     );
     assert_eq!(requests(&server), 1);
@@ -245,7 +245,7 @@ fn what_the_doctor_says_names_the_phase() {
     fails(
         &examine(&[]),
         "dns",
-        &["name server does not answer", "VPN"],
+        &["name server does not respond", "VPN"],
     );
     assert!(begun.elapsed() < PATIENCE);
 }

@@ -313,7 +313,7 @@ fn the_table_of_faults_is_what_the_server_saw() {
             2..=2,
         ),
         (
-            "it stands still for longer than its lease, and goes on later",
+            "it is suspended for longer than its lease, and continues later",
             holder_stands_still,
             2..=2,
         ),

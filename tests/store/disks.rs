@@ -33,7 +33,7 @@ fn a_store_that_cannot_be_used_degrades_and_says_why() {
     let mut homeless = Process::start_with(&emulator, &[], &[FILE]);
     degrades(&mut homeless, "HOME");
 
-    // /proc takes no folders, whoever asks.
+    // /proc accepts no folders, no matter who asks.
     let mut nowhere = Process::start(&emulator, none.path(), &[("store", "file:///proc/p21auth")]);
     degrades(&mut nowhere, "/proc/p21auth");
 
@@ -111,7 +111,7 @@ fn a_full_disk_degrades_and_harms_no_entry() {
 }
 
 /// Runs `binary` as a user for whom permissions count: root may write everywhere.
-fn as_somebody(binary: &Path) -> std::process::Command {
+fn as_another_user(binary: &Path) -> std::process::Command {
     use std::os::unix::process::CommandExt as _;
     let mut command = std::process::Command::new(binary);
     if rustix::process::geteuid().is_root() {
@@ -124,7 +124,7 @@ fn as_somebody(binary: &Path) -> std::process::Command {
 fn a_read_only_folder_is_read_and_beyond_that_degrades() {
     use std::os::unix::fs::PermissionsExt as _;
     let (emulator, home) = (emulator(), home());
-    // The project may lie where nobody else may look.
+    // The project may lie where no one else may look.
     let binary = home.path().join("tests");
     std::fs::copy(std::env::current_exe().expect("the test binary"), &binary).expect("copied");
     let folder = home.path().join("store");
@@ -141,7 +141,7 @@ fn a_read_only_folder_is_read_and_beyond_that_degrades() {
     let url = format!("file://{}", folder.display());
     let process = |password| {
         Process::start_as(
-            as_somebody(&binary),
+            as_another_user(&binary),
             &emulator,
             &[],
             &[("store", &url), ("password", password)],
@@ -302,7 +302,7 @@ mod mounted {
     }
 
     #[test]
-    fn a_disk_that_is_full_from_the_start_gives_everybody_a_token() {
+    fn a_disk_that_is_full_from_the_start_gives_everyone_a_token() {
         let (emulator, home) = (emulator(), home());
         let folder = home.path().join("store");
         fs::create_dir(&folder).expect("made");

@@ -1,4 +1,4 @@
-//! One token for the processes of a machine, whatever happens to any of them.
+//! One token for the processes of a machine, no matter what happens to any of them.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -126,7 +126,7 @@ fn a_process_that_is_killed_at_any_moment_leaves_the_last_token_for_the_next() {
             "round {round}"
         );
     }
-    // Whatever was half written is gone, or overwritten by the next.
+    // No matter what was half written is gone, or overwritten by the next.
     token_in(&Process::start(&emulator, home.path(), &options).ask("force"));
     assert_eq!(left_behind(&store_folder(home.path())), 0);
 }
@@ -153,7 +153,7 @@ fn no_file_can_be_read_without_the_credential() {
 
 #[cfg(unix)]
 #[test]
-fn a_stopped_holder_is_named_and_nobody_asks_past_it() {
+fn a_stopped_holder_is_named_and_no_one_asks_past_it() {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
     control.hold();
@@ -314,7 +314,7 @@ fn what_is_no_file_is_replaced() {
 }
 
 #[test]
-fn a_lost_salt_and_a_removed_folder_fail_nobody() {
+fn a_lost_salt_and_a_removed_folder_fail_no_caller() {
     let (emulator, home) = (emulator(), home());
     let mut process = Process::start(
         &emulator,

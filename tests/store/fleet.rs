@@ -203,7 +203,7 @@ fn two_hundred_processes_start_cold_on_one_redis() {
     assert!(each <= 20, "{each} commands: {all:?}");
 }
 
-/// The rights of an account as the page gives them.
+/// The rights of an account as the page states them.
 fn documented() -> Vec<String> {
     let page = include_str!("../../docs/sharing-tokens.md");
     let line = page.lines().find(|line| line.starts_with("ACL SETUSER"));
@@ -232,7 +232,7 @@ fn the_documented_account_is_enough_and_an_older_one_will_do() {
         if is_woken {
             let end = Instant::now() + PATIENCE;
             while redis.info("blocked_clients") == 0 {
-                assert!(Instant::now() < end, "nobody waits");
+                assert!(Instant::now() < end, "no one waits");
                 std::thread::sleep(Duration::from_millis(10));
             }
         }

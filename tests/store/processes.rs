@@ -64,7 +64,7 @@ impl Process {
         Process::start_as(command, emulator, environment, options)
     }
 
-    /// As [`Process::start`], on a disk that takes no file larger than so many blocks of 512 bytes.
+    /// As [`Process::start`], on a disk that takes no file larger than this many blocks of 512 bytes.
     pub fn start_on_full_disk(
         emulator: &Emulator,
         home: &Path,
@@ -296,7 +296,7 @@ pub fn runtime(clock: &Arc<MovedClock>) -> Arc<Runtime> {
     )
 }
 
-/// What a child process does: whatever it is told, until its parent goes.
+/// What a child process does: anything it is told, until its parent goes.
 pub fn serve() {
     let mut config = Config::new();
     config.load_env("P21_TEST_").expect("options");

@@ -124,7 +124,7 @@ fn a_holder_that_was_stopped_past_its_lease_cannot_overwrite_a_newer_token() {
 }
 
 #[test]
-fn a_server_that_dies_and_returns_during_a_refresh_fails_nobody() {
+fn a_server_that_dies_and_returns_during_a_refresh_fails_no_caller() {
     let emulator = emulator();
     let mut redis = RedisServer::start();
     let homes = [home(), home(), home()];
@@ -172,7 +172,7 @@ fn a_server_that_dies_and_returns_during_a_refresh_fails_nobody() {
 }
 
 #[test]
-fn a_flush_fails_nobody_and_the_fleet_goes_on_sharing() {
+fn a_flush_fails_no_caller_and_the_fleet_goes_on_sharing() {
     let (emulator, redis) = (emulator(), RedisServer::start());
     let homes = [home(), home()];
     let options = [("min_refresh_interval_s", "0")];
@@ -185,7 +185,7 @@ fn a_flush_fails_nobody_and_the_fleet_goes_on_sharing() {
     assert_eq!(
         late.token(),
         fresh,
-        "the same salt is back, hence the same names"
+        "the same salt is back, so the same names"
     );
     // Here the newcomer is faster, with a salt of its own.
     redis.query::<()>(&cmd("FLUSHALL"));
@@ -222,7 +222,7 @@ fn a_silent_server_costs_one_command_and_no_token() {
     assert!(
         store["reason"]
             .as_str()
-            .is_some_and(|why| why.contains("no answer within 300 ms")),
+            .is_some_and(|why| why.contains("no response within 300 ms")),
         "{store}"
     );
     // The machine's file store stands in: a second process sends no request.

@@ -29,7 +29,7 @@ fn key(redis: &RedisServer, kind: &str) -> Option<String> {
     keys.into_iter().next()
 }
 
-/// Leaves the server so many bytes beyond what it uses now; it evicts what was used least lately.
+/// Leaves the server this many bytes beyond what it uses now; it evicts what was used least lately.
 fn narrow(redis: &RedisServer, bytes: u64) {
     let most = redis.info("used_memory") + bytes;
     for (name, value) in [
@@ -58,7 +58,7 @@ fn crowd_out(redis: &RedisServer, enough: impl Fn() -> bool) {
 }
 
 #[test]
-fn evicted_entries_fail_nobody_and_cost_a_request_each_at_most() {
+fn evicted_entries_fail_no_caller_and_cost_a_request_each_at_most() {
     let (emulator, redis) = (emulator(), RedisServer::start());
     let homes = [home(), home()];
     let mut fleet: Vec<Process> = (0..4)
@@ -86,7 +86,7 @@ fn evicted_entries_fail_nobody_and_cost_a_request_each_at_most() {
             .all(|answer| token_in(answer) == token)
     );
     assert_eq!(requests(&emulator), 1, "what a process has it keeps");
-    // Nobody tells a newcomer of that token any more.
+    // No one tells a newcomer of that token any more.
     let mut late = start(&emulator, homes[0].path(), &redis.url());
     let fresh = late.token();
     assert_ne!(fresh, token);
@@ -197,7 +197,7 @@ fn a_full_server_that_evicts_nothing_leaves_it_to_the_machine() {
 }
 
 #[test]
-fn a_server_that_hangs_fails_nobody_and_is_used_again_when_it_goes_on() {
+fn a_server_that_hangs_fails_no_caller_and_is_used_again_when_it_goes_on() {
     let (emulator, redis, home) = (emulator(), RedisServer::start(), home());
     let options = [
         ("store", redis.url()),
@@ -224,7 +224,7 @@ fn a_server_that_hangs_fails_nobody_and_is_used_again_when_it_goes_on() {
     assert!(
         store["reason"]
             .as_str()
-            .is_some_and(|why| why.contains("no answer within 300 ms")),
+            .is_some_and(|why| why.contains("no response within 300 ms")),
         "{store}"
     );
     redis.go_on();
@@ -393,9 +393,9 @@ fn what_is_not_supported_says_so_and_what_to_do() {
         (at(&secure, ""), "name it rediss://"),
         (
             at(&plain, "").replace("redis:", "rediss:"),
-            "no answer within 3000 ms: if this port speaks no TLS",
+            "no response within 3000 ms: if this port speaks no TLS",
         ),
-        (at(&secret, ""), "wants a password"),
+        (at(&secret, ""), "requires a password"),
         (
             with_login(&secret, ":planted-wrong"),
             "user or password in the URL are wrong",
@@ -460,7 +460,7 @@ fn what_redis_refuses_is_explained() {
             "a web server listens there",
             emulator.base_url().replace("http:", "redis:"),
             vec![],
-            "no Redis server",
+            "not a Redis server",
         ),
         (
             "the certificate is not trusted",

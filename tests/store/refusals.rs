@@ -59,7 +59,7 @@ fn sixteen_processes_of_a_fleet_send_one_request() {
     sixteen_send_one_request(&RedisServer::start().url());
 }
 
-/// A task that starts anew each minute; answers the minutes at which it asked the server. `pass` makes minutes pass.
+/// A task that starts again each minute; answers the minutes at which it asked the server. `pass` makes minutes pass.
 fn each_minute(store: &str, pass: impl Fn(&mut Process, u64)) -> Vec<u64> {
     let (emulator, home) = (emulator(), home());
     let mut asked = Vec::new();
@@ -142,7 +142,7 @@ fn requests_past_the_cache_keep_to_it(store: &str) {
     let left = refused(&past.ask("uncached"));
     assert!((1..=60_000).contains(&left), "{left} ms");
     assert_eq!(requests(&emulator), 1);
-    // until somebody says that it may be tried again; theirs then holds for all others, and longer.
+    // until someone says that it may be tried again; theirs then holds for all others, and longer.
     past.ask("invalidate");
     let left = refused(&past.ask("uncached"));
     assert!((60_001..=600_000).contains(&left), "{left} ms");
@@ -152,7 +152,7 @@ fn requests_past_the_cache_keep_to_it(store: &str) {
         assert!((60_001..=600_000).contains(&left), "{ask}: {left} ms");
     }
     assert_eq!(requests(&emulator), 2);
-    // The account is mended, and one process told so: its token ends the refusal for everybody.
+    // The account is fixed, and one process told so: its token ends the refusal for everyone.
     emulator
         .control()
         .set_user(User::new("demo", "wrong-password"));
@@ -175,7 +175,7 @@ fn requests_past_the_cache_keep_to_the_refusals_of_a_fleet() {
 }
 
 #[test]
-fn a_store_that_cannot_be_used_keeps_nobody_from_asking_past_the_cache() {
+fn a_store_that_cannot_be_used_keeps_no_one_from_asking_past_the_cache() {
     let (emulator, home) = (emulator(), home());
     let mut process = start(&emulator, home.path(), "file:///proc/p21auth");
     refused(&process.ask("uncached"));

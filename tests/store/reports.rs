@@ -145,7 +145,7 @@ fn storm(store: &str, timeout_ms: &str, hang: impl FnOnce(), meanwhile: impl FnO
 }
 
 #[test]
-fn a_rejected_token_in_a_storm_costs_one_request_whatever_the_store() {
+fn a_rejected_token_in_a_storm_costs_one_request_no_matter_what_the_store() {
     let (redis, folder) = (RedisServer::start(), tempfile::tempdir().expect("a folder"));
     for store in [
         "memory".to_owned(),

@@ -111,7 +111,7 @@ fn ten_thousand_users_share_one_http_client() {
                     ("username", &user(number)),
                     ("password", "pass-word"),
                     ("proxy", "direct"),
-                    // A transport of its own, whatever other tests in this process do.
+                    // A transport of its own, no matter what other tests in this process do.
                     ("connect_timeout_ms", "12345"),
                 ] {
                     config.set(name, Some(value)).expect("valid");

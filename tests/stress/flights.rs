@@ -9,10 +9,10 @@ use p21auth::{Code, Error, Result, TokenOptions};
 use test_support::scripted::{Inline, Server, Standing, most, open, runtime, token};
 use test_support::together;
 
-/// Whoever is not woken waits this long, and the test with it: far longer than a test may take.
+/// Anyone who is not woken waits this long, and the test with it: far longer than a test may take.
 const PATIENT: (&str, &str) = ("timeout_ms", "3600000");
 
-/// Holds flights until somebody opens it.
+/// Holds flights until someone opens it.
 #[derive(Default)]
 struct Door(Mutex<bool>, Condvar);
 
@@ -31,7 +31,7 @@ impl Door {
 }
 
 #[test]
-fn a_panic_inside_the_flight_is_everybodys_error_and_the_next_call_works() {
+fn a_panic_inside_the_flight_is_every_callers_error_and_the_next_call_works() {
     let clock = Standing::new();
     let server = Server::new(|number, _| {
         assert!(number != 1, "planted: secret-password");
@@ -108,7 +108,7 @@ fn a_thread_that_cannot_be_had_is_an_error_and_the_next_call_works() {
     refuse.store(false, Ordering::Relaxed);
     clock.advance(1_000);
     assert_eq!(client.token().expect("a thread again").value(), "token-1");
-    // With a token in hand nobody notices.
+    // With a token in hand no one notices.
     refuse.store(true, Ordering::Relaxed);
     clock.advance(3_400_000);
     assert_eq!(client.token().expect("the old one").value(), "token-1");
@@ -118,7 +118,7 @@ fn a_thread_that_cannot_be_had_is_an_error_and_the_next_call_works() {
     );
 }
 
-/// Gives a thread that ends before it begins.
+/// Returns a thread that ends before it begins.
 struct Stillborn;
 
 impl Spawn for Stillborn {
@@ -129,7 +129,7 @@ impl Spawn for Stillborn {
 }
 
 #[test]
-fn a_thread_that_dies_before_it_begins_leaves_nobody_waiting() {
+fn a_thread_that_dies_before_it_begins_leaves_no_one_waiting() {
     let (clock, server) = (
         Standing::new(),
         Server::new(|_, _| Ok(token("none", Some(3600)))),

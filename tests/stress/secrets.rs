@@ -204,7 +204,7 @@ fn no_token_of_the_callers_own_is_in_anything() {
     needles.check("the log", &log(&mut 0));
 }
 
-/// Whatever a proxy writes, to plain http (its pages look like the server's) and to a tunnel.
+/// No matter what a proxy writes, to plain http (its pages look like the server's) and to a tunnel.
 fn check_proxy(proxy: Option<&str>, emulator: &Emulator) {
     let needles = Needles::of(&[PROXY_PASSWORD, PASSWORD]);
     for base_url in ["http://p21.invalid:9/", "https://p21.example.com/"] {
@@ -233,7 +233,7 @@ fn check_proxy(proxy: Option<&str>, emulator: &Emulator) {
             check_outputs(&needles, &place, &client, &config);
             emulator.control().clear_faults();
         }
-        // Through a tunnel nobody hears what the proxy writes.
+        // Through a tunnel no one hears what the proxy writes.
         assert_eq!(answers > 10, base_url.starts_with("http:"), "{answers}");
     }
     needles.check("the log", &log(&mut 0));

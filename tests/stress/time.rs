@@ -56,13 +56,13 @@ fn ten_thousand_failures_in_a_row_back_off_within_bounds_and_recover() {
         let error = client.token_with(&force).expect_err("down again");
         assert!(
             error.retry_after() <= Some(Duration::from_secs(1)),
-            "a success began the schedule anew: {error:?}"
+            "a success began the schedule again: {error:?}"
         );
     }
 }
 
 #[test]
-fn refused_credentials_cost_two_requests_an_hour_for_ever() {
+fn refused_credentials_cost_two_requests_an_hour_endlessly() {
     let (clock, server) = (
         clock(),
         Server::new(|_, _| Ok(response(401, r#"{"error":"invalid_grant"}"#))),
@@ -131,7 +131,7 @@ fn tokens_that_outlive_their_transport_by_nothing_are_not_asked_for_in_a_spin() 
     while clock.now().since(start) < 3_600_000 {
         let error = client.token().expect_err("dead on arrival");
         assert_eq!(error.code(), Code::NoAccessToken);
-        let why = "it lives 1 s, and the server took 1 s to answer";
+        let why = "it lives 1 s, and the server took 1 s to respond";
         assert!(error.message().contains(why), "{error}");
         clock.advance(10);
     }
@@ -181,7 +181,7 @@ fn a_key_that_never_expires_costs_one_request_a_day() {
     );
 }
 
-/// The wall clock goes back and forth by an hour, as one that somebody sets by local time does, every day for a year.
+/// The wall clock goes back and forth by an hour, as one that someone sets by local time does, every day for a year.
 #[test]
 fn a_wall_clock_that_is_set_twice_a_day_costs_little_and_revives_nothing() {
     let (clock, server) = (

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Licences, sources and duplicates of everything that is linked, by deny.toml. Installs cargo-deny.
+# Licenses, sources and duplicates of everything that is linked, by deny.toml. Installs cargo-deny.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cargo=${CARGO:-cargo}
@@ -7,8 +7,8 @@ cargo=${CARGO:-cargo}
     echo "== installing cargo-deny (4 minutes)"
     "$cargo" install --quiet --locked cargo-deny
 }
-echo "== licences, sources, duplicates"
+echo "== licenses, sources, duplicates"
 # Of every platform: what is not built here is judged too.
 "$cargo" fetch --quiet --locked
 "$cargo" deny --offline check licenses bans sources
-echo "== seen: licences, sources and duplicates are allowed ones"
+echo "== seen: licenses, sources and duplicates are allowed ones"

@@ -23,7 +23,7 @@ for arch in x86_64 i686; do
     [ ! -f "target/windows/$arch/p21auth.dll" ] || windows+=("$arch")
 done
 
-# A blank in its path, as in C:\Program Files or a home of somebody with two names.
+# A blank in its path, as in C:\Program Files or a home of someone with two names.
 work=$(mktemp -d)/"with blank"
 mkdir "$work"
 emulator=

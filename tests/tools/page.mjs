@@ -153,7 +153,7 @@ try {
   await page.keyboard.press("Space");
   await page.waitForFunction(() => !document.getElementById("hold").disabled);
   checks += 2;
-  // A token's button keeps the focus while the list is made anew.
+  // A token's button keeps the focus while the list is made again.
   await login();
   await page.waitForSelector("#tokens [data-revoke]");
   await page.focus("#tokens [data-revoke]");

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The emulator's page in a real browser (headless Chromium): every button is pressed and what it does is read back from the
 # emulator; by keyboard, in light and dark, at 360 px (half a minute, once Chromium is there). P21AUTH_REFRESH=1 takes the pictures
-# for the documentation anew.
+# for the documentation again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

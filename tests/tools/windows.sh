@@ -203,7 +203,7 @@ status=0
 P21_STORE=file:///$(named "$work/open") run "$tool" token 2>"$work/err" || status=$?
 [ "$status" = 3 ] && grep -q 'open can be written by others' "$work/err" || fail "status $status: $(cat "$work/err")"
 expect_requests 0 "a store that is refused"
-# Wine makes LOCALAPPDATA itself, whatever it is told.
+# Wine makes LOCALAPPDATA itself, no matter what it is told.
 own=$(find "$WINEPREFIX/drive_c/users" -path '*/AppData/Local' -type d)/p21auth
 rm -rf "$own"
 P21_STORE=file run "$tool" token >/dev/null

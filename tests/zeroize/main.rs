@@ -46,7 +46,7 @@ struct Watching;
 static ALLOCATOR: Watching = Watching;
 
 static ON: AtomicBool = AtomicBool::new(false);
-/// Blocks with a secret in them that somebody else freed: shows that the looking works.
+/// Blocks with a secret in them that someone else freed: shows that the looking works.
 static BEYOND: AtomicU64 = AtomicU64::new(0);
 /// Stacks, and how often each was met.
 static FOUND: Mutex<BTreeMap<String, u64>> = Mutex::new(BTreeMap::new());

@@ -79,11 +79,11 @@ common_files() { # PREFIX
     point "" "$1" "$1/lib" "$1/include"
     install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE-MIT LICENSE-APACHE "$doc/"
     cp -R docs "$doc/"
-    # A date for the packages would make cargo build anew.
+    # A date for the packages would make cargo build again.
     env -u SOURCE_DATE_EPOCH "${CARGO:-cargo}" run --quiet --locked --package p21auth-cli --example pages -- "$1/share"
 }
 
-# The licences of what a build for a target links, as they ask for.
+# The licenses of what a build for a target links, as they ask for.
 notices() { # FOLDER TARGET
     local about=0.9.3 PATH=$PWD/$dist/cargo/bin:$PATH
     [ "$(cargo-about --version 2>/dev/null)" = "cargo-about $about" ] || {

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 . tools/dist/common.sh
 
 tools/dist/stage.sh
-# After the builds: they look at it too, and a new one would make them begin anew.
+# After the builds: they look at it too, and a new one would make them begin again.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}
 export SOURCE_DATE_EPOCH
 stage=$(echo "$dist"/stage/*)
@@ -25,7 +25,7 @@ step "Debian and RPM packages (3 minutes)"
 P21AUTH_STAGE=$stage tools/dist/deb.sh dist
 P21AUTH_STAGE=$stage tools/dist/rpm.sh dist
 
-# The licences of everything, of us and of what is linked, for a system.
+# The licenses of everything, of us and of what is linked, for a system.
 licenses() { # FOLDER
     mkdir -p "$1"
     cp LICENSE-MIT LICENSE-APACHE "$1/"
@@ -41,7 +41,7 @@ for arch in x86_64 i686; do
     if [ -f "$built/p21auth.dll" ] && [ -f "$built/p21auth.exe" ]; then
         windows+=("$arch")
         newer=$(find src cli emulator build.rs Cargo.toml Cargo.lock -type f -newer "$built/p21auth.dll" -print -quit)
-        [ -z "$newer" ] || loud "$built is older than $newer: tools/windows/build.sh builds it anew"
+        [ -z "$newer" ] || loud "$built is older than $newer: tools/windows/build.sh builds it again"
     else
         loud "WITHOUT WINDOWS $arch: tools/windows/build.sh has not built $built"
     fi

@@ -20,7 +20,7 @@ if [ -n "${P21AUTH_WITHOUT_ZIG:-}" ] || ! tools/dist/setup.sh; then
     loud "WITHOUT ZIG: the release will need this machine's glibc; the floor of $floor is NOT HELD"
 fi
 
-# One crate type at a time, or there is no link-time optimisation. The tool has a folder of its own: its build makes a library
+# One crate type at a time, or there is no link-time optimization. The tool has a folder of its own: its build makes a library
 # too, and in one folder each would undo the other.
 build() { # FOLDER cargo COMMAND and ARGUMENTS…
     local folder=$dist/build-$1 command=$2
@@ -63,7 +63,7 @@ stage=$dist/stage/$name
 doc=$stage/share/doc/libp21auth
 binaries "$stage" "$shared" "$static" "$tool"
 common_files "$stage"
-step "the licences of what is in it (up to 3 minutes)"
+step "the licenses of what is in it (up to 3 minutes)"
 notices "$doc" "$host"
 # Its start-up and unwinding code is in what it links.
 [ "$linker" = "this machine's" ] || install -m 644 "$venv"/lib/python*/site-packages/ziglang/LICENSE "$doc/ZIG-LICENSE"

@@ -148,7 +148,7 @@ impl Call<'_> {
         self.tally.count("token calls");
         match client.token_with(&options) {
             Ok(token) if self.identity.owns(&token) => self.tally.count("tokens"),
-            Ok(_) => self.tally.wrong(&format!("{what}: somebody else's token")),
+            Ok(_) => self.tally.wrong(&format!("{what}: someone else's token")),
             Err(error) => {
                 let asked_for = match error.code() {
                     Code::NoCachedToken => options.cached_only,

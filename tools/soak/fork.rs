@@ -9,7 +9,7 @@ use crate::world::Identity;
 /// Longer than any call of a client may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// The child got a token of somebody else.
+/// The child got a token of someone else.
 const STRANGER: i32 = 254;
 
 /// What a child says of its one call.

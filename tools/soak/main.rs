@@ -3,7 +3,7 @@
 //! Two emulators serve twelve identities; eight threads call their clients in every way there is, open and close others
 //! beside them, and report tokens; the process forks. Storms, in which each server fails in a few kinds of ways or in none,
 //! alternate with calms. A failure counts as explained if it came in a storm and its code is one that the faults chosen for
-//! that server lead to; every other failure, a token of somebody else, a child that hangs and a leak make the run fail.
+//! that server lead to; every other failure, a token of someone else, a child that hangs and a leak make the run fail.
 //! The seed is printed; `SEED=n` chooses the same storms again (threads interleave as they like).
 #![cfg_attr(
     unix,
@@ -42,7 +42,7 @@ fn main() -> std::process::ExitCode {
     println!("== soak for {minutes} minutes, SEED={seed}");
     let mut dice = dice::Dice::new(seed);
 
-    // Whatever a process makes once (HTTP clients, their threads) is there before it is counted.
+    // No matter what a process makes once (HTTP clients, their threads) is there before it is counted.
     world::run(
         std::time::Duration::from_secs(8),
         &mut dice,

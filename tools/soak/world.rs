@@ -73,7 +73,7 @@ impl Identity {
         Client::open(&self.config).expect("a client")
     }
 
-    /// Gives the callers a new client and closes the old one under their hands.
+    /// Switches the callers to a new client and closes the old one while they use it.
     pub fn replace(&self) {
         let new = self.open();
         self.replaced.fetch_add(1, Ordering::SeqCst);
@@ -263,8 +263,8 @@ fn fork_one(identities: &[Identity], weather: &RwLock<Weather>, dice: &mut Dice,
     let weather = weather.read().unwrap_or_else(PoisonError::into_inner);
     match fork::child(identity) {
         Said::Token => {}
-        Said::Stranger => tally.wrong("a child got somebody else's token"),
-        // Somebody closed the parent's client just then.
+        Said::Stranger => tally.wrong("a child got someone else's token"),
+        // Someone closed the parent's client just then.
         Said::Failed(Code::Closed) => tally.count("closed meanwhile"),
         Said::Failed(code) => weather.judge(identity, "a child", code, code.name(), tally),
         Said::Lost => tally.wrong(&format!("a child of {} hung or died", identity.name())),

@@ -35,7 +35,7 @@ for arch in "$@"; do
     echo "== Windows $arch (up to 10 minutes the first time)"
     about_library=$(version_of "$arch" p21auth.dll VFT_DLL)
     about_tool=$(version_of "$arch" p21auth.exe VFT_APP)
-    # Alone, so that link-time optimisation works.
+    # Alone, so that link-time optimization works.
     windows_cargo "$arch" rustc --quiet --release --lib --crate-type cdylib -- -C "link-arg=$about_library"
     built=$CARGO_TARGET_DIR/$arch-pc-windows-gnu/release
     out=target/windows/$arch

@@ -8,11 +8,13 @@ out=$root/target/csharp
 newtonsoft=$tools/packages/Newtonsoft.Json.dll
 newtonsoft_mono=/usr/lib/cli/Newtonsoft.Json-5.0/Newtonsoft.Json.dll
 
-# Installs what is missing. False, with one loud line, where that cannot be done.
-prepare() {
+# Installs what is missing; with net8.0, what .NET 8 alone needs. False, with one loud line, where that cannot be done.
+prepare() { # [net8.0]
     local packages=()
-    command -v mono >/dev/null || packages+=(mono-complete)
-    [ -f "$newtonsoft_mono" ] || packages+=(libnewtonsoft-json5.0-cil)
+    if [ "${1:-}" != net8.0 ]; then
+        command -v mono >/dev/null || packages+=(mono-complete)
+        [ -f "$newtonsoft_mono" ] || packages+=(libnewtonsoft-json5.0-cil)
+    fi
     if [ ${#packages[@]} -gt 0 ]; then
         echo "   installing ${packages[*]} (up to a minute)"
         if ! { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"; } >/dev/null </dev/null; then
@@ -66,11 +68,12 @@ using System.Reflection;
 END
 }
 
-# The assemblies of the package, in one process, with documentation and every warning an error.
-compile_package() {
+# The assemblies of the package, in one process, with documentation and every warning an error; with net8.0, for .NET 8 alone.
+compile_package() { # [net8.0]
     local library=(-target:library -langversion:9 -nullable:enable -unsafe -optimize+ -warnaserror -define:TRACE "-pathmap:$root=/_" "-keyfile:$csharp/LibP21Auth.snk")
     local core=NETCOREAPP,NET5_0_OR_GREATER,NET6_0_OR_GREATER,NET7_0_OR_GREATER,NET8_0,NET8_0_OR_GREATER
-    local base=(-nostdlib $(framework 4.6.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest Facades/System.Runtime))
+    local base=()
+    [ "${1:-}" = net8.0 ] || base=(-nostdlib $(framework 4.6.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest Facades/System.Runtime))
     local name reference=() reference_mono=()
     together
     for name in LibP21Auth LibP21Auth.Newtonsoft; do
@@ -78,10 +81,17 @@ compile_package() {
         assembly_info "$name" >"$out/$name.AssemblyInfo.cs"
         sources+=("$out/$name.AssemblyInfo.cs")
         csc "${library[@]}" -define:$core "${reference[@]}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
-        csc "${library[@]}" -define:NETFRAMEWORK,NET462 "${base[@]}" "${reference_mono[@]}" "-doc:$out/net462/$name.xml" "-out:$out/net462/$name.dll" "${sources[@]}"
+        [ ${#base[@]} = 0 ] ||
+            csc "${library[@]}" -define:NETFRAMEWORK,NET462 "${base[@]}" "${reference_mono[@]}" "-doc:$out/net462/$name.xml" "-out:$out/net462/$name.dll" "${sources[@]}"
         reference=("-r:$out/net8.0/LibP21Auth.dll" "-r:$newtonsoft")
         reference_mono=("-r:$out/net462/LibP21Auth.dll" "-r:$newtonsoft_mono")
     done
+    net=(-langversion:12 -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft"
+        "-r:$tools/packages/Microsoft.Extensions.DependencyInjection.Abstractions.dll" "-r:$tools/packages/Microsoft.Extensions.Logging.Abstractions.dll")
+    if [ ${#base[@]} = 0 ]; then
+        compile_all
+        return
+    fi
     # The reference assemblies of netstandard2.0 are not to be had here; its own code is compiled against newer ones.
     mapfile -t sources < <(find "$csharp/src/LibP21Auth" -name '*.cs' -not -path '*/obj/*')
     sources+=("$out/LibP21Auth.AssemblyInfo.cs")
@@ -89,8 +99,6 @@ compile_package() {
     csc "${library[@]}" -define:NETSTANDARD2_0 -nostdlib $(framework 4.7.2 mscorlib System System.Core System.Net.Http Facades/System.Runtime Facades/netstandard Facades/System.Runtime.InteropServices.RuntimeInformation) \
         "-doc:$out/netstandard2.0/LibP21Auth.xml" "-out:$out/netstandard2.0/LibP21Auth.dll" "${sources[@]}"
     compile_all
-    net=(-langversion:12 -define:NET,NET8_0_OR_GREATER "-r:$out/net8.0/LibP21Auth.dll" "-r:$out/net8.0/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft"
-        "-r:$tools/packages/Microsoft.Extensions.DependencyInjection.Abstractions.dll" "-r:$tools/packages/Microsoft.Extensions.Logging.Abstractions.dll")
     mono=(-langversion:7.3 -define:NETFRAMEWORK -nostdlib
         $(framework 4.7.2 mscorlib System System.Core System.Net.Http System.Net.Http.WebRequest System.ServiceProcess Facades/System.Runtime Facades/netstandard)
         "-r:$out/net462/LibP21Auth.dll" "-r:$out/net462/LibP21Auth.Newtonsoft.dll" "-r:$newtonsoft_mono")

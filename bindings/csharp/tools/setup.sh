@@ -11,7 +11,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
 cd "$1"
 stamp=$(cat "$here"/setup.sh "$here"/Csc.cs "$here"/Runner.cs "$here"/bootstrap.py | sha256sum | cut -c1-64)
-[ "$(cat stamp 2>/dev/null || true)" = "$stamp" ] && exit 0
+# The test runner for Mono, once that is installed; .NET 8 needs none.
+for_mono() {
+    local api=/usr/lib/mono/4.7.2-api
+    [ ! -d $api ] || [ -f nunit/runner-mono.exe ] ||
+        dotnet/dotnet roslyn/csc.dll -nologo -nowarn:CS1701 -langversion:7.3 -target:exe -r:nunit/nunit.framework.dll -nostdlib \
+            -r:$api/mscorlib.dll -r:$api/System.dll -r:$api/Facades/netstandard.dll -out:nunit/runner-mono.exe "$here/Runner.cs"
+}
+if [ "$(cat stamp 2>/dev/null || true)" = "$stamp" ]; then
+    for_mono
+    exit
+fi
 rm -rf dotnet roslyn nunit packages sdk fetch stamp
 mkdir fetch roslyn nunit packages sdk
 
@@ -42,10 +52,8 @@ tar xzf fetch/autorest-*.tgz -C packages --strip-components=1 \
 fetch/venv/bin/pip install -q --disable-pip-version-check 'pythonnet==3.0.5' 'clr-loader==0.2.7.post0'
 fetch/venv/bin/python "$here/bootstrap.py" dotnet roslyn "$here/Csc.cs" roslyn/csc.dll
 # CS1701: NUnit was built against older versions of what it refers to.
-csc="dotnet/dotnet roslyn/csc.dll -nologo -nowarn:CS1701 -langversion:7.3 -target:exe -r:nunit/nunit.framework.dll"
-$csc -out:nunit/runner.dll "$here/Runner.cs"
+dotnet/dotnet roslyn/csc.dll -nologo -nowarn:CS1701 -langversion:7.3 -target:exe -r:nunit/nunit.framework.dll -out:nunit/runner.dll "$here/Runner.cs"
 echo '{"runtimeOptions":{"tfm":"net8.0","framework":{"name":"Microsoft.NETCore.App","version":"8.0.0"}}}' >nunit/runner.runtimeconfig.json
-api=/usr/lib/mono/4.7.2-api
-$csc -nostdlib -r:$api/mscorlib.dll -r:$api/System.dll -r:$api/Facades/netstandard.dll -out:nunit/runner-mono.exe "$here/Runner.cs"
+for_mono
 rm -rf fetch
 echo "$stamp" >stamp

@@ -15,7 +15,7 @@ from p21auth.testing import Emulator
 pytest_plugins = ["pytester"]
 ROOT = Path(__file__).resolve().parents[3]
 
-# Loopback only, whatever the machine's proxy settings are.
+# Loopback only, no matter what the machine's proxy settings are.
 for _name in [name for name in os.environ if name.lower() in ("http_proxy", "https_proxy", "all_proxy")]:
     del os.environ[_name]
 # And the system's own trust.

@@ -1,4 +1,4 @@
-"""Event loops: one thread and one request for all tasks, whatever happens to some of them."""
+"""Event loops: one thread and one request for all tasks, no matter what happens to some of them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_loops_in_several_threads_share_one_request(emulator: Emulator, p21_clie
     assert emulator.count("token.requests") == 1
 
 
-def test_a_loop_that_ends_early_harms_nobody(emulator: Emulator, p21_client: Client) -> None:
+def test_a_loop_that_ends_early_harms_no_one(emulator: Emulator, p21_client: Client) -> None:
     async def give_up() -> None:
         emulator.hold()
         asyncio.ensure_future(p21_client.aget_token())  # noqa: RUF006
@@ -159,7 +159,7 @@ AT_HAND = {
 
 
 @pytest.mark.parametrize("call", AT_HAND)
-def test_what_is_at_hand_waits_for_nobody(call: str, emulator: Emulator, hung_router: Client) -> None:
+def test_what_is_at_hand_waits_for_no_one(call: str, emulator: Emulator, hung_router: Client) -> None:
     """Not even for a thread: the task that asks is done before any other task has run."""
 
     async def main() -> None:
@@ -268,7 +268,7 @@ def test_a_slow_server_does_not_shorten_what_was_asked_for(
     assert emulator.count("token.requests") == 2
 
 
-def test_without_a_thread_nobody_waits_for_ever(
+def test_without_a_thread_no_one_waits_endlessly(
     emulator: Emulator, p21_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_more(*_: object) -> None:

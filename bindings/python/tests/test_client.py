@@ -221,7 +221,7 @@ def test_options_as_users_of_httpx_write_them(tls_emulator: Emulator) -> None:
         ({"verify_ssl": 1.5}, "verify_ssl must be True, False"),
         ({"timeout": "30"}, "timeout must be a number of seconds"),
         ({"verify": True, "tls_verify": True}, "tls_verify is given twice"),
-        ({"username": "a\0b"}, "username holds a NUL character"),
+        ({"username": "a\0b"}, "username contains a NUL character"),
         ({"password": "a\udc80b"}, "password is not valid Unicode text"),
         ({"username": object()}, "username cannot be a object"),
         ({"timeout_ms": 0}, "timeout_ms must be a whole number"),

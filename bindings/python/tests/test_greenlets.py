@@ -40,7 +40,7 @@ COMMON = """
     def tell(*what): print(*what, flush=True)
 
     def beats():
-        "Says so once other greenlets have had the time to run 20 times: that is while somebody waits, if nobody is kept."
+        "Says so once other greenlets have had the time to run 20 times: that is while someone waits, if no one is kept."
         for _ in range(20): sleep(0.001)
         tell("beats")
 """
@@ -173,7 +173,7 @@ def test_no_wait_stands_behind_forty_that_hang(kind: str, emulator: Emulator, st
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_timeout_and_a_kill_end_a_wait_and_harm_nobody(kind: str, emulator: Emulator, start: Any) -> None:
+def test_a_timeout_and_a_kill_end_a_wait_and_harm_no_one(kind: str, emulator: Emulator, start: Any) -> None:
     emulator.hold()
     program = start(
         kind,

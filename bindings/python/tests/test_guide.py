@@ -118,7 +118,7 @@ def test_the_cap_on_age_is_900_seconds_unless_said_otherwise(emulator: Emulator)
     assert {"900", "7"} <= caps
 
 
-def test_whoever_can_reports(emulator: Emulator) -> None:
+def test_code_that_can_report_does(emulator: Emulator) -> None:
     data = get_token_v2(emulator.base_url, "demo", PASSWORD)
     emulator.revoke()
     url = f"{emulator.base_url}/odataservice/odata/table/customer"
@@ -177,7 +177,7 @@ def test_without_httpx_errors_are_plain(python: Callable[..., Any]) -> None:
     assert done.stdout.split() == ["P21Error", "False", "False"], done.stderr
 
 
-def test_replies_are_parsed_whatever_carries_them(emulator: Emulator) -> None:
+def test_replies_are_parsed_no_matter_what_carries_them(emulator: Emulator) -> None:
     for reply in ("json", "xml", "token_response"):
         emulator.config(reply=reply)
         url, login = f"{emulator.base_url}/api/security/token/v2", {"username": "demo", "password": PASSWORD}

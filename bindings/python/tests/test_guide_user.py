@@ -22,7 +22,7 @@ def test_a_script_written_after_the_guide_works(emulator: Emulator) -> None:
     assert done.returncode == 0, done.stderr
     assert lines[:4] == ["rows 25", "refresher 1 True", "consumer demo True None", "ui True"]
     assert lines[4] == "Authentication failed: 401"
-    assert lines[5].startswith('Response: {"ErrorMessage":"the server refuses the username or password')
+    assert lines[5].startswith('Response: {"ErrorMessage":"the server rejects the username or password')
     # One for the user, one for the key, one that was refused.
     counters = emulator.counters()
     assert (counters["token.requests"], counters["token.refused"]) == (3, 1)

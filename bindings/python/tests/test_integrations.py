@@ -187,7 +187,7 @@ def test_a_redirect_at_home_keeps_the_token(send: Any, emulator: Emulator, p21_c
 
 
 def test_streaming_stays_streaming(send: Any, emulator: Emulator, p21_client: Client) -> None:
-    """The headers are there while the body is still held back, so nobody has read it."""
+    """The headers are there while the body is still held back, so no one has read it."""
     url = emulator.base_url + TABLE
     emulator.fault(path=TABLE, action={"drip": {"bytes_per_s": 20}})
 

@@ -115,7 +115,7 @@ class Interrupting:
         if self.armed:
             self.armed = False
             signal.raise_signal(signal.SIGUSR1)
-            # Python looks for signals at the latest here, while nobody but the arguments knows of what was made.
+            # Python looks for signals at the latest here, while no one but the arguments knows of what was made.
             time.sleep(0)
         return result
 

@@ -73,7 +73,7 @@ def test_a_thousand_calls_are_one_request_and_one_span(emulator: Emulator, telem
             None,
         )
         start, end = span.start_time / 1e9, span.end_time / 1e9
-        # The request's own times, not those of whoever read of it. The event has milliseconds.
+        # The request's own times, not those of anyone who read of it. The event has milliseconds.
         assert began - 0.01 <= start and end <= time.time() and end - start >= 0.29
 
 
@@ -101,7 +101,7 @@ def test_a_client_is_not_kept_by_being_watched(emulator: Emulator, telemetry: Te
     assert reference() is None and telemetry.metrics() == {}
 
 
-def test_a_listener_that_fails_harms_nobody(emulator: Emulator, telemetry: Telemetry) -> None:
+def test_a_listener_that_fails_harms_no_one(emulator: Emulator, telemetry: Telemetry) -> None:
     def fail(_: dict[str, Any]) -> None:
         raise RuntimeError("in a listener")
 

@@ -21,7 +21,7 @@ GENERATED = Path(__file__).parents[1] / "src" / "p21auth" / "_option_types.py"
 
 HEAD = '''"""The options as type checkers and editors know them. Written from the library's table; a test compares.
 
-``P21AUTH_REFRESH=1 pytest tests/test_option_types.py`` writes it anew.
+``P21AUTH_REFRESH=1 pytest tests/test_option_types.py`` writes it again.
 """
 
 from __future__ import annotations

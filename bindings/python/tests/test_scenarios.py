@@ -51,7 +51,7 @@ def load() -> list[Any]:
 
 
 def fault(answer: dict[str, Any], number: int) -> dict[str, Any]:
-    """The emulator's fault that gives this answer."""
+    """The emulator's fault that returns this response."""
     path = "/router" if answer.get("router") else "/token"
     kind = answer["answer"]
     if kind in ("html", "empty"):

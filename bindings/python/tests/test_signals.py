@@ -27,7 +27,7 @@ CALLS = {
 def test_ctrl_c_ends_a_blocking_call_within_half_a_second(call: str, emulator: Emulator) -> None:
     script = f"""
         import asyncio, signal, sys, time, p21auth
-        # Whoever runs the tests in the background may have it ignored.
+        # Anyone who runs the tests in the background may have it ignored.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         url, password = sys.argv[1:]
         client = p21auth.Client(base_url=url, username="demo", password=password)

@@ -1,4 +1,4 @@
-"""trio, and anyio on either: every method that begins with ``a``, cold and warm, shared and cancelled."""
+"""trio, and anyio on either: every method that begins with ``a``, cold and warm, shared and canceled."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_errors_are_shared_but_not_their_tracebacks(loop: str, emulator: Emulato
     assert emulator.count("token.requests") == 1
 
 
-def test_a_loop_that_ends_early_harms_nobody(loop: str, emulator: Emulator, p21_client: Client) -> None:
+def test_a_loop_that_ends_early_harms_no_one(loop: str, emulator: Emulator, p21_client: Client) -> None:
     async def main() -> None:
         emulator.hold()
         with anyio.move_on_after(0.05):

@@ -15,7 +15,7 @@ use super::{Setup, Stage, heading, quote};
 
 pub(super) fn show(stage: &mut Stage) -> Setup<()> {
     let server = Server::start(Options::tls())?;
-    heading("Failures at the token endpoint: what you read, and what to do")?;
+    heading("Failures at the token endpoint: the message, and what to do")?;
     credentials(stage, &server)?;
     address(stage, &server)?;
     certificates(stage, &server)?;
@@ -42,7 +42,7 @@ fn address(stage: &mut Stage, server: &Server) -> Setup<()> {
     fault(Action::Html);
     failure(
         stage,
-        "wrong address: the web client's page answers",
+        "wrong address: the web client's page is there",
         Code::Parse,
         server,
         &user(server, "page"),
@@ -68,7 +68,7 @@ fn address(stage: &mut Stage, server: &Server) -> Setup<()> {
         &user(server, "redirect"),
     )?;
 
-    // Bound but not listening: nobody else can take this port meanwhile.
+    // Bound but not listening: no one else can take this port meanwhile.
     let io = |error: std::io::Error| Failure::other(format!("no port for the demo: {error}"), "");
     let closed = Socket::new(Domain::IPV4, Type::STREAM, None).map_err(io)?;
     closed
@@ -100,7 +100,7 @@ fn certificates(stage: &mut Stage, server: &Server) -> Setup<()> {
     let other = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
     failure(
         stage,
-        "another certificate than the pinned one",
+        "a different certificate than the pinned one",
         Code::Tls,
         server,
         &[key, ("tls_pin_sha256", other)],

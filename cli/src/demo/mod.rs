@@ -77,7 +77,7 @@ impl Stage {
         if self.wrong == 0 {
             line(&styled(
                 GOOD,
-                &format!("All {} observations are as they should be.", self.right),
+                &format!("All {} observations are as expected.", self.right),
             ))?;
             return Ok(());
         }

@@ -85,7 +85,7 @@ impl Server {
         [
             ("base_url", self.base_url().to_owned()),
             ("ca_file", self.ca_file.to_string_lossy().into_owned()),
-            // Whatever proxy this machine uses, the emulator is not behind it.
+            // No matter what proxy this machine uses, the emulator is not behind it.
             ("proxy", "direct".to_owned()),
         ]
     }

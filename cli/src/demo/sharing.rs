@@ -42,7 +42,7 @@ pub(super) fn show(stage: &mut Stage, ageing: JoinHandle<Setup<Refreshed>>) -> S
     stage.check(
         "refresh ahead",
         &format!(
-            "after {} calls the token came near its end and was renewed by request {} in the background; {} calls made meanwhile got the old one and did not wait",
+            "after {} calls the token was about to expire and was renewed by request {} in the background; {} calls made meanwhile got the old one and did not wait",
             seen.calls, seen.requests, seen.during
         ),
         seen.right,
@@ -64,7 +64,7 @@ fn cold(stage: &mut Stage) -> Setup<()> {
     Ok(())
 }
 
-/// A token near its end is renewed in the background. The server holds its reply back, so whoever waited would be seen.
+/// A token near its end is renewed in the background. The server holds its reply back, so anyone who waited would be seen.
 pub(super) fn refresh_ahead() -> Setup<Refreshed> {
     let mut options = Options::tls();
     // Renewed in the last second; the last two tenths of a second are the mandatory window, in which callers wait.
@@ -131,7 +131,7 @@ fn rejected(stage: &mut Stage) -> Setup<()> {
     stage.check(
         "64 threads report a token that the server rejected",
         &format!(
-            "{} new token, {} more, and OData answers again",
+            "{} new token, {} more, and OData works again",
             tokens.len(),
             counted(more)
         ),
@@ -200,7 +200,7 @@ fn bearer(token: &Secret) -> Zeroizing<String> {
     Zeroizing::new(format!("Bearer {}", token.expose()))
 }
 
-/// Runs `work` on so many threads that start together.
+/// Runs `work` on this many threads that start together.
 fn at_once<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
     let start = Barrier::new(threads);
     thread::scope(|scope| {

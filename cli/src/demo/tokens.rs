@@ -76,7 +76,7 @@ pub(super) fn show(stage: &mut Stage) -> Setup<()> {
         let lives = token.expires_in_s(SystemClock.now());
         let asked = server.control.counter(counter) - before;
         let seen = format!(
-            "token {}… ({} characters), good for {}",
+            "token {}… ({} characters), valid for {}",
             &token.value()[..8],
             token.value().len(),
             span(lives)
@@ -88,7 +88,7 @@ pub(super) fn show(stage: &mut Stage) -> Setup<()> {
         )?;
     }
 
-    heading("The same token request, answered in each way that servers answer")?;
+    heading("The same token request, with each format that servers return")?;
     let client = server.demo_client(&[])?;
     for (name, reply) in REPLIES {
         let mut settings = server.control.settings();

@@ -12,7 +12,7 @@ const MAX_SECRET: usize = 64 * 1024;
 /// The status of what Ctrl-C ends, as shells have it.
 const INTERRUPTED: u8 = 130;
 
-/// Asks if somebody is there to answer.
+/// Asks if someone is there to answer.
 pub(super) struct Asker {
     is_possible: bool,
 }
@@ -71,7 +71,7 @@ impl Asker {
         self.is_possible
     }
 
-    /// A line that is needed. `flag` says it where nobody can be asked.
+    /// A line that is needed. `flag` says it where no one can be asked.
     pub(super) fn line(
         &self,
         what: &str,

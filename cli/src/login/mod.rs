@@ -87,7 +87,7 @@ pub(super) fn login(args: &LoginArgs) -> Result<(), Failure> {
     let kept = keep(&mut config, &name, args.in_file, &asker)?;
     let written = write(&book, &name, &config, kept.as_ref());
     if let (Err(_), Some((_, place))) = (&written, &kept) {
-        // Nobody would find it.
+        // No one would find it.
         let _ = keep::remove(&name, Some(place));
     }
     written?;

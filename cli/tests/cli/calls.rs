@@ -180,13 +180,13 @@ fn calls_of_every_kind() {
     tool.run(&["api", TABLE, "-f", "x"])
         .failed(2, &["NAME=VALUE"]);
     tool.run(&["api", TABLE, "-H", "Authorization: Bearer x"])
-        .failed(2, &["added by itself"]);
+        .failed(2, &["added automatically"]);
     tool.run(&["api", TABLE, "--input", "missing"])
         .failed(2, &["missing cannot be read"]);
 }
 
 #[test]
-fn all_rows_come_whatever_the_pages() {
+fn all_rows_come_no_matter_what_the_pages() {
     let (emulator, tool) = stored();
     for page in [json!(null), json!(7), json!(25)] {
         let settings = json!({"odata_page": page});
@@ -206,7 +206,7 @@ fn all_rows_come_whatever_the_pages() {
         }
     }
     tool.run(&["api", "--all", "uiserver0/api/v2/definition/Order"])
-        .failed(6, &["no list"]);
+        .failed(6, &["not a list"]);
     tool.run(&["api", "--all", "-X", "POST", TABLE])
         .failed(2, &["--all"]);
 }

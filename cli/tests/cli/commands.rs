@@ -421,8 +421,7 @@ fn the_demo_ends_by_itself_and_all_of_it_is_right() {
     let tool = Tool::new();
     let seen = tool.run(&["demo"]);
     assert!(
-        seen.value()
-            .ends_with("observations are as they should be."),
+        seen.value().ends_with("observations are as expected."),
         "{}",
         seen.out
     );
@@ -516,7 +515,7 @@ fn runs_share_a_token_and_the_store_can_be_looked_into_and_cleared() {
     assert_ne!(memory.run(&["store", "status"]).status, 0);
 }
 
-/// The command line tool, whatever it is told: nothing of it on standard output or standard error.
+/// The command line tool, no matter what it is told: nothing of it on standard output or standard error.
 #[test]
 fn the_command_line_tool_prints_no_credential() {
     let emulator = Emulator::start(Options::default()).expect("the emulator starts");

@@ -675,7 +675,7 @@ fn a_file_of_variables_becomes_a_profile() {
     let seen = setup
         .tool
         .run(&["login", "--profile", "x", "--env-file", "proxy.env"]);
-    seen.failed(2, &["proxy holds a user or password"]);
+    seen.failed(2, &["proxy contains a user or password"]);
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Tool {
     }
 }
 
-/// What a run left: nothing planted in it, whatever it was.
+/// What a run left: nothing planted in it, no matter what it was.
 pub struct Seen {
     pub status: i32,
     pub out: String,
@@ -163,7 +163,7 @@ impl Seen {
         };
         for text in [&seen.out, &seen.err] {
             assert!(!text.contains(PLANTED), "a secret shows: {text}");
-            assert!(!text.contains('\u{1b}'), "colours in a pipe: {text}");
+            assert!(!text.contains('\u{1b}'), "colors in a pipe: {text}");
         }
         seen
     }

@@ -81,7 +81,7 @@ fn every_block_has_a_language_that_something_checks() {
 
 /// Doc tests, and the scripts of the bindings, find a page only where it is named to them.
 #[test]
-fn whoever_checks_a_language_knows_the_pages() {
+fn every_checker_of_a_language_knows_the_pages() {
     let library = read("src/lib.rs");
     for page in pages() {
         let (blocks, _) = parse(&page);
@@ -173,7 +173,7 @@ fn every_command_line_is_one_that_the_tool_takes() {
         let words: Vec<String> = line
             .split_whitespace()
             .map(|word| word.trim_matches(['\'', '"']).to_owned())
-            // For whatever the reader fills in.
+            // For what the reader fills in.
             .filter(|word| word != "…")
             .collect();
         if words.len() > 1 {

@@ -121,7 +121,7 @@ fn what_leads_nowhere_is_noticed() {
     );
 }
 
-/// Each page of the manual is reached from the README, or nobody finds it.
+/// Each page of the manual is reached from the README, or no one finds it.
 #[test]
 fn every_page_of_the_manual_is_linked_from_the_readme() {
     let (_, prose) = parse("README.md");

@@ -8,7 +8,7 @@ const WIDTH: usize = 960;
 const MARGIN: usize = 20;
 const GAP: usize = 28;
 const LINE: usize = 15;
-/// Colours, fonts and the tip of an arrow.
+/// Colors, fonts and the tip of an arrow.
 const STYLE: &str = include_str!("../../../docs/pictures/style.txt");
 
 /// A box: its name, and what it is in a few words.
@@ -117,7 +117,7 @@ fn arrow(way: &str, class: &str) -> String {
     format!("<path d=\"{way}\" class=\"{class}\" marker-end=\"url(#tip)\"/>\n")
 }
 
-/// Words in lines of at most so many characters.
+/// Words in lines of at most this many characters.
 fn wrapped(text: &str, most: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {

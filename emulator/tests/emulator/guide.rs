@@ -1,5 +1,5 @@
 //! What the programs of the community's guide ask for (mrwuss/p21-api-documentation, commit 7a21ace), call by call. All of them
-//! end well against the emulator as they stand; `guide.json` has their requests, made anew.
+//! end well against the emulator as they stand; `guide.json` has their requests, made again.
 //!
 //! A step is method and target, body, and what the answer holds by JSON pointer: a value, `"*"` for any but null, or `"@name"`
 //! to keep it and put it in the place of `{name}` from there on. Where no `status` is named it is 200.

@@ -1,4 +1,4 @@
-//! The emulator, driven over raw sockets: whatever other tests believe of it is shown here.
+//! The emulator, driven over raw sockets: what other tests assume about it is shown here.
 
 mod apis;
 mod faults;

@@ -1,10 +1,10 @@
 //! The decision: what a caller gets and what is started for it. One pure function of what the slot holds, the flight under
-//! way, what the call wants and what it has waited for, and the time. Whoever takes the gate asks it once and acts.
+//! way, what the call wants and what it has waited for, and the time. A caller that takes the gate asks it once and acts.
 //!
 //! Order of precedence: cool-down, then backoff, then the floor between two refreshes, then the wish. An unexpired token
 //! hides failure, backoff and cool-down from every call but a forced refresh.
 //!
-//! A call that has waited is decided anew: nothing that it saw before its wait is used after it.
+//! A call that has waited is decided again: nothing that it saw before its wait is used after it.
 
 use std::sync::Arc;
 
@@ -163,7 +163,7 @@ pub(crate) enum Decision {
     Join(Arc<Flight>),
     /// A flight starts; the call then waits for it.
     Start,
-    /// Nothing is under way and nothing may start for so many milliseconds: it waits.
+    /// Nothing is under way and nothing may start for this many milliseconds: it waits.
     Wait(i64),
     /// Its client is, or may be, on another slot by now: it asks there.
     Moved,
@@ -173,7 +173,7 @@ pub(crate) enum Decision {
     Fail(Error),
 }
 
-/// A token that is rejected before this age counts towards giving up.
+/// A token that is rejected before this age counts toward giving up.
 pub(crate) const YOUNG_MS: i64 = 60_000;
 /// Upper bound of the floor between two refreshes that the clock asks for.
 const FLOOR_MS: i64 = 60_000;

@@ -1,4 +1,4 @@
-//! One request at a time, and everybody who waits for it is woken.
+//! One request at a time, and everyone who waits for it is woken.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn forced_refreshes_that_meet_share_one_request() {
     });
 }
 
-/// What everybody gets from a flight that ends badly, and that the next one may start.
+/// What everyone gets from a flight that ends badly, and that the next one may start.
 fn ends_badly(spawn: fn() -> Arc<Slot>, server: fn() -> Arc<Server>, code: Code, requests: u64) {
     explore(move || {
         let (slot, server) = (spawn(), server());

@@ -21,7 +21,7 @@ fn hit_or_call(slot: &Arc<Slot>, mine: &Arc<Hold>, server: &Arc<Server>) -> Resu
     };
     match slot.acquire(Wish::default(), &caller)? {
         Waited::Got(token) => Ok(token.value().to_owned()),
-        Waited::Moved => panic!("nobody has moved"),
+        Waited::Moved => panic!("no one has moved"),
     }
 }
 
@@ -110,7 +110,7 @@ fn a_client_that_left_is_told_nothing_more() {
 }
 
 #[test]
-fn a_client_that_moved_has_no_hit_of_the_slot_that_it_left_whatever_that_publishes() {
+fn a_client_that_moved_has_no_hit_of_the_slot_that_it_left() {
     explore(|| {
         let server = Server::good();
         let (old, mine) = with_token(&server);
@@ -139,7 +139,7 @@ fn a_client_that_moved_has_no_hit_of_the_slot_that_it_left_whatever_that_publish
 }
 
 #[test]
-fn a_client_that_must_look_first_has_no_hit_whatever_is_published() {
+fn a_client_that_must_look_first_has_no_hit_of_anything_published() {
     explore(|| {
         let server = Server::good();
         let (slot, mine) = with_token(&server);

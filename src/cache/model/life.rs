@@ -1,4 +1,4 @@
-//! What a call returns is valid at the moment of its return, whatever happened while it waited.
+//! What a call returns is valid at the moment of its return, no matter what happened while it waited.
 
 use super::*;
 use crate::cache::decide::TokenTimes;
@@ -175,7 +175,7 @@ fn a_url_whose_token_is_gone_when_a_late_waiter_comes_is_asked_for_again() {
 }
 
 #[test]
-fn whoever_gets_a_token_gets_one_that_was_valid_when_it_looked_last() {
+fn a_caller_gets_a_token_that_was_valid_when_it_looked_last() {
     explore(|| {
         let server = Arc::new(Server {
             lifetime_ms: 1_000,
@@ -213,7 +213,7 @@ fn whoever_gets_a_token_gets_one_that_was_valid_when_it_looked_last() {
 }
 
 #[test]
-fn a_flight_that_finds_another_secret_sends_nothing_and_fails_nobody() {
+fn a_flight_that_finds_another_secret_sends_nothing_and_fails_no_caller() {
     explore(|| {
         let left = AtomicU64::new(2);
         let server = Arc::new(Server {

@@ -1,9 +1,9 @@
 //! Model checks of the gate: flight, slot and pulse under every order of events that a scheduler of shuttle thinks of.
 //!
 //! `tests/tools/model.sh` runs them in a build of their own (`--cfg shuttle`), in which the locks of `crate::sync` are
-//! shuttle's; ordinary tests run them too, a few times each, on real threads in whatever order these come. With shuttle a
+//! shuttle's; ordinary tests run them too, a few times each, on real threads in any order these come. With shuttle a
 //! wait with a timeout never times out, so a wake-up that is lost is a deadlock, which shuttle reports with the order that
-//! led to it. Time moves only where a check moves it: nothing here comes right because somebody waited long enough.
+//! led to it. Time moves only where a check moves it: nothing here comes right because someone waited long enough.
 //!
 //! Faults of these kinds were planted in an earlier form of the gate, one at a time, and each made at least one check fail: a
 //! ticket taken after looking at the result, `notify_one` for `notify_all`, no beat on landing, on closing or on `invalidate`,
@@ -120,7 +120,7 @@ impl Spawn for NoThreads {
     }
 }
 
-/// Gives a thread that ends before it has done anything.
+/// Returns a thread that ends before it has done anything.
 struct Stillborn;
 
 impl Spawn for Stillborn {
@@ -281,7 +281,7 @@ fn token(slot: &Arc<Slot>, server: &Arc<Server>, force: bool) -> Result<String> 
     .map(|token| token.value().to_owned())
 }
 
-/// Runs `work` on so many threads and collects what they answer.
+/// Runs `work` on this many threads and collects what they answer.
 pub(crate) fn together<T: Send + 'static>(
     count: usize,
     work: impl Fn(usize) -> T + Send + Sync + 'static,

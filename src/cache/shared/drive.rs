@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 use crate::store::seal::Keys;
 use crate::store::{Attempt, Fault, Lease, Published, Ticket, Wake};
 
-/// A failure holds the others up for no longer than this, whatever its own process waits for.
+/// A failure holds the others up for no longer than this, no matter what its own process waits for.
 const MAX_SHARED_MS: i64 = 30_000;
 
 /// A flight on one store.
@@ -230,7 +230,7 @@ impl<'a> Drive<'a> {
         self.end(result.unwrap_or_else(|| Err(lost())))
     }
 
-    /// Publishes what the server said, under the lease. A store that cannot take it costs nobody the token.
+    /// Publishes what the server said, under the lease. A store that cannot take it costs no one the token.
     fn publish(&mut self) -> Published {
         let now = self.context.clock.now();
         let (Some(own), Some(lease)) = (self.own.take(), &self.lease) else {
@@ -303,7 +303,7 @@ impl<'a> Drive<'a> {
         let mut keys = link.derive(context.fetch)?;
         let attempt = link.monitored.store.try_lease(keys.name(), &self.ticket)?;
         let Attempt::Got(lease) = attempt else {
-            // Somebody is asking the server this very moment; what comes of that will be found by the next look.
+            // Someone is asking the server this very moment; what comes of that will be found by the next look.
             return Ok(None);
         };
         let view = link.read_store(&mut keys, context.fetch, context.clock)?;
@@ -317,7 +317,7 @@ impl<'a> Drive<'a> {
     }
 }
 
-/// Whether another machine may well fare better: such a failure is nobody else's.
+/// Whether another machine may well fare better: such a failure is no one else's.
 fn is_local(code: Code) -> bool {
     matches!(
         code,
@@ -345,9 +345,9 @@ fn busy(holder: Option<&str>, limit: Duration) -> Error {
     Error::new(
         Code::Store,
         format!(
-            "{holder} is asking for this token and has not finished within {} s",
+            "{holder} is requesting this token and has not finished within {} s",
             limit.as_secs_f32()
         ),
     )
-    .with_hint("If that process hangs, end it: its hold on the token ends with it.")
+    .with_hint("If that process hangs, end it: that releases its lock.")
 }

@@ -78,7 +78,7 @@ impl StoreLink {
         lifted: bool,
         clock: &dyn Clock,
     ) -> Result<(), Fault> {
-        // Somebody who holds the lease is about to replace the token anyway.
+        // Someone who holds the lease is about to replace the token anyway.
         let Attempt::Got(lease) = self
             .monitored
             .store
@@ -140,12 +140,12 @@ impl StoreLink {
     }
 
     pub(super) fn derive_anew(&self, fetch: &dyn Fetch) -> Result<Arc<Keys>, Fault> {
-        // A store that lost its salt gets it back from whoever comes first, so that a fleet goes on agreeing on names.
+        // A store that lost its salt gets it back from the first one, so that a fleet goes on agreeing on names.
         let mut proposed = Salt::default();
         match self.known() {
             Some((salt, _)) => proposed = salt,
             None => getrandom::fill(&mut proposed)
-                .map_err(|_| Fault::new("the operating system gives no random bytes"))?,
+                .map_err(|_| Fault::new("the operating system returns no random bytes"))?,
         }
         let salt = self.monitored.store.salt(&proposed)?;
         if let Some((known, keys)) = self.known()
@@ -249,7 +249,7 @@ pub(super) fn seal(
     Ok(Fresh { bytes, keep_ms })
 }
 
-/// Publishes a refusal, so many in a row coming before it.
+/// Publishes a refusal, this many in a row coming before it.
 pub(super) fn refuse(
     keys: &Keys,
     lease: &dyn Lease,
@@ -273,7 +273,7 @@ pub(super) fn refuse(
     })
 }
 
-/// Publishes a token; whatever failed before is over.
+/// Publishes a token; earlier failures are over.
 pub(super) fn publish_token(
     keys: &Keys,
     lease: &dyn Lease,
@@ -295,7 +295,7 @@ pub(super) fn publish_token(
     })
 }
 
-/// Publishes that a request failed, so many times in a row, and that there is to be no other for so long.
+/// Publishes that a request failed, this many times in a row, and that there is to be no other for so long.
 pub(super) fn publish_failure(
     keys: &Keys,
     lease: &dyn Lease,

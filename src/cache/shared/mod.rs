@@ -72,9 +72,9 @@ pub(crate) struct FlightContext<'a> {
 pub(crate) struct FlightResult {
     /// What the flight brought.
     pub result: Result<Outcome>,
-    /// At least so many refusals in a row came before.
+    /// At least this many refusals in a row came before.
     pub denials: u32,
-    /// At least so many other failures in a row.
+    /// At least this many other failures in a row.
     pub failures: u32,
 }
 
@@ -121,7 +121,7 @@ impl SharedTokens {
         })
     }
 
-    /// The store that was asked for.
+    /// The configured store.
     #[must_use]
     pub(crate) fn monitored(&self) -> &Arc<MonitoredStore> {
         &self.first().monitored
@@ -225,7 +225,7 @@ impl SharedTokens {
         })
     }
 
-    /// Says that the server refused the credentials, so many times in a row before.
+    /// Says that the server refused the credentials, this many times in a row before.
     pub(crate) fn tell_refused(&self, error: &Error, denials: u32, pace: Pace, clock: &dyn Clock) {
         if pace.cooldown_ms == 0 {
             return;
@@ -234,7 +234,7 @@ impl SharedTokens {
             let Some((_, keys)) = link.known() else {
                 return Ok(None);
             };
-            // Somebody who holds the lease is being told the same.
+            // Someone who holds the lease is being told the same.
             if let Attempt::Got(lease) = link
                 .monitored
                 .store

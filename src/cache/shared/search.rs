@@ -515,7 +515,7 @@ fn without_faults_three_flights_ask_once_and_all_are_woken() {
 }
 
 #[test]
-fn one_fault_costs_one_request_at_most_and_ends_nobodys_way() {
+fn one_fault_costs_one_request_at_most_and_ends_no_callers_way() {
     let crash = Faults { crashes: 1, ..NONE };
     let pause = Faults { pauses: 1, ..NONE };
     let lost = Faults { lost: 1, ..NONE };

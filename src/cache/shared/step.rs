@@ -18,9 +18,9 @@ const TURN_MS: i64 = 1_000;
 pub(crate) enum Reading {
     /// It ends the flight: a token that will do, or a failure that holds for this process too.
     Settled,
-    /// The next token may not be asked for yet, for so many milliseconds.
+    /// The next token may not be asked for yet, for this many milliseconds.
     TooSoon(i64),
-    /// Somebody has to ask the server.
+    /// Someone has to ask the server.
     Nothing,
 }
 
@@ -33,13 +33,13 @@ pub(crate) enum Event {
     Read(Reading),
     /// The lease is ours.
     Leased,
-    /// Another has the lease, for so many milliseconds unless it is renewed or given back.
+    /// Another has the lease, for this many milliseconds unless it is renewed or given back.
     Busy(i64),
     /// A wait ended.
     Woken(Wake),
     /// The lease was given back.
     Released,
-    /// The server answered, in whatever way.
+    /// The server answered, in any way.
     Asked,
     /// The result is in the store.
     Published,
@@ -54,17 +54,17 @@ pub(crate) enum Action {
     Read,
     /// Tries to get the lease.
     Acquire,
-    /// Waits for the store's news, at most so many milliseconds.
+    /// Waits for the store's news, at most this many milliseconds.
     Wait(i64),
-    /// Does nothing for so many milliseconds: no news would change that.
+    /// Does nothing for this many milliseconds: no news would change that.
     Pause(i64),
-    /// Gives the lease back.
+    /// Releases the lease.
     Release,
     /// Asks the server, under the lease.
     Ask,
     /// Publishes what came.
     Publish,
-    /// Ends with what was read, and gives the lease back if it has it.
+    /// Ends with what was read, and releases the lease if it has it.
     EndWithRead,
     /// Ends with its own result.
     EndWithOwn,
@@ -76,7 +76,7 @@ pub(crate) enum Action {
 enum State {
     Free,
     Leased,
-    /// Gives the lease back, to wait for so long.
+    /// Releases the lease, to wait for that long.
     Leaving(i64),
     Asking,
     Fenced,

@@ -145,7 +145,7 @@ impl Fetch for Server {
     }
 
     fn ui_url(&self, _: &Token, _: Duration, _: &dyn Fn()) -> Result<Routed> {
-        Err(Error::new(Code::Internal, "nobody asks"))
+        Err(Error::new(Code::Internal, "no one asks"))
     }
 
     fn store_keys(&self, salt: &Salt) -> Result<Keys> {
@@ -290,7 +290,7 @@ fn who_is_fenced_off_takes_the_newer_token() {
 }
 
 #[test]
-fn a_store_that_cannot_take_the_token_costs_nobody_the_token() {
+fn a_store_that_cannot_take_the_token_costs_no_one_the_token() {
     let full = || Err(Fault::new("full"));
     let (what, _) = run_flight(vec![Loaded::default()], full(), Ok("ours"));
     assert_eq!(what, "ours");

@@ -145,7 +145,7 @@ impl Slot {
                 }
                 Decision::Wait(ms) => ticket.wait(deadline.left(clock).min(duration(ms)), clock),
                 Decision::Moved => return Ok(Waited::Moved),
-                // The store may have a token by now; whoever must not wait learns of it from the next call.
+                // The store may have a token by now; a call that must not wait learns of it from the next call.
                 Decision::HeldBack(error) => {
                     if caller.no_wait || !is_polled {
                         return Err(error);

@@ -49,7 +49,7 @@ pub(super) fn unpanicked<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
         Err(
             Error::new(Code::Panic, "the request failed inside the library")
-                .with_hint("Please report it; the next call starts afresh."),
+                .with_hint("Please report it. The next call starts over."),
         )
     })
 }

@@ -53,7 +53,7 @@ impl Slot {
         (flight, job)
     }
 
-    /// Everything that a flight does, and that it ends whatever happens.
+    /// Everything that a flight does, and that it ends no matter what happens.
     fn token_job(
         self: &Arc<Slot>,
         flight: Arc<Flight>,

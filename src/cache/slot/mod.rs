@@ -141,7 +141,7 @@ impl Slot {
         self.shared.as_ref()
     }
 
-    /// The identity's latest tokens, for whoever has to recognise them.
+    /// The identity's latest tokens, for code that has to recognize them.
     #[must_use]
     pub(crate) fn issued(&self) -> &Arc<Issued> {
         &self.issued
@@ -204,7 +204,7 @@ impl Slot {
     }
 
     fn launch(&self, job: Job) {
-        // A job that gets no thread is dropped; its landing then says so to everybody who waits.
+        // A job that gets no thread is dropped; its landing then says so to everyone who waits.
         if let Err(error) = self.spawn.spawn(job) {
             log::record(Level::Error, "flight.no_thread", error.message());
         }
@@ -234,7 +234,7 @@ impl Slot {
         rejected
     }
 
-    /// Drops whatever is cached, here and in a shared store, and lifts cool-down, backoff and floor once.
+    /// Drops the cached token, here and in a shared store, and lifts cool-down, backoff and floor once.
     pub(crate) fn invalidate(self: &Arc<Slot>) {
         let job = self.gate(|gate| {
             let now = self.clock.now();
@@ -305,7 +305,7 @@ impl Slot {
         })
     }
 
-    /// In a forked child: no flight survived, and whatever its waiters used is made new. Tokens stay.
+    /// In a forked child: no flight survived, and what its waiters used is created again. Tokens stay.
     #[cfg(unix)]
     pub(crate) fn after_fork(&self) {
         self.gate(|gate| {

@@ -18,7 +18,7 @@ pub(super) type Dropped = ([u8; 32], Life);
 struct Telling {
     /// This token is dead.
     dropped: Option<Dropped>,
-    /// Whatever is cached is out of date, and a refusal no longer holds.
+    /// The cached token is out of date, and a refusal no longer holds.
     lifted: bool,
 }
 

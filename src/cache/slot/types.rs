@@ -48,14 +48,14 @@ pub(crate) trait Fetch: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Whatever the server or the network has to say.
+    /// A failure or rejection from the server or the network.
     fn token(&self, limit: Duration, on_try: &dyn Fn()) -> Result<Fetched>;
 
     /// Asks the router for the UI server's URL.
     ///
     /// # Errors
     ///
-    /// Whatever the server or the network has to say, except a rejected token.
+    /// A failure or rejection from the server or the network, except a rejected token.
     fn ui_url(&self, token: &Token, limit: Duration, on_try: &dyn Fn()) -> Result<Routed>;
 
     /// The keys of the identity's entries in the shared store with this salt: takes some 40 ms for a password.
@@ -86,7 +86,7 @@ pub(crate) struct SlotOptions {
 /// What may be said of an identity in public.
 #[derive(Clone, Debug)]
 pub(crate) struct SlotInfo {
-    /// Normalised base URL.
+    /// Normalized base URL.
     pub(crate) base_url: String,
     /// How it asks.
     pub(crate) auth_mode: AuthMode,

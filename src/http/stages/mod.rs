@@ -206,7 +206,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The TLS handshake with the server, over a connection from [`Stages::tunnel`]. The signature over it is verified
-    /// whatever is trusted, and nothing is sent after it.
+    /// no matter what is trusted, and nothing is sent after it.
     pub(crate) fn handshake(&self, stream: Stream) -> Handshake {
         let chain = Shown::default();
         let result = self.shake(stream, &chain);

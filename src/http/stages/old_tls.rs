@@ -84,7 +84,7 @@ fn u16s(numbers: &[u16]) -> Vec<u8> {
     numbers.iter().flat_map(|n| n.to_be_bytes()).collect()
 }
 
-/// `bytes` after their length in so many bytes. What is sent here is far shorter than a length can say.
+/// `bytes` after their length in this many bytes. What is sent here is far shorter than a length can say.
 fn counted(width: usize, bytes: &[u8]) -> Vec<u8> {
     let length = u32::try_from(bytes.len()).unwrap_or(0).to_be_bytes();
     [&length[4 - width..], bytes].concat()
@@ -142,7 +142,7 @@ fn choice(answer: &[u8]) -> Option<(u16, u16)> {
 mod tests {
     use super::*;
 
-    /// A server's hello with a session of so many bytes.
+    /// A server's hello with a session of this many bytes.
     fn answer(version: u16, session: u8, suite: u16) -> Vec<u8> {
         let mut body = version.to_be_bytes().to_vec();
         body.extend([7; 32]);

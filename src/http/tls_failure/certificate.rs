@@ -24,7 +24,7 @@ const ALGORITHMS: &[(&str, &str)] = &[
     ("1.3.101.113", "Ed448"),
 ];
 
-const REISSUE: &str = "Have the certificate issued anew without that";
+const REISSUE: &str = "Have the certificate reissued without that";
 
 /// What else can be wrong with a certificate: as the TLS stack names it (or as its text begins), what that is, and what to do.
 const DEFECTS: [(&[&str], &str, &str); 18] = rows! {
@@ -35,10 +35,10 @@ const DEFECTS: [(&[&str], &str, &str); 18] = rows! {
         "comes through more intermediate authorities than one of them allows (path length)",
         "Have the certificate issued by an authority further up, or name the intermediate authority that issued it in ca_file";
     &["EndEntityUsedAsCa"] =>
-        "was issued with a certificate that is no authority's",
+        "was issued with a certificate that is not an authority's",
         "Have the certificate issued by an authority: one whose own certificate has CA:TRUE in its basic constraints";
     &["InvalidPurpose", "certificate had invalid extensions"] => NOT_FOR_SERVERS, FOR_SERVERS;
-    &["EmptyEkuExtension"] => "has an extended key usage with nothing in it", FOR_SERVERS;
+    &["EmptyEkuExtension"] => "has an empty extended key usage", FOR_SERVERS;
     &["UnknownRevocationStatus", "ExpiredRevocationList", "InvalidOcspResponse"] =>
         NOT_CHECKED,
         REACH_LIST;
@@ -46,8 +46,8 @@ const DEFECTS: [(&[&str], &str, &str); 18] = rows! {
         "has a critical extension that is not known here",
         REISSUE;
     &["UnsupportedCertVersion"] =>
-        "is of X.509 version 1, which has no host names",
-        "Have the certificate issued anew, as version 3 with the host name in subjectAltName";
+        "is an X.509 version 1 certificate, which has no host names",
+        "Have the certificate reissued as version 3 with the host name in subjectAltName";
     &["UnsupportedKey"] =>
         "was signed with a key of a kind that is not supported, such as P-521",
         "Use an authority with an RSA key of at least 2048 bits, or a P-256 or P-384 key";
@@ -70,10 +70,11 @@ const DEFECTS: [(&[&str], &str, &str); 18] = rows! {
 
 const NOT_FOR_SERVERS: &str =
     "is not for servers (its extended key usage, or its issuer's, lacks serverAuth)";
-const FOR_SERVERS: &str = "Have the certificate issued anew for server authentication (in AD CS by the template Web Server)";
+const FOR_SERVERS: &str =
+    "Have the certificate reissued for server authentication (in AD CS by the template Web Server)";
 const NOT_CHECKED: &str = "cannot be checked for revocation";
 const REACH_LIST: &str = "Let this machine reach the revocation lists that the certificate names, and have the issuer keep them current";
-const MALFORMED: &str = "Have the certificate issued anew, with other software";
+const MALFORMED: &str = "Have the certificate reissued with other software";
 
 fn defect(name: &str) -> Option<(&'static str, &'static str)> {
     let is_meant = |names: &[&str]| names.iter().any(|start| name.starts_with(start));
@@ -125,7 +126,7 @@ pub(super) fn refused(refusal: &Refusal, place: &str) -> Error {
         Why::Unproven(detail) => format!("is not proven to be the server's own ({detail})"),
         Why::Other(name) if name.starts_with("Revoked") => "has been revoked".to_owned(),
         Why::Other(_) if certificate.is_authority => {
-            "is a certificate authority's own and not fit for a server".to_owned()
+            "is a certificate authority's certificate, which a server cannot use".to_owned()
         }
         Why::Other(name) => match defect(name) {
             Some((what, _)) => what.to_owned(),
@@ -174,7 +175,7 @@ fn advice(refusal: &Refusal) -> String {
             "The issuer was probably renewed under the same name: name the new certificate of \"{issuer}\" in ca_file, or set {pin} to trust exactly this certificate."
         ),
         Why::Expired if refusal.culprit.is_some() => format!(
-            "The server's own certificate is not the cause: have its authority renew the intermediate one and the server send the new one, or set ca_file to a PEM file with a current certificate of \"{issuer}\"; {pin} accepts exactly the server's, no matter who issued it."
+            "The server's own certificate is not the cause: have its authority renew the intermediate one and the server send the new one, or set ca_file to a PEM file with a current certificate of \"{issuer}\"; {pin} accepts exactly the server's certificate, from any issuer."
         ),
         Why::Expired => format!(
             "Renew the certificate on the server; until then {pin} accepts exactly this one."
@@ -182,7 +183,7 @@ fn advice(refusal: &Refusal) -> String {
         Why::NotYetValid => {
             let begin = refusal.culprit.as_ref().map_or(not_before, |issuer| &issuer.not_before);
             format!(
-                "Check this machine's date; the certificate begins on {begin}. {pin} accepts the server's already."
+                "Check this machine's date; the certificate begins on {begin}. {pin} accepts the server's certificate now."
             )
         }
         Why::Algorithm(_) | Why::ShortKey(_) => {
@@ -192,7 +193,7 @@ fn advice(refusal: &Refusal) -> String {
                 "the certificate"
             };
             format!(
-                "Have {whose} issued anew with SHA-256 and an RSA key of at least 2048 bits, or a P-256 or P-384 key (AD CS: certutil -setreg ca\\csp\\CNGHashAlgorithm SHA256, then renew). Until then {pin} accepts exactly the server's certificate."
+                "Have {whose} reissued with SHA-256 and an RSA key of at least 2048 bits, or a P-256 or P-384 key (AD CS: certutil -setreg ca\\csp\\CNGHashAlgorithm SHA256, then renew). Until then {pin} accepts exactly the server's certificate."
             )
         }
         Why::WrongName if refusal.certificate.names.is_empty() => {
@@ -203,20 +204,20 @@ fn advice(refusal: &Refusal) -> String {
             refusal.certificate.names_shown()
         ),
         Why::NotPinned => format!(
-            "If the server's certificate was renewed (ask its administrator, do not guess), add {sha256} to tls_pin_sha256; otherwise somebody may be between you and the server."
+            "If the server's certificate was renewed (ask its administrator, do not guess), add {sha256} to tls_pin_sha256; otherwise someone may be intercepting the connection to the server."
         ),
         Why::NoAuthorities => format!(
             "Install the system's certificate authorities (package ca-certificates), or set ca_file, or {pin} to trust exactly this certificate."
         ),
         Why::Unproven(_) if (1..2048).contains(&refusal.certificate.rsa_bits) => {
-            "Have the certificate issued anew with an RSA key of at least 2048 bits, or a P-256 or P-384 key. No option accepts so short a key.".to_owned()
+            "Have the certificate reissued with an RSA key of at least 2048 bits, or a P-256 or P-384 key. No option accepts such a short key.".to_owned()
         }
-        Why::Unproven(_) => "Whoever answered shows a certificate without having its key: this is not the server, or its certificate and key do not fit together. No option accepts that.".to_owned(),
+        Why::Unproven(_) => "The server does not have the key of the certificate that it shows: it is not the real server, or its certificate and key do not match. No option accepts that.".to_owned(),
         Why::Other(name) if name.starts_with("Revoked") => {
-            "Its issuer took it back, perhaps because its key is known to others: replace the certificate on the server.".to_owned()
+            "Its issuer revoked it, perhaps because its key was exposed: replace the certificate on the server.".to_owned()
         }
         Why::Other(_) if *is_authority => format!(
-            "If this is your server's certificate, set {pin} to trust exactly it, or issue one for the server that is no authority's."
+            "If this is your server's certificate, set {pin} to trust exactly it, or issue a certificate for the server that is not an authority's."
         ),
         Why::Other(name) => {
             let step = defect(name).map_or(String::new(), |(_, step)| format!("{step}. "));

@@ -28,15 +28,15 @@ pub(crate) fn explain(error: &rustls::Error, place: &str) -> Error {
         E::InvalidMessage(
             InvalidMessage::InvalidContentType | InvalidMessage::UnknownProtocolVersion,
         ) => (
-            format!("{place} answers, but not in TLS"),
-            "Check the port: plain http seems to be spoken there, and https needs a port of its own (443, 3443, 8443). With no https at all, base_url=http://… needs allow_http=1.",
+            format!("{place} responds, but not in TLS"),
+            "Check the port: it seems to be a plain http port, and https has its own (443, 3443, 8443). With no https at all, base_url=http://… needs allow_http=1.",
         ),
         E::AlertReceived(A::UnrecognisedName) => (
-            format!("{place} answers, but does not serve this host name"),
+            format!("{place} responds, but does not serve this host name"),
             "Check the host name in base_url; the server's administrator sees it in the site's bindings in IIS.",
         ),
         E::AlertReceived(A::CertificateRequired) => (
-            format!("{place} wants a client certificate, which is not supported"),
+            format!("{place} requires a client certificate, which is not supported"),
             CLIENT_CERTIFICATE,
         ),
         E::AlertReceived(
@@ -48,13 +48,13 @@ pub(crate) fn explain(error: &rustls::Error, place: &str) -> Error {
             | A::AccessDenied,
         ) => (
             format!(
-                "{place} refuses this client in the TLS handshake ({}), perhaps because it wants a client certificate, which is not supported",
+                "{place} refuses this client in the TLS handshake ({}), perhaps because it requires a client certificate, which is not supported",
                 in_words(error)
             ),
             CLIENT_CERTIFICATE,
         ),
         E::AlertReceived(A::InternalError) => (
-            format!("{place} failed inside during the TLS handshake"),
+            format!("{place} failed internally during the TLS handshake"),
             "Its own log says why, on Windows the System event log (Schannel): often the service may not read the private key of its certificate.",
         ),
         E::AlertReceived(_) => (

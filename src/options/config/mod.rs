@@ -23,7 +23,7 @@ const PROFILE: &str = "PROFILE";
 /// Options and their values, as text. A bad value is reported by [`Config::set`] and again by [`Config::settings`], so a
 /// caller who checks only at the end misses nothing.
 ///
-/// In whatever order they are read, an option that is set comes before a profile that is loaded by name, that before the
+/// In any order they are read, an option that is set comes before a profile that is loaded by name, that before the
 /// environment and `.env` files (of which the last one read wins), and those before the profile that `P21_PROFILE` names. Where
 /// one of these brings a credential, it replaces the whole credential of those below.
 ///
@@ -98,7 +98,8 @@ impl Config {
     }
 
     /// Reads every option from the environment: `base_url` from `P21_BASE_URL` with the prefix `P21_`. Empty variables
-    /// count as not set, unknown ones are ignored. `P21_PROFILE` names a profile, whose options count where neither the program nor the environment sets them. `P21_VERIFY_SSL` is another name of `P21_TLS_VERIFY`, and
+    /// count as not set, unknown ones are ignored. `P21_PROFILE` names a profile, whose options count where neither the
+    /// program nor the environment sets them. `P21_VERIFY_SSL` is another name of `P21_TLS_VERIFY`, and
     /// `P21_CONSUMER_USERNAME` beats `P21_USERNAME` when a consumer key is used.
     ///
     /// # Errors
@@ -261,7 +262,7 @@ impl Config {
         match read(&format!("{prefix}{PROFILE}")) {
             Ok(None) => {}
             Ok(Some(value)) => {
-                // The folder is where the environment says, whatever file names the profile.
+                // The folder is where the environment says, no matter what file names the profile.
                 let file = profiles::profiles_file(|name| {
                     lookup(name)
                         .filter(|_| !is_file)
@@ -336,7 +337,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first error that [`Config::set`] or a loader reported and nobody mended; `Config` for what is missing or
+    /// The first error that [`Config::set`] or a loader reported and no one fixed; `Config` for what is missing or
     /// contradictory, with a hint.
     #[doc(hidden)]
     pub fn settings(&self) -> Result<Settings> {
@@ -361,7 +362,7 @@ pub(crate) fn refuse_if_set_uid(what: &str) -> Result<()> {
         return Ok(());
     }
     let message = format!(
-        "{what} decides nothing in a program that runs set-uid, set-gid or with file capabilities"
+        "{what} is ignored in a program that runs set-uid, set-gid or with file capabilities"
     );
     Err(Error::new(Code::Config, message).with_hint(
         "Set options in the program itself (p21_config_set), or from a file that it names.",

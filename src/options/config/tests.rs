@@ -40,7 +40,7 @@ fn a_bad_value_is_forgotten_once_it_is_mended() {
     );
     assert!(config.settings().is_err());
     config.set("timeout_ms", Some("1000")).expect("valid");
-    assert_eq!(config.settings().expect("mended").timeout_ms, 1000);
+    assert_eq!(config.settings().expect("fixed").timeout_ms, 1000);
     config.set("timeout_ms", None).expect("default");
     assert_eq!(config.settings().expect("default").timeout_ms, 30_000);
 }
@@ -218,7 +218,7 @@ fn what_comes_first_is_the_same_in_any_order_of_calls() {
 }
 
 #[test]
-fn the_profile_of_a_variable_comes_last_and_a_key_is_for_nobody_elses_user() {
+fn the_profile_of_a_variable_comes_last_and_a_key_is_for_no_other_user() {
     let folder = with_profiles(PROFILES);
     let config_home = folder.path().to_str().expect("UTF-8");
     let home = (

@@ -103,7 +103,7 @@ pub(super) fn authentication(
         .collect();
     hint.extend(what_to_set(always, &ways, prefix));
     if several && doubled.is_empty() && always.is_empty() && ways.iter().all(|way| way.len() == 1) {
-        hint.push("Or keep only the one that is meant.".to_owned());
+        hint.push("Or keep only the one that you mean.".to_owned());
     }
     Err(error.with_hint(hint.join(" ")))
 }

@@ -24,7 +24,10 @@ use authentication::{authentication, both_set, credential_of, remove_one};
 pub(super) fn check_value(row: &OptionRow, value: &str) -> Result<()> {
     let wrong = |what: &str, hint: &str| Err(fault(row.name, what, hint));
     if value.contains('\0') {
-        return wrong("holds a NUL character", "Remove it: no value may hold one.");
+        return wrong(
+            "contains a NUL character",
+            "Remove it: no value may contain one.",
+        );
     }
     match row.kind {
         Kind::Int { min, max } => {
@@ -84,7 +87,7 @@ pub(super) fn resolve(
     let int = |name: &str| {
         text(name)
             .parse::<u64>()
-            .map_err(|_| fault(name, "is not a number", "Write digits alone."))
+            .map_err(|_| fault(name, "is not a number", "Write only digits."))
     };
     let ms = |name: &str| {
         int(name).map(|seconds| {
@@ -111,7 +114,7 @@ pub(super) fn resolve(
             Code::Config,
             "tls_pin_sha256 and tls_verify=0 contradict each other",
         )
-        .with_hint("Remove tls_verify=0: a pinned certificate is accepted whoever issued it."));
+        .with_hint("Remove tls_verify=0: a pinned certificate is accepted from any issuer."));
     }
     let mut no_proxy = list(text("no_proxy"));
     no_proxy.sort_unstable();
@@ -200,7 +203,7 @@ fn stays_here(
         format!("base_url is plain http, and {detour} leads away from this machine, so credentials would cross the network unprotected"),
     )
     .with_hint(format!(
-        "Use https, or remove {detour}, or set allow_http=1 if the network is yours alone."
+        "Use https, or remove {detour}, or set allow_http=1 if you alone control the network."
     )))
 }
 
@@ -270,7 +273,7 @@ fn parse_resolve(text: &str) -> Result<Vec<Resolve>> {
 fn parse_proxy(text: &str) -> Result<ProxyChoice> {
     let text = text.trim();
     if text.is_empty() && crate::sys::is_set_uid() {
-        // The variables are those of whoever started it.
+        // The variables are those of the user who started it.
         return Ok(ProxyChoice::Direct);
     }
     if text.is_empty() {

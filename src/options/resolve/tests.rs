@@ -145,7 +145,7 @@ fn followed(hint: &str, prefix: &str) -> Vec<Vec<(String, Option<String>)>> {
                 .map(|way| way.flat_map(options).collect())
                 .collect()
         } else {
-            assert_eq!(sentence, "Or keep only the one that is meant");
+            assert_eq!(sentence, "Or keep only the one that you mean");
             continue;
         };
         all = all
@@ -238,7 +238,7 @@ fn following_the_hint_leads_to_a_working_configuration() {
     for hint in [
         "Set P21_PLAY_BASE_URL and either P21_PLAY_USERNAME and P21_PLAY_PASSWORD, or P21_PLAY_CONSUMER_KEY.",
         "Set P21_PLAY_PASSWORD, or P21_PLAY_CONSUMER_KEY.",
-        "Set P21_PLAY_AUTH_MODE=v2_password, or P21_PLAY_AUTH_MODE=v2_consumer. Or keep only the one that is meant.",
+        "Set P21_PLAY_AUTH_MODE=v2_password, or P21_PLAY_AUTH_MODE=v2_consumer. Or keep only the one that you mean.",
         "Set P21_PLAY_BASE_URL, P21_PLAY_USERNAME and P21_PLAY_PASSWORD.",
         "Remove P21_PLAY_PASSWORD or P21_PLAY_PASSWORD_FILE. Set P21_PLAY_USERNAME.",
         "Remove password or password_file.",

@@ -18,9 +18,9 @@ const MASK: &str = "[redacted]";
 /// Shorter secrets are left alone: masking every `a` would tell more than it hides.
 const MIN_SECRET: usize = 4;
 
-/// Removes known secrets, and whatever looks like a token, from text that a server sent.
+/// Removes known secrets, and anything that looks like a token, from text that a server sent.
 ///
-/// A secret is recognised plain, escaped in the ways of JSON, URLs, XML and HTML (one inside the other too), in any case, in
+/// A secret is recognized plain, escaped in the ways of JSON, URLs, XML and HTML (one inside the other too), in any case, in
 /// hexadecimal, and in base64, also as a part of what was encoded. Secrets shorter than 4 characters are left alone.
 #[derive(Clone, Default)]
 pub struct Scrubber {

@@ -33,7 +33,7 @@ fn only_signs(escape: impl Fn(char) -> String) -> impl Fn(char) -> String {
     }
 }
 
-/// Every way that the secret is spelled by somebody.
+/// Every way that the secret is spelled by someone.
 fn spellings() -> Vec<String> {
     let json = serde_json::to_string(SECRET).expect("JSON");
     let json = json[1..json.len() - 1].to_owned();

@@ -95,7 +95,7 @@ mod imp {
         error.raw_os_error() == Some(libc::ELOOP)
     }
 
-    /// Whether nobody but this user can have written it.
+    /// Whether no one but this user can have written it.
     #[allow(clippy::unnecessary_wraps, reason = "as on Windows")]
     pub(in super::super) fn is_private(_: &File, about: &Metadata) -> io::Result<bool> {
         Ok(about.uid() == rustix::process::geteuid().as_raw() && about.mode() & OTHERS_WRITE == 0)
@@ -169,7 +169,7 @@ mod imp {
         error.raw_os_error() == Some(STOPPED)
     }
 
-    /// Whether nobody but this user, SYSTEM and Administrators can have written it.
+    /// Whether no one but this user, SYSTEM and Administrators can have written it.
     pub(in super::super) fn is_private(file: &File, _: &Metadata) -> io::Result<bool> {
         Ok(exposure(file)?.is_none())
     }
@@ -191,8 +191,8 @@ mod imp {
         }
     }
 
-    /// Puts a file in the place of another, as [`settled`]. One that somebody reads cannot be replaced on every version and
-    /// file system, but moved aside on all; whoever looks in that moment sees none, which says nothing.
+    /// Puts a file in the place of another, as [`settled`]. One that someone reads cannot be replaced on every version and
+    /// file system, but moved aside on all; anyone who looks in that moment sees none, which says nothing.
     pub(in super::super) fn put(from: &Path, to: &Path, limit: Duration) -> io::Result<()> {
         let mut aside = to.as_os_str().to_owned();
         aside.push(".old");

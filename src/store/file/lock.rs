@@ -38,7 +38,7 @@ impl Lock {
             if !lock(file).map_err(without_locks)? {
                 return Ok(Taken::Others(read_pid(file)));
             }
-            // Somebody may have removed it meanwhile, or the folder: then this is a lock that nobody else would meet.
+            // Someone may have removed it meanwhile, or the folder: then this is a lock that no one else would meet.
             if !same_file(file, path)? {
                 continue;
             }
@@ -141,7 +141,7 @@ fn same_file(file: &File, path: &Path) -> io::Result<bool> {
     }
 }
 
-/// Nobody can remove or rename what [`keep_in_place`] opened.
+/// No one can remove or rename what [`keep_in_place`] opened.
 #[cfg(windows)]
 #[allow(clippy::unnecessary_wraps, reason = "as on Unix")]
 fn same_file(_: &File, _: &Path) -> io::Result<bool> {
@@ -162,7 +162,7 @@ fn keep_in_place(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
-/// Waits until nobody has the lock on the file at `path`, for as long as that takes. It keeps no one off but for a moment:
+/// Waits until no one has the lock on the file at `path`, for as long as that takes. It keeps no one off but for a moment:
 /// the lock that it takes for that is shared by all who wait, and given back at once.
 ///
 /// # Errors

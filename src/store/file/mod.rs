@@ -3,8 +3,8 @@
 //! In the folder lie, for each name, `NAME.token`, `NAME.denied` and `NAME.failed` (sealed entries), `NAME.lock` (the right to
 //! ask the server, an operating system lock that ends with its process; the pid of its holder is in it) and, for all, `salt`
 //! and `salt.lock`. Entries are replaced by renaming, so a reader sees the old one or the new one and never half of each. A lock
-//! file is removed by the holder of its lock alone, with the last entry of its name, and whoever gets a lock makes sure that
-//! its file is still the one at that path: otherwise it would hold a lock that nobody else sees.
+//! file is removed by the holder of its lock alone, with the last entry of its name, and anyone who gets a lock makes sure that
+//! its file is still the one at that path: otherwise it would hold a lock that no one else sees.
 
 mod folder;
 mod lock;
@@ -27,7 +27,7 @@ use wait::Waits;
 /// Larger files are not entries.
 const MAX_ENTRY: u64 = 1 << 20;
 
-/// What was over so long ago is removed by whoever publishes something, of so many names at once.
+/// What was over so long ago is removed by anyone who publishes something, of this many names at once.
 const TIDY_AFTER_MS: i64 = 60_000;
 const TIDY_NAMES: usize = 64;
 
@@ -185,13 +185,13 @@ impl Store for FileStore {
     }
 
     fn tidy(&self, now: i64) {
-        // A clock that is corrected by a little takes nobody's token.
+        // A clock that is corrected by a little takes no one's token.
         let _ = self.sweep(now.saturating_sub(TIDY_AFTER_MS), TIDY_NAMES);
     }
 }
 
 impl FileStore {
-    /// Removes what was over at `before`, of so many names, and the lock files of names that nothing is left of.
+    /// Removes what was over at `before`, of this many names, and the lock files of names that nothing is left of.
     fn sweep(&self, before: i64, names: usize) -> Result<usize, Fault> {
         let mut removed = 0;
         let mut swept = 0;
@@ -292,7 +292,7 @@ impl Lease for FileLease {
     }
 }
 
-/// A file's content; `None` when there is no such file, or one that somebody else may have put there or can change.
+/// A file's content; `None` when there is no such file, or one that someone else may have put there or can change.
 fn read(path: &Path, limit: Duration) -> io::Result<Option<Vec<u8>>> {
     let file = match settled(limit, || {
         folder::open(path, fs::OpenOptions::new().read(true))
@@ -312,7 +312,7 @@ fn read(path: &Path, limit: Duration) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Puts `bytes` in the place of whatever is at `path`. Only the holder of the name's lock may, so one temporary file is
+/// Puts `bytes` in place of anything that is at `path`. Only the holder of the name's lock may, so one temporary file is
 /// enough; one that a killed process left behind is overwritten.
 fn replace(path: &Path, bytes: &[u8], limit: Duration) -> Result<(), Fault> {
     let mut temporary = path.as_os_str().to_owned();
@@ -321,7 +321,7 @@ fn replace(path: &Path, bytes: &[u8], limit: Duration) -> Result<(), Fault> {
     let write = || {
         make_room(&temporary)?;
         make_room(path)?;
-        // Never into a file that is there: it might be somebody else's.
+        // Never into a file that is there: it might be someone else's.
         match settled(limit, || fs::remove_file(&temporary)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

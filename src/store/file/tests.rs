@@ -228,7 +228,7 @@ fn what_others_can_write_is_not_read() {
     assert!(fault.0.contains("written by others"), "{fault:?}");
 }
 
-/// Needs root to give a folder away, which is what containers and CI run as; elsewhere there is nobody to give it to.
+/// Needs root to give a folder away, which is what containers and CI run as; elsewhere there is no one to give it to.
 #[cfg(unix)]
 #[test]
 fn another_users_folder_is_refused() {
@@ -249,7 +249,7 @@ fn another_users_folder_is_refused() {
     }
 }
 
-/// An entry of this version whose time is over then, as far as anybody can tell without its key.
+/// An entry of this version whose time is over then, as far as anyone can tell without its key.
 fn entry(expiry_ms: i64) -> Vec<u8> {
     let key = crate::secret::Secret::new("00000000-0000-4000-8000-000000000001");
     let keys = crate::store::seal::Keys::derive(&[0; 16], "identity", &key, &key).expect("keys");
@@ -282,7 +282,7 @@ fn what_is_over_goes_with_its_lock_file_and_nothing_else_does() {
     let publish = |number: u32, bytes: &[u8]| {
         let attempt = store.try_lease(&name(number), &ticket()).expect("usable");
         let Attempt::Got(lease) = attempt else {
-            panic!("nobody has it");
+            panic!("no one has it");
         };
         lease.publish(&token(bytes)).expect("written");
     };

@@ -1,6 +1,6 @@
 //! Waiting for the holder of a lock: a thread of the library waits for a *shared* lock, which all who wait get at once when
 //! the holder lets go. Such a wait cannot be ended, so there is one thread for each file however often it is waited for, and
-//! it stays behind when nobody waits any more.
+//! it stays behind when no call waits any more.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! One connection to a Redis server on which a command ends by a deadline, whatever the server does.
+//! One connection to a Redis server on which a command ends by a deadline, no matter what the server does.
 //!
 //! The `redis` crate speaks the protocol; its own connections are not used, because they take no certificate verifier
 //! (`ca_file`, `tls_pin_sha256` and `tls_verify` are to hold here as well) and bound each read instead of the whole command,
@@ -215,7 +215,7 @@ fn resolve(host: &str, port: u16, deadline: Instant) -> io::Result<Vec<SocketAdd
     let found = look_up(host, deadline).map_err(|why| match why {
         Unresolved::TimedOut => io::Error::new(
             io::ErrorKind::TimedOut,
-            format!("{host} cannot be resolved: the name server does not answer"),
+            format!("{host} cannot be resolved: the name server does not respond"),
         ),
         Unresolved::Failed(cause) | Unresolved::Exhausted(cause) => io::Error::new(
             io::ErrorKind::NotFound,

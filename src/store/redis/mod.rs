@@ -3,9 +3,10 @@
 //! Keys, all beginning with `p21auth:1:` — `salt`; and for each name `{NAME}:token`, `{NAME}:denied` and `{NAME}:failed`
 //! (sealed entries that expire by themselves), `{NAME}:lease` (who may ask the server, for 6 s at a time), `{NAME}:fence`
 //! (the number of the last lease), `{NAME}:wake` (a stream that those who wait read) and `{NAME}:next` (who of them takes
-//! over from a holder without a result). A lease that its holder does not renew ends, so a machine that dies or stops holds the others up for 6 s at
-//! most; and a holder that wakes after its lease has passed on has a smaller number than the new holder and cannot overwrite
-//! what that one publishes. Works on Redis from 5 and on Valkey; not on a cluster whose keys live on several servers.
+//! over from a holder without a result). A lease that its holder does not renew ends, so a machine that dies or stops holds
+//! the others up for 6 s at most; and a holder that wakes after its lease has passed on has a smaller number than the new
+//! holder and cannot overwrite what that one publishes. Works on Redis from 5 and on Valkey; not on a cluster whose keys
+//! live on several servers.
 
 mod connection;
 mod lease;
@@ -56,7 +57,7 @@ fn salt_key() -> String {
 fn sealed(bytes: Bytes, ms: Option<i64>) -> Option<Sealed> {
     Some(Sealed {
         bytes: bytes?,
-        // -1: somebody took its end away; -2: it ended this very moment.
+        // -1: someone took its end away; -2: it ended this very moment.
         left_ms: ms.filter(|ms| *ms != -1).map(|ms| ms.max(0)),
     })
 }
@@ -197,7 +198,7 @@ impl Store for RedisStore {
         for (key, _) in self.keys()? {
             let is_meant = match before {
                 None => true,
-                // What is over goes by itself, unless somebody took its end away.
+                // What is over goes by itself, unless someone took its end away.
                 Some(before) => is_over(&self.entry(&key)?.bytes, before),
             };
             if is_meant {

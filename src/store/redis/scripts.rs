@@ -123,7 +123,7 @@ return 1"
 
 /// KEYS lease, fence, stream, next, token, denied, failed. ARGV what the lease holds, fence, then for each entry its text and
 /// its ms; an entry without text stays as it is, one with 0 ms goes. Writes all of it, unless a later lease was given out or,
-/// the fence and the lease being evicted, may have been; gives the lease back, and wakes all.
+/// the fence and the lease being evicted, may have been; releases the lease, and wakes all.
 pub(super) const PUBLISH: &str = script!(
     "local last = number(KEYS[2])
 if last and last > tonumber(ARGV[2]) then return 0 end

@@ -25,7 +25,7 @@ pub(super) struct Target {
 
 impl Target {
     /// Understands `redis://user:password@host:6379/0`, `rediss` for TLS, and `?db=0` for the database. All else is refused:
-    /// what is passed over would be missed by whoever wrote it.
+    /// what is passed over would be missed by anyone who wrote it.
     ///
     /// # Errors
     ///
@@ -37,7 +37,7 @@ impl Target {
             return Err("the URL names no host".to_owned());
         }
         if host.contains(',') {
-            return Err("the URL names several hosts: name the one that takes writes".to_owned());
+            return Err("the URL names several hosts: name the one that accepts writes".to_owned());
         }
         if url.fragment().is_some() {
             return Err("the URL has a part behind #, which has no meaning here".to_owned());

@@ -33,7 +33,7 @@ pub(super) struct Circumstances {
 
 const REPLICA: &str = "this is a replica: name the primary, or an address that follows it";
 const CLUSTER: &str =
-    "this is a cluster, which is not supported: name a server of its own, or one primary";
+    "this is a cluster, which is not supported: name a standalone server, or one primary";
 
 /// What the server says, or a part of it, and what to do about it.
 const HINTS: [(&str, &str); 21] = rows! {
@@ -46,28 +46,28 @@ const HINTS: [(&str, &str); 21] = rows! {
     "TRYAGAIN" => CLUSTER;
     "not allowed in cluster mode" => CLUSTER;
     "OOM" => "the server is full: raise its maxmemory, or let it evict (maxmemory-policy allkeys-lru)";
-    "MISCONF" => "the server cannot save to its disk and takes no writes: free the disk, or switch persistence off";
-    "NOREPLICAS" => "the server takes no writes while its replicas are away: bring them back, or set min-replicas-to-write 0";
+    "MISCONF" => "the server cannot save to its disk and accepts no writes: free disk space, or turn persistence off";
+    "NOREPLICAS" => "the server accepts no writes while its replicas are away: bring them back, or set min-replicas-to-write 0";
     "LOADING" => "the server is reading its data from disk: it will be used once that is done";
     "BUSY" => "another program's script keeps the server busy: SCRIPT KILL ends it";
-    "max number of clients reached" => "the server takes no more connections: raise its maxclients, or find the program that leaves them open";
-    "NOAUTH" => "the server wants a password: redis://user:password@host";
+    "max number of clients reached" => "the server accepts no more connections: raise its maxclients, or find the program that leaves them open";
+    "NOAUTH" => "the server requires a password: redis://user:password@host";
     "without any password" => "the server has no password for the default user: leave it out of the URL";
     "WRONGPASS" => "user or password in the URL are wrong";
     "invalid password" => "the password in the URL is wrong";
     "DENIED" => "the server runs in protected mode: set a password, or protected-mode no";
     "DB index is out of range" => "the server has no such database: name another, redis://host/0";
-    "unknown command" => "the server does not have this command: a hosted one may switch it off, and scripts (EVAL) are needed";
+    "unknown command" => "the server does not have this command: a hosted one may turn it off, and scripts (EVAL) are needed";
 };
 
 const SENTINEL: &str =
-    "this is a Sentinel and no Redis server: name the primary, or an address that follows it";
+    "this is a Sentinel, not a Redis server: name the primary, or an address that follows it";
 const NEEDS_TLS: &str = "does this port expect TLS? then name it rediss://";
 /// A server without TLS waits for the end of what it takes for a command.
 const MAYBE_NO_TLS: &str = "if this port speaks no TLS, name it redis://";
 const NO_TLS: &str = "this port speaks no TLS: name it redis://, or the port that does";
 const NO_REDIS: &str =
-    "what listens there is no Redis server: check host and port in the option store";
+    "what listens there is not a Redis server: check host and port in the option store";
 const NO_NAME: &str =
     "check the host in the option store; a name inside a company network may need its VPN or DNS";
 const NO_CONNECTION: &str =
@@ -167,7 +167,7 @@ fn silence(about: Circumstances) -> String {
 
 /// What the account lacks, where that is the trouble.
 fn not_permitted(text: &str) -> Option<String> {
-    const ALL: &str = "docs/sharing-tokens.md has all that it needs";
+    const ALL: &str = "docs/sharing-tokens.md lists all that it needs";
     let refused = [
         "NOPERM",
         "ACL failure",

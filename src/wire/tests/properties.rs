@@ -1,4 +1,4 @@
-//! Whatever a server sends: nothing panics, nothing grows beyond measure, and no secret comes out again.
+//! No matter what a server sends: nothing panics, nothing grows beyond measure, and no secret comes out again.
 
 use std::fmt::Write as _;
 

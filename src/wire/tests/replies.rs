@@ -181,7 +181,7 @@ fn what_is_not_a_token_has_its_own_error() {
         (
             "<!DOCTYPE html><html><head><title>P21 &amp; more</title></head><br></html>",
             Code::Parse,
-            "web page and not a token; the server says: P21 & more",
+            "web page, not a token; the server says: P21 & more",
         ),
         ("<!-- x --><HTML><body>", Code::Parse, "web page"),
         (
@@ -194,16 +194,16 @@ fn what_is_not_a_token_has_its_own_error() {
             Code::NoAccessToken,
             "the server says: Session limit reached",
         ),
-        ("{}", Code::NoAccessToken, "holds no access token"),
+        ("{}", Code::NoAccessToken, "contains no access token"),
         (
             r#"{"Data":{"AccessToken":"tok"}}"#,
             Code::NoAccessToken,
-            "holds no access token",
+            "contains no access token",
         ),
         (
             r#"{"AccessToken":["tok"]}"#,
             Code::NoAccessToken,
-            "holds no access token",
+            "contains no access token",
         ),
         (
             r#"{"AccessToken":12345}"#,
@@ -229,14 +229,14 @@ fn what_is_not_a_token_has_its_own_error() {
         (
             r#"{"AccessToken":null}"#,
             Code::NoAccessToken,
-            "holds no access token",
+            "contains no access token",
         ),
         (r#"{"AccessToken":""}"#, Code::NoAccessToken, "is empty"),
         (r#"{"AccessToken":"  "}"#, Code::NoAccessToken, "is blank"),
         (
             r#"{"AccessToken":"to k"}"#,
             Code::NoAccessToken,
-            "holds blanks",
+            "contains blanks",
         ),
         (
             r#"{"AccessToken":"tok\r\nX: y"}"#,
@@ -256,7 +256,7 @@ fn what_is_not_a_token_has_its_own_error() {
         (
             "<t><AccessToken>a b</AccessToken></t>",
             Code::NoAccessToken,
-            "holds blanks",
+            "contains blanks",
         ),
         ("<t><AccessToken/></t>", Code::NoAccessToken, "is empty"),
         (
@@ -267,7 +267,7 @@ fn what_is_not_a_token_has_its_own_error() {
         (
             "<t AccessToken=\"tok\"/>",
             Code::NoAccessToken,
-            "holds no access token",
+            "contains no access token",
         ),
         ("<AccessToken>tok</AccessToken>", Code::Parse, "plain text"),
         (
@@ -286,7 +286,7 @@ fn what_is_not_a_token_has_its_own_error() {
         (
             "opaque-and-perhaps-a-token",
             Code::Parse,
-            "plain text and not a token",
+            "plain text, not a token",
         ),
         ("a.b.c", Code::Parse, "plain text"),
         (unsigned.as_str(), Code::Parse, "plain text"),
@@ -308,7 +308,7 @@ fn what_is_not_a_token_has_its_own_error() {
         ),
         ("<t>&unknown;</t>", Code::Parse, "not defined"),
         ("<t/><t/>", Code::Parse, "two XML roots"),
-        ("<t/>x", Code::Parse, "outside of its XML root"),
+        ("<t/>x", Code::Parse, "outside its XML root"),
         (
             "<!DOCTYPE t [<!ENTITY a \"b\">]><t><AccessToken>&a;</AccessToken></t>",
             Code::Parse,

@@ -50,7 +50,7 @@ fn every_row_of_the_error_table() {
             "",
             Code::Unauthorized,
             false,
-            "refuses the username or password (HTTP 401)",
+            "rejects the username or password (HTTP 401)",
         ),
         (
             401,
@@ -150,7 +150,7 @@ fn every_row_of_the_error_table() {
             "<!DOCTYPE html><title>Not here</title>",
             Code::NotFound,
             false,
-            "no P21 API answers at https://p21.example.com/api/security/token/v2 (HTTP 404); the server says: Not here",
+            "there is no P21 API at https://p21.example.com/api/security/token/v2 (HTTP 404); the server says: Not here",
         ),
         (405, "", Code::Http, false, "HTTP 405"),
         (408, "", Code::Http, true, "HTTP 408"),
@@ -261,7 +261,7 @@ fn a_challenge_without_a_word_of_p21_has_two_causes() {
             assert!(error.has_two_causes(), "{error}");
             assert!(error.message().contains(says), "{challenge}: {error}");
             assert!(
-                error.message().contains("IIS or a proxy before P21"),
+                error.message().contains("IIS or a proxy in front of P21"),
                 "{error}"
             );
             assert!(error.message().contains("(HTTP 401)"), "{error}");
@@ -316,7 +316,7 @@ fn a_challenge_without_a_word_of_p21_has_two_causes() {
         assert_eq!(error.code(), Code::Unauthorized);
         assert!(!error.has_two_causes(), "{body}: {error}");
         assert!(
-            error.message().contains("refuses the username or password"),
+            error.message().contains("rejects the username or password"),
             "{error}"
         );
     }
@@ -335,7 +335,7 @@ fn a_firewalls_page_is_not_p21s_answer() {
         assert!(
             error
                 .message()
-                .starts_with("a firewall or proxy before the server"),
+                .starts_with("a firewall or proxy in front of the server"),
             "{error}"
         );
         assert!(error.message().contains("(HTTP 403)"), "{error}");
@@ -442,9 +442,9 @@ fn a_proxy_that_wants_a_login() {
     for (offers, says) in [
         (vec!["NTLM"], "not supported"),
         (vec!["Negotiate", "NTLM"], "not supported"),
-        (vec!["Basic realm=\"x\""], "wants a login"),
-        (vec!["Negotiate", "Basic realm=\"x\""], "wants a login"),
-        (vec![], "wants a login"),
+        (vec!["Basic realm=\"x\""], "requires a login"),
+        (vec!["Negotiate", "Basic realm=\"x\""], "requires a login"),
+        (vec![], "requires a login"),
     ] {
         let headers: Vec<_> = offers
             .iter()

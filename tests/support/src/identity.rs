@@ -92,7 +92,7 @@ pub fn config_of(
         .with_cert_resolver(Arc::new(Always(Arc::new(CertifiedKey::new(chain, key)))))
 }
 
-/// Shows its certificate to everybody, whether or not it fits the key.
+/// Shows its certificate to everyone, whether or not it fits the key.
 #[derive(Debug)]
 struct Always(Arc<CertifiedKey>);
 

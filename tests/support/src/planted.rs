@@ -63,7 +63,7 @@ pub fn forms(secret: &str) -> Vec<String> {
     ]
 }
 
-/// What must not be found: each form, and what is recognisable of the plain one.
+/// What must not be found: each form, and what is recognizable of the plain one.
 pub struct Needles(Vec<String>);
 
 impl Needles {
@@ -99,7 +99,7 @@ pub fn echoes(text: &str) -> Vec<Action> {
     let quoted = |form: &str| serde_json::to_string(form).expect("JSON");
     let mut bodies = Vec::new();
     for form in &all {
-        bodies.push(format!("nobody knows {form} here"));
+        bodies.push(format!("no one knows {form} here"));
         bodies.push(form.clone());
         bodies.push(format!(
             "<html><head><title>Login as {form}</title></head>{form}</html>"

@@ -77,7 +77,7 @@ impl Drop for Program {
     }
 }
 
-/// Waits until somebody listens on `port`; false if the program ends first.
+/// Waits until someone listens on `port`; false if the program ends first.
 fn listens(child: &mut Child, port: u16) -> bool {
     let end = Instant::now() + PATIENCE;
     while Instant::now() < end && child.try_wait().expect("a child").is_none() {

@@ -70,7 +70,7 @@ impl Bench {
         program
     }
 
-    /// The environment of somebody who has read the quick start, and nothing else of ours.
+    /// The environment of someone who has read the quick start, and nothing else of ours.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         for (name, _) in std::env::vars_os() {

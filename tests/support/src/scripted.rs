@@ -72,7 +72,7 @@ pub fn even(below: u64) -> u64 {
     (x ^ (x >> 31)) % below
 }
 
-/// Stands still like a hand-set clock, but whoever waits on it really waits.
+/// Stands still like a hand-set clock, but a call that waits on it really waits.
 pub struct Standing(ManualClock);
 
 impl Standing {

@@ -159,7 +159,7 @@ pub fn until_closed(stream: &mut dyn Stream) {
     while stream.read(&mut sink).is_ok_and(|got| got > 0) {}
 }
 
-/// A port at which connections are refused for as long as the socket lives: bound, but nobody listens.
+/// A port at which connections are refused for as long as the socket lives: bound, but no one listens.
 pub fn closed_port() -> (socket2::Socket, SocketAddr) {
     let socket =
         socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");

@@ -17,13 +17,13 @@ pub struct Squid(pub Program);
 /// Whom it lets through.
 #[derive(Clone, Copy)]
 pub enum Access {
-    /// Everybody.
+    /// Everyone.
     Open,
-    /// Whoever knows [`USER`] and [`PASSWORD`].
+    /// Code that knows [`USER`] and [`PASSWORD`].
     Basic,
     /// Who comes with a ticket of the Windows domain.
     Negotiate,
-    /// Nobody to any port but 443.
+    /// No one to any port but 443.
     Port443,
 }
 

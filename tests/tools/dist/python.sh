@@ -21,7 +21,7 @@ holds() { # ARCHIVE FOLDER NAME FILE: the archive's FOLDER/NAME is that file
 in_wheel=p21auth/_bundled
 check "it holds the tarball's library" holds "$project/$wheel" $in_wheel libp21auth.so p21auth/lib/libp21auth.so
 check "it holds the tarball's tool" holds "$project/$wheel" $in_wheel p21auth p21auth/bin/p21auth
-check "it holds the licences" holds "$project/$wheel" $in_wheel licenses/THIRD-PARTY-NOTICES.md p21auth/share/doc/libp21auth/THIRD-PARTY-NOTICES.md
+check "it holds the licenses" holds "$project/$wheel" $in_wheel licenses/THIRD-PARTY-NOTICES.md p21auth/share/doc/libp21auth/THIRD-PARTY-NOTICES.md
 case $tarball in
     *-glibc*) check "its tag promises no floor" test "${wheel%-linux_"$machine".whl}" != "$wheel" ;;
     *) check "its tag is manylinux2014" test "${wheel%-manylinux2014_"$machine".whl}" != "$wheel" ;;

@@ -100,7 +100,7 @@ namespace LibP21Auth.Newtonsoft
             return json;
         }
 
-        // Not by async and await: those make a cancelled task of a time-out, which loses its text.
+        // Not by async and await: those make a canceled task of a time-out, which loses its text.
         private static Task<JObject> Map(Task<TokenResponse> task)
         {
             var result = new TaskCompletionSource<JObject>(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -13,7 +13,7 @@ namespace LibP21Auth
     /// <remarks>
     /// <para>Code written after the guide works unchanged and faster: a thousand calls send one token request. The tokens of these functions
     /// always have more than five minutes of life (<see cref="P21Options.RefreshMargin"/>), so that the guide's loop which subtracts 300
-    /// seconds works for ever, and are at most 15 minutes old, so that code which heals a 401 by calling again does heal it.</para>
+    /// seconds works indefinitely, and are at most 15 minutes old, so that code which heals a 401 by calling again does heal it.</para>
     /// <para>Safe for use by any number of threads. Failures are <see cref="P21HttpException"/>, <see cref="P21TimeoutException"/>,
     /// <see cref="P21ParseException"/> and <see cref="P21ConfigException"/>, which existing <c>catch</c> clauses for
     /// <see cref="HttpRequestException"/>, <see cref="TaskCanceledException"/> and <see cref="InvalidOperationException"/> catch.</para>
@@ -51,8 +51,8 @@ namespace LibP21Auth
         /// <returns>The token and what the server said with it, a new object at each call.</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
-        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no token.</exception>
+        /// <exception cref="P21ConfigException">An option is missing, malformed, or contradicts another option.</exception>
         public static Task<TokenResponse> GetTokenV2Async(
             string baseUrl, string username, string password, P21Options? options = null, CancellationToken cancellationToken = default) =>
             GuideClients.TokenAsync(ByPassword(options, P21AuthMode.V2Password, baseUrl, username, password), cancellationToken);
@@ -81,8 +81,8 @@ namespace LibP21Auth
         /// <returns>The token and what the server said with it, a new object at each call.</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
-        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no token.</exception>
+        /// <exception cref="P21ConfigException">An option is missing, malformed, or contradicts another option.</exception>
         public static Task<TokenResponse> GetConsumerTokenAsync(
             string baseUrl, string consumerKey, string username = "", P21Options? options = null, CancellationToken cancellationToken = default) =>
             GuideClients.TokenAsync(ByKey(options, baseUrl, consumerKey, username), cancellationToken);
@@ -103,8 +103,8 @@ namespace LibP21Auth
         /// <returns>The token and what the server said with it.</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed; or a cool-down after refused credentials lasts.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
-        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no token.</exception>
+        /// <exception cref="P21ConfigException">An option is missing, malformed, or contradicts another option.</exception>
         public static Task<TokenResponse> RequestTokenAsync(P21Options options, CancellationToken cancellationToken = default)
         {
             var copy = new P21Options(options);
@@ -188,7 +188,7 @@ namespace LibP21Auth
         /// <returns>The URL.</returns>
         /// <exception cref="P21HttpException">Network or server failed, or the token is no good.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no URL.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no URL.</exception>
         /// <exception cref="P21ConfigException">An option is missing or malformed.</exception>
         public static Task<string> GetUiServerUrlAsync(
             string baseUrl, string token, P21Options? options = null, CancellationToken cancellationToken = default) =>
@@ -227,7 +227,7 @@ namespace LibP21Auth
             {
                 return status == 0
                     ? TokenResponse.Parse(json.Take()!)
-                    // Whatever is wrong with the body, code written after the guide catches InvalidOperationException here.
+                    // No matter what is wrong with the body, code written after the guide catches InvalidOperationException here.
                     : throw new P21ParseException(P21Failure.Read(status, error));
             }
         }

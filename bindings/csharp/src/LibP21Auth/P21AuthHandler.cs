@@ -13,7 +13,7 @@ namespace LibP21Auth
     /// <para>On a 401 or 403 it asks <see cref="P21TokenSource.ReportAsync"/>. If the token was to blame the request is sent once more with a
     /// new one; if the header got lost in a redirect within the server, once more at the new address. Otherwise the response comes back with
     /// a reason phrase that says what to do, so that <c>EnsureSuccessStatusCode</c> shows it.</para>
-    /// <para>Requests are repeated if their body can be read again: whatever lies in memory, forms and multipart made of such, streams that can
+    /// <para>Requests are repeated if their body can be read again: content in memory, forms and multipart made of such, streams that can
     /// seek. Another body is put into memory first if it is known to be at most <see cref="MaxBufferedBody"/> bytes long. The token goes
     /// where the source allows (<see cref="P21TokenSource.MaySendTo"/>); a request to any other host fails.</para>
     /// <para>When no token can be had, the request fails with <see cref="P21HttpException"/>, which every <c>catch</c> of

@@ -17,7 +17,7 @@ namespace LibP21Auth
         UnknownOption = 5,
         /// <summary>A buffer is too small.</summary>
         BufferTooSmall = 6,
-        /// <summary>An option is missing, malformed or contradicts another.</summary>
+        /// <summary>An option is missing, malformed, or contradicts another option.</summary>
         Config = 7,
         /// <summary>The client was disposed of while the call was waiting.</summary>
         Closed = 8,
@@ -31,45 +31,45 @@ namespace LibP21Auth
         Store = 50,
         /// <summary>The host name cannot be resolved.</summary>
         Dns = 100,
-        /// <summary>No connection to the P21 server could be made.</summary>
+        /// <summary>The connection to the P21 server failed.</summary>
         Connect = 101,
-        /// <summary>The TLS handshake failed, most often because the certificate is not trusted.</summary>
+        /// <summary>The TLS handshake failed, usually because the certificate is not trusted.</summary>
         Tls = 102,
-        /// <summary>The time for the call ran out.</summary>
+        /// <summary>The call timed out.</summary>
         Timeout = 103,
         /// <summary>The connection broke.</summary>
         Io = 104,
-        /// <summary>The forward proxy refused or failed.</summary>
+        /// <summary>The forward proxy refused the request or failed.</summary>
         Proxy = 105,
-        /// <summary>The server answered with an HTTP status that has no code of its own.</summary>
+        /// <summary>The server returned an HTTP status that has no code of its own.</summary>
         Http = 150,
-        /// <summary>The token endpoint refused the user, password or consumer key.</summary>
+        /// <summary>The token endpoint rejected the username, password or consumer key.</summary>
         Unauthorized = 151,
-        /// <summary>The server understood the request and forbids it.</summary>
+        /// <summary>The server understood the request and refused it.</summary>
         Forbidden = 152,
-        /// <summary>No P21 API answers at this address.</summary>
+        /// <summary>There is no P21 API at this address.</summary>
         NotFound = 153,
-        /// <summary>The server throttles requests.</summary>
+        /// <summary>The server is throttling requests.</summary>
         RateLimited = 154,
         /// <summary>The server failed (HTTP 5xx).</summary>
         Server = 155,
         /// <summary>A redirect leads to a place where credentials must not go.</summary>
         Redirect = 156,
-        /// <summary>New tokens are rejected as fast as they come.</summary>
+        /// <summary>The server rejects new tokens as fast as it issues them.</summary>
         Rejected = 157,
-        /// <summary>The reply could not be understood.</summary>
+        /// <summary>The response could not be parsed.</summary>
         Parse = 200,
-        /// <summary>The reply holds no usable access token.</summary>
+        /// <summary>The response contains no usable access token.</summary>
         NoAccessToken = 201,
-        /// <summary>The router's reply holds no usable UI server URL.</summary>
+        /// <summary>The UI router's response contains no usable UI server URL.</summary>
         NoUrl = 202,
         /// <summary>The reply is larger than <see cref="P21Options.MaxResponseBytes"/>.</summary>
         TooLarge = 203,
         /// <summary>The library failed inside; the next call works.</summary>
         Panic = 250,
-        /// <summary>Memory, threads, open files or handles ran out.</summary>
+        /// <summary>The process ran out of memory, threads, open files or handles.</summary>
         NoMemory = 251,
-        /// <summary>An inner rule was broken; please report it.</summary>
+        /// <summary>An internal invariant was violated. Please report it.</summary>
         Internal = 252,
     }
 }

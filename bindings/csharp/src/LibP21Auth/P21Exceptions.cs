@@ -6,7 +6,7 @@ using System.Threading.Tasks;
 
 namespace LibP21Auth
 {
-    /// <summary>What every exception of this package tells, whatever family it belongs to.</summary>
+    /// <summary>What every exception of this package tells, no matter what family it belongs to.</summary>
     /// <remarks>The <see cref="Exception.Message"/> says what happened and, after "Hint:", what to do about it in P21's terms. No
     /// password, key or token is in any of it.</remarks>
     public interface IP21Error
@@ -27,7 +27,7 @@ namespace LibP21Auth
         /// at once with what is left of it.</summary>
         TimeSpan? RetryAfter { get; }
 
-        /// <summary>Whether the same call can succeed later without anybody changing anything.</summary>
+        /// <summary>Whether the same call can succeed later with no changes.</summary>
         bool IsRetryable { get; }
     }
 
@@ -100,7 +100,7 @@ namespace LibP21Auth
 #endif
     }
 
-    /// <summary>The time for the call ran out. It is what HttpClient throws then, and like there the inner exception is a <see cref="TimeoutException"/>.</summary>
+    /// <summary>The call timed out. It is what HttpClient throws then, and like there the inner exception is a <see cref="TimeoutException"/>.</summary>
     [Serializable]
     public sealed class P21TimeoutException : TaskCanceledException, IP21Error
     {

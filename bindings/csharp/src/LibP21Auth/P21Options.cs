@@ -70,7 +70,7 @@ namespace LibP21Auth
             set => Put("auth_mode", value is { } mode ? ModeNames.ElementAtOrDefault((int)mode) ?? mode.ToString() : null);
         }
 
-        /// <summary>P21 user. With a consumer key it is optional: it attaches a P21 user for audit and is needed by the Interactive API.</summary>
+        /// <summary>P21 user. Optional with a consumer key, where it names a P21 user for auditing; the Interactive API requires it.</summary>
         public string? Username { get => Get("username"); set => Put("username", value); }
 
         /// <summary>Password of the P21 user.</summary>
@@ -95,7 +95,7 @@ namespace LibP21Auth
         /// <summary>An access token of your own (<see cref="P21AuthMode.Token"/>); a leading "Bearer " is dropped.</summary>
         public P21Secret? AccessToken { get => Get("access_token"); set => Put("access_token", value?.Reveal()); }
 
-        /// <summary>File that holds an access token; read at the start and again once the token has expired or was reported.</summary>
+        /// <summary>File that contains an access token. It is read at the start, and again after the token has expired or was reported.</summary>
         public string? AccessTokenFile { get => Get("access_token_file"); set => Put("access_token_file", value); }
 
         /// <summary>Where an access token is kept; forms as for <see cref="PasswordFrom"/>. Read at the start and again once the token has expired
@@ -119,7 +119,7 @@ namespace LibP21Auth
         /// <summary>Forced refreshes and rejected tokens cause at most one token request in this time. Default: 5 s.</summary>
         public TimeSpan? MinRefreshInterval { get => GetSeconds("min_refresh_interval_s"); set => PutSeconds("min_refresh_interval_s", value); }
 
-        /// <summary>Lifetime of a token whose reply states none. Default: 3000 s.</summary>
+        /// <summary>Lifetime of a token if the response states none. Default: 3000 s.</summary>
         public TimeSpan? DefaultLifetime { get => GetSeconds("default_lifetime_s"); set => PutSeconds("default_lifetime_s", value); }
 
         /// <summary>After the server refused the credentials, no request for this long, then 10 times, then 30 times as long: this keeps P21
@@ -132,7 +132,7 @@ namespace LibP21Auth
         /// <summary>Longest time to connect to the server. Default: 10 s; 1 ms to 1 h.</summary>
         public TimeSpan? ConnectTimeout { get => GetMilliseconds("connect_timeout_ms"); set => PutMilliseconds("connect_timeout_ms", value); }
 
-        /// <summary>Further tries after a transient failure, within <see cref="Timeout"/>. Default: 2; 0 to 10.</summary>
+        /// <summary>Retries after a transient failure, within <see cref="Timeout"/>. Default: 2; 0 to 10.</summary>
         public int? MaxRetries { get => (int?)GetNumber("max_retries"); set => PutNumber("max_retries", value); }
 
         /// <summary>Largest token reply that is read, in bytes. Default: 1 MiB; 1 KiB to 64 MiB.</summary>
@@ -144,11 +144,11 @@ namespace LibP21Auth
         /// <summary><see langword="false"/>: accept any certificate, for development only; this manager alone is affected.</summary>
         public bool? TlsVerify { get => GetFlag("tls_verify"); set => PutFlag("tls_verify", value); }
 
-        /// <summary>PEM file with further certificate authorities to trust, besides those of the operating system.</summary>
+        /// <summary>PEM file with additional certificate authorities to trust, besides those of the operating system.</summary>
         public string? CaFile { get => Get("ca_file"); set => Put("ca_file", value); }
 
         /// <summary>SHA-256 of the server's certificate, in hex, with or without colons; several during a renewal. Exactly these are then accepted,
-        /// whoever issued them.</summary>
+        /// from any issuer.</summary>
         public IEnumerable<string>? TlsPinSha256 { get => GetList("tls_pin_sha256"); set => PutList("tls_pin_sha256", value); }
 
         /// <summary>URL of a forward proxy, perhaps with user and password, or <c>direct</c> for none. Not set: <c>HTTPS_PROXY</c>, <c>HTTP_PROXY</c> and <c>NO_PROXY</c>, or the
@@ -158,7 +158,7 @@ namespace LibP21Auth
         /// <summary>Hosts that are reached without the proxy.</summary>
         public IEnumerable<string>? NoProxy { get => GetList("no_proxy"); set => PutList("no_proxy", value); }
 
-        /// <summary><c>host:port:address</c>, to connect to this address whatever DNS says; several are allowed.</summary>
+        /// <summary><c>host:port:address</c>, to connect to this address instead of the one in DNS; several are allowed.</summary>
         public IEnumerable<string>? Resolve { get => GetList("resolve"); set => PutList("resolve", value); }
 
         /// <summary>User-Agent header. Default: libp21auth and its version.</summary>
@@ -174,7 +174,7 @@ namespace LibP21Auth
         /// <summary>Longest time for one command of the store. Default: 500 ms; 1 ms to 1 h.</summary>
         public TimeSpan? StoreTimeout { get => GetMilliseconds("store_timeout_ms"); set => PutMilliseconds("store_timeout_ms", value); }
 
-        /// <summary>Further secret that is mixed into the store's encryption, so that a stolen store cannot be attacked by guessing the password.</summary>
+        /// <summary>Additional secret for the store's encryption, so that a stolen store cannot be attacked by guessing the password.</summary>
         public P21Secret? StoreKey { get => Get("store_key"); set => Put("store_key", value?.Reveal()); }
 
         /// <summary>File that holds the store key.</summary>
@@ -183,7 +183,7 @@ namespace LibP21Auth
         /// <summary>Where the store key is kept; forms as for <see cref="PasswordFrom"/>.</summary>
         public string? StoreKeyFrom { get => Get("store_key_from"); set => Put("store_key_from", value); }
 
-        /// <summary>Sets an option by the name that the library gives it, such as <c>timeout_ms</c>.</summary>
+        /// <summary>Sets an option by the library's name for it, such as <c>timeout_ms</c>.</summary>
         /// <param name="name">Name of the option. An unknown one is reported, with near misses, when a manager is opened.</param>
         /// <param name="value">Its value as text, in the library's unit; <see langword="null"/>: back to the default.</param>
         /// <returns>These options.</returns>
@@ -191,7 +191,7 @@ namespace LibP21Auth
         {
             if (name == null)
             {
-                throw P21Failure.Config("the name of an option is null", "Give a name such as base_url.");
+                throw P21Failure.Config("the name of an option is null", "Use a name such as base_url.");
             }
             if (value == null)
             {

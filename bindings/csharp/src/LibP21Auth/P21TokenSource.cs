@@ -59,7 +59,7 @@ namespace LibP21Auth
             });
         }
 
-        /// <summary>A token that stays the same whatever the cache does. By default: the present one.</summary>
+        /// <summary>A token that stays the same even if the cache gets a new one. By default: the present one.</summary>
         /// <param name="minValid">How long it must still live.</param>
         /// <param name="flags">How to ask.</param>
         /// <param name="cancellationToken">Ends this caller's wait.</param>
@@ -83,7 +83,7 @@ namespace LibP21Auth
             Task.FromResult(P21Verdict.GiveUp);
 
         /// <summary>Drops a token: the next call gets a new one. By default: does nothing.</summary>
-        /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: whatever is cached.</param>
+        /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: the cached one.</param>
         public virtual void Invalidate(string? token = null)
         {
         }

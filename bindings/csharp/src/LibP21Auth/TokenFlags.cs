@@ -6,7 +6,7 @@ namespace LibP21Auth
     [Flags]
     public enum TokenFlags
     {
-        /// <summary>A token that is good now, waiting for it if need be.</summary>
+        /// <summary>A valid token, waiting for it if need be.</summary>
         None = 0,
         /// <summary>A new token although the current one is good, at most one in <see cref="P21Options.MinRefreshInterval"/>.</summary>
         ForceRefresh = 1,

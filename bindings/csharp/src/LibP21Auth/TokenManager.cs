@@ -33,7 +33,7 @@ namespace LibP21Auth
         /// <param name="username">P21 user.</param>
         /// <param name="password">The user's password.</param>
         /// <param name="options">Further settings; <see langword="null"/>: defaults.</param>
-        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="P21ConfigException">An option is missing, malformed, or contradicts another option.</exception>
         /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
         public TokenManager(string baseUrl, string username, string password, P21Options? options = null)
             : this(new P21Options(options) { BaseUrl = baseUrl, Username = username, Password = password })
@@ -42,7 +42,7 @@ namespace LibP21Auth
 
         /// <summary>Opens a manager.</summary>
         /// <param name="options">Server, identity and further settings. They are copied.</param>
-        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another.</exception>
+        /// <exception cref="P21ConfigException">An option is missing, malformed, or contradicts another option.</exception>
         /// <exception cref="DllNotFoundException">The native library cannot be loaded; the message lists what was tried.</exception>
         public TokenManager(P21Options options)
         {
@@ -94,11 +94,11 @@ namespace LibP21Auth
                 : new Uri(path) is var url && MaySendTo(url) ? path : throw Hosts.Refusal(url);
         }
 
-        /// <summary>A token that is good now, waiting for it if need be.</summary>
+        /// <summary>A valid token, waiting for it if need be.</summary>
         /// <returns>The access token, without "Bearer ".</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no token.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public string GetToken()
         {
@@ -114,7 +114,7 @@ namespace LibP21Auth
         /// <exception cref="P21HttpException">Network, server or credentials failed; or <see cref="P21ErrorCode.NoCachedToken"/>,
         /// <see cref="P21ErrorCode.Pending"/>.</exception>
         /// <exception cref="P21TimeoutException">The wait is over.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no token.</exception>
         /// <exception cref="P21ConfigException">The flags exclude each other.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public string GetToken(TokenFlags flags, TimeSpan? wait = null) =>
@@ -138,7 +138,7 @@ namespace LibP21Auth
                 : AskAsync(TokenFlags.None, default, false, cancellationToken).Then(i => i.Access);
         }
 
-        /// <summary>A token that is good now.</summary>
+        /// <summary>A valid token.</summary>
         /// <returns>The access token, without "Bearer "; a completed task, which is always the same object, if the token is at hand.</returns>
         /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
         public Task<string> GetTokenAsync()
@@ -147,15 +147,15 @@ namespace LibP21Auth
             return issued != null && issued.IsGood ? issued.Task : MissAsync(default);
         }
 
-        /// <summary>A token that is good now.</summary>
+        /// <summary>A valid token.</summary>
         /// <remarks>No thread of the pool waits: all callers of a manager share one background thread while the token is on its way.</remarks>
         /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
         /// <returns>The access token, without "Bearer ".</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
-        /// <exception cref="P21ParseException">The server's reply holds no token.</exception>
+        /// <exception cref="P21ParseException">The server's response contains no token.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
-        /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was cancelled.</exception>
+        /// <exception cref="OperationCanceledException"><paramref name="cancellationToken"/> was canceled.</exception>
         public Task<string> GetTokenAsync(CancellationToken cancellationToken)
         {
             if (cancellationToken.IsCancellationRequested)
@@ -174,7 +174,7 @@ namespace LibP21Auth
         public Task<string> GetTokenAsync(TokenFlags flags, CancellationToken cancellationToken = default) =>
             flags == TokenFlags.None ? GetTokenAsync(cancellationToken) : TokenOf(AskAsync(flags, default, false, cancellationToken));
 
-        /// <summary>A token that stays the same whatever the cache does, with all that the server said: for an Interactive session, which
+        /// <summary>A token that stays the same even if the cache gets a new one, with all that the server said: for an Interactive session, which
         /// belongs to the token that opened it.</summary>
         /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
         /// <param name="flags">How to ask.</param>
@@ -184,7 +184,7 @@ namespace LibP21Auth
         public TokenSnapshot Snapshot(TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, TimeSpan? wait = null) =>
             Take(flags, Milliseconds(wait), WholeSeconds(minValid), true).Snapshot(place);
 
-        /// <summary>A token that stays the same whatever the cache does.</summary>
+        /// <summary>A token that stays the same even if the cache gets a new one.</summary>
         /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
         /// <param name="flags">How to ask.</param>
         /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
@@ -254,12 +254,12 @@ namespace LibP21Auth
             client.Report(token ?? "", httpStatus, body ?? Array.Empty<byte>(), body?.Length ?? 0);
 
         /// <summary>Drops a token: the next call gets a new one.</summary>
-        /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: whatever is cached, and any cool-down:
+        /// <param name="token">The token, dropped if it is still the current one; <see langword="null"/>: the cached one, and any cool-down:
         /// "I unlocked the account, try now".</param>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public override void Invalidate(string? token = null) => client.Invalidate(token);
 
-        /// <summary>Gives the manager other credentials or settings; whoever waits for the old ones waits for the new.</summary>
+        /// <summary>Changes the manager's credentials or settings; a call that waits for the old ones waits for the new.</summary>
         /// <param name="options">All settings; those not set go back to their defaults.</param>
         /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another; the manager then stays as it was.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>

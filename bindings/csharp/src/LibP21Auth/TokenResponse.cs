@@ -85,7 +85,7 @@ namespace LibP21Auth
         /// <summary>The claims inside the token, or <see langword="null"/> if it is not a JWT: <c>Claims["sub"]</c>.</summary>
         public TokenValue? Claims => this["Claims"];
 
-        /// <summary>A field by the name that the server gives it, or <see langword="null"/> if there is none of that name.</summary>
+        /// <summary>A field by the server's name for it, or <see langword="null"/> if there is none of that name.</summary>
         /// <param name="name">Name of the field, case matters.</param>
         public TokenValue? this[string name] => fields.TryGetValue(name, out var value) ? new TokenValue(value) : null;
 

@@ -5,7 +5,7 @@ using LibP21Auth.Interop;
 
 namespace LibP21Auth
 {
-    /// <summary>A token that stays the same whatever the cache does.</summary>
+    /// <summary>A token that stays the same even if the cache gets a new one.</summary>
     /// <remarks>An Interactive session belongs to the token that opened it: pass a snapshot to
     /// <see cref="P21Auth.CreateAuthorizedClient(TokenSnapshot)"/> and keep that client for the session. Immutable and safe for use by any
     /// number of threads; it needs no disposal and outlives its manager.</remarks>

@@ -254,7 +254,7 @@ namespace LibP21Auth.Tests
                 p21.Hold();
                 foreach (var token in new[] { CancellationToken.None, cancel.Token })
                 {
-                    // Also through Wait, where a cancelled task would lose what the error says.
+                    // Also through Wait, where a canceled task would lose what the error says.
                     var task = ask(manager, p21.BaseUrl, token);
                     var error = Assert.Throws<AggregateException>(() => task.Wait()).InnerException;
                     Assert.That(error, Is.InstanceOf<P21TimeoutException>().And.InstanceOf<TaskCanceledException>(), what);

@@ -167,7 +167,7 @@ namespace LibP21Auth.Tests
         [TestCase("\"empty\"", P21ErrorCode.NoAccessToken)]
         [TestCase("{\"answer\":{\"status\":503}}", P21ErrorCode.Server)]
         [TestCase("\"reset\"", P21ErrorCode.Io)]
-        public void WhateverTheTokenServerSendsIsAnHttpRequestException(string action, P21ErrorCode code)
+        public void EverythingBadFromTheTokenServerIsAnHttpRequestException(string action, P21ErrorCode code)
         {
             using (var p21 = new Emulator())
             using (var manager = new TokenManager(new P21Options(p21.Options()) { MaxRetries = 0 }))

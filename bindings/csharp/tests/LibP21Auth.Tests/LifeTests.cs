@@ -59,7 +59,7 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
-        public void ManagersThatNobodyDisposesOfAreClosedByTheirHandles()
+        public void ManagersThatNoOneDisposesOfAreClosedByTheirHandles()
         {
             using (var p21 = new Emulator())
             {

@@ -75,7 +75,7 @@ namespace LibP21Auth.Tests
             }
             Assert.That(said, Does.Contain("Install the package LibP21Auth, which brings libp21auth.so for linux-x64; or put that file beside LibP21Auth.dll"));
 #if NET
-            Assert.That(said, Does.Not.Contain("musl"), "whatever packages are installed");
+            Assert.That(said, Does.Not.Contain("musl"), "no matter what packages are installed");
 #endif
         }
 
@@ -92,7 +92,7 @@ namespace LibP21Auth.Tests
         }
 
         [TestCase("")]
-        [TestCase("this is not a library, whatever its name says")]
+        [TestCase("this is not a library, no matter what its name says")]
         public void AFileThatIsNoLibraryIsNamed(string content)
         {
             string file = Path.Combine(folder, "libp21auth.so");

@@ -124,10 +124,10 @@ namespace LibP21Auth.Tests
         [Test]
         public async Task AServiceThatAlertsOnABadPasswordIsTestedWithoutAServer()
         {
-            var refused = P21ModelFactory.Error(P21ErrorCode.Unauthorized, "the server refused user demo", "Ask whoever changed the password.", 401, TimeSpan.FromMinutes(1));
+            var refused = P21ModelFactory.Error(P21ErrorCode.Unauthorized, "the server refused user demo", "Ask anyone who changed the password.", 401, TimeSpan.FromMinutes(1));
             using (var client = Client(new Fake(() => { throw refused; }), new Server()))
             {
-                Assert.That(await AlertOf(client), Is.EqualTo("P21_E_UNAUTHORIZED: the server refused user demo Hint: Ask whoever changed the password."));
+                Assert.That(await AlertOf(client), Is.EqualTo("P21_E_UNAUTHORIZED: the server refused user demo Hint: Ask anyone who changed the password."));
             }
             using (var client = Client(new Fake(() => P21ModelFactory.AccessToken("abc")), new Server()))
             {

@@ -137,7 +137,7 @@ public static class ServiceMinute
 
         internal string[] All() { lock (lines) { return lines.ToArray(); } }
 
-        /// <summary>Waits for such a line after so many; half a minute is more than the longest backoff.</summary>
+        /// <summary>Waits for such a line after this many; half a minute is more than the longest backoff.</summary>
         internal bool WaitFor(int from, Predicate<string> wanted)
         {
             var end = DateTime.UtcNow.AddSeconds(40);

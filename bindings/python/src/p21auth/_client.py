@@ -40,7 +40,7 @@ class Verdict(IntEnum):
 
     #: Get a token again and send the call once more.
     RETRY = 1
-    #: Somebody must grant a permission in P21; no token helps.
+    #: Someone must grant a permission in P21; no token helps.
     PERMISSION = 2
     #: The Authorization header did not arrive; no token helps.
     HEADER_LOST = 3
@@ -134,7 +134,7 @@ class Client(Shared):
     # --- tokens
 
     def get_token(self) -> str:
-        """A token that is good now. On a hit: no lock, no request, no call into the library."""
+        """A valid token. On a hit: no lock, no request, no call into the library."""
         hit = self._hit
         if hit[0] == self._word.value and monotonic() < hit[1]:
             return hit[2]
@@ -244,7 +244,7 @@ class Client(Shared):
         return Verdict(verdict)
 
     def invalidate(self, token: Optional[str] = None) -> None:
-        """Drops ``token`` if it is still the current one. Without one: whatever is cached, and any cool-down once:
+        """Drops ``token`` if it is still the current one. Without one: the cached token, and any cool-down once:
         "I unlocked the account, try now"."""
         text = None if token is None else _handle.text("the token", token)
         try:
@@ -270,9 +270,9 @@ class Client(Shared):
         return self._hosts().may_send_to(url)
 
     def update(self, **options: Unpack[P21Options]) -> None:
-        """Gives the client other credentials or settings on top of those it has; None puts an option back to its default.
+        """Changes the client's credentials or settings and keeps the others; None puts an option back to its default.
 
-        If they are refused, the client stays as it was. Whoever waits for the old credentials waits for the new.
+        If they are refused, the client stays as it was. A call that waits for the old credentials waits for the new.
         """
         changed, handle = self._options.with_changes(options), self._live()
         try:
@@ -349,7 +349,7 @@ class Client(Shared):
         return float(text or self.stats()["options"]["timeout_ms"]) / 1000
 
     def _call(self, key: Hashable, ask: Call, flags: int = 0, timeout: Optional[float] = None) -> Any:
-        """A blocking call, open to Ctrl-C; afterwards the log is read."""
+        """A blocking call, open to Ctrl-C; afterward the log is read."""
         try:
             if flags & _AT_ONCE:
                 return ask(0, 0)[0]

@@ -20,7 +20,7 @@ class P21Error(Exception):
     * ``http_status``: HTTP status of the server's answer, 0 if there was none
     * ``message``: one line that says what happened; ``hint``: what to do next, or an empty string
     * ``retry_after``: seconds until another try makes sense, or None
-    * ``retryable``: whether a later try can succeed without anybody changing anything
+    * ``retryable``: whether a later try can succeed with no changes
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class P21Error(Exception):
         return make(self.code, self.http_status, self.message, self.hint, self.retry_after, self.retryable)
 
     def __reduce__(self) -> Any:
-        # An exception travels between processes; the subclass that mixes in httpx is made anew by its code.
+        # An exception travels between processes; the subclass that mixes in httpx is made again by its code.
         return make, (self.code, self.http_status, self.message, self.hint, self.retry_after, self.retryable)
 
 
@@ -88,7 +88,7 @@ class NetworkError(P21Error, ConnectionError):
 
 
 class P21TimeoutError(P21Error, TimeoutError):
-    """The time for the call ran out."""
+    """The call timed out."""
 
 
 class HttpError(P21Error):
@@ -96,19 +96,19 @@ class HttpError(P21Error):
 
 
 class BadCredentialsError(HttpError):
-    """The token endpoint refused the user, password or consumer key."""
+    """The token endpoint rejected the username, password or consumer key."""
 
 
 class AccessDeniedError(HttpError):
-    """The server understood the request and forbids it."""
+    """The server understood the request and refused it."""
 
 
 class NotFoundError(HttpError):
-    """No P21 API answers at this address."""
+    """There is no P21 API at this address."""
 
 
 class RateLimitedError(HttpError):
-    """The server throttles requests."""
+    """The server is throttling requests."""
 
 
 class ServerError(HttpError):
@@ -116,15 +116,15 @@ class ServerError(HttpError):
 
 
 class RedirectError(HttpError):
-    """The server redirects to a place where credentials must not go."""
+    """The server redirects to an address to which credentials must not be sent."""
 
 
 class RejectedError(HttpError):
-    """New tokens are rejected as fast as they come."""
+    """The server rejects new tokens as fast as it issues them."""
 
 
 class ParseError(P21Error, ValueError):
-    """The reply could not be understood, or holds no token or URL."""
+    """The response could not be parsed, or contains no token or URL."""
 
 
 class InternalError(P21Error):

@@ -1,7 +1,7 @@
 """One step above the table: strings, error objects and handles of the library as Python values.
 
 A signal handler may raise wherever Python looks for signals, which is after each call and not in between. So what the
-library gives goes into a :class:`Pointer` made before the call, and is freed by the first call of a ``finally``.
+library returns goes into a :class:`Pointer` made before the call, and is freed by the first call of a ``finally``.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ byref = ctypes.byref
 def text(what: str, value: str) -> bytes:
     """UTF-8 for the library. A NUL would cut the string short there, so it is refused here; the value is never shown."""
     if "\0" in value:
-        raise _errors.ConfigError(f"{what} holds a NUL character", code=3)
+        raise _errors.ConfigError(f"{what} contains a NUL character", code=3)
     try:
         return value.encode("utf-8")
     except UnicodeEncodeError:
@@ -68,7 +68,7 @@ def _failure(status: int, error: Pointer) -> _errors.P21Error:
 
 
 def fill(configuration: Pointer, options: dict[str, bytes], file: Optional[bytes], profile: Optional[bytes] = None) -> None:
-    """Makes a configuration handle, to be freed by the caller, whatever comes of this.
+    """Makes a configuration handle, to be freed by the caller, no matter what becomes of this.
 
     A bad option is remembered by the handle and reported, with its hint, by the call that uses it.
     """

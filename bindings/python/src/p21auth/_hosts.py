@@ -58,7 +58,7 @@ class Hosts:
         base = origin(self.base_url)
         if target == base or (self._ui is not None and target == origin(self._ui)):
             return True
-        # Never from https down to http, whatever the host.
+        # Never from https down to http, no matter what the host.
         downgrade = scheme != "https" and base[0] == "https"
         return not downgrade and (host in self._allowed or f"{host}:{port}" in self._allowed)
 

@@ -1,4 +1,4 @@
-"""A token that stays the same whatever the cache does."""
+"""A token that stays the same even if the cache gets a new one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._hosts import Hosts
 
-#: Keys of every dict that the guide-named functions and snapshots give.
+#: Keys of every dict that the guide-named functions and snapshots return.
 KEYS = (
     "AccessToken",
     "TokenType",
@@ -131,7 +131,7 @@ class Snapshot(Shared):
         data["ExpiresInSeconds"] = data["ExpiresIn"] = self.expires_in
         return data
 
-    # A mapping in all but its base class: what serializes or logs whatever is a Mapping must not find the token.
+    # A mapping in all but its base class: what serializes or logs any Mapping must not find the token.
 
     def __getitem__(self, name: str) -> Any:
         return self.as_dict()[name]

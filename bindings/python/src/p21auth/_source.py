@@ -21,7 +21,7 @@ class TokenSource(Protocol):
         ...
 
     def get_token(self) -> str:
-        """A token that is good now."""
+        """A valid token."""
         ...
 
     def aget_token(self) -> Awaitable[str]:

@@ -21,7 +21,7 @@ TYPE_CHECKING = False  # typing would be a tenth of the start
 if TYPE_CHECKING:
     from typing import Any, Callable, Optional
 
-    #: Asks the library, which waits for at most so many milliseconds, with further flags. Returns the outcome, and whether
+    #: Asks the library, which waits for at most this many milliseconds, with further flags. Returns the outcome, and whether
     #: that is sure: when its time is up the library falls back on an older token, if that still lives.
     Call = Callable[[int, int], tuple[Any, bool]]
 
@@ -56,7 +56,7 @@ class Wait:
         self.error: Optional[BaseException] = None
 
     def missed(self, deadline: float) -> bool:
-        """Whether it only ran out of time, and somebody with this deadline has some left."""
+        """Whether it only ran out of time, and someone with this deadline has some left."""
         error = self.error
         return isinstance(error, P21TimeoutError) and error.retry_after == 0 and monotonic() < deadline
 
@@ -144,7 +144,7 @@ class _Pool:
                 self._finish(wait)
 
     def _finish(self, wait: Wait) -> None:
-        """Tells those who wait. Those who come from now on ask anew."""
+        """Tells those who wait. Those who come from now on ask again."""
         with self.lock:
             if self.waits.get(wait.key) is wait:
                 del self.waits[wait.key]
@@ -154,7 +154,7 @@ class _Pool:
             callback()
 
     def when_done(self, wait: Wait, callback: Callable[[], object]) -> None:
-        """Calls back once there is an outcome, from whatever thread."""
+        """Calls back once there is an outcome, from any thread."""
         with self.lock:
             if not wait.done:
                 wait.callbacks.append(callback)
@@ -249,7 +249,7 @@ def _sit(pool: _Pool, wait: Wait, sleep: Optional[Callable[[float], object]]) ->
 
 
 async def awaited(key: Hashable, call: Call, timeout: float, whole: bool = False) -> Any:
-    """The outcome of a call that other tasks share, in this loop or another. Cancelling a task leaves the call running."""
+    """The outcome of a call that other tasks share, in this loop or another. Canceling a task leaves the call running."""
     deadline = monotonic() + timeout
     outcome = _UNFINISHED if whole or key in _pool.waits else _at_once(call)
     if outcome is not _UNFINISHED:

@@ -8,7 +8,7 @@
         async with session.get(client.url("/odataservice/odata/table/customer")) as response:
             rows = await response.json()
 
-Give it a snapshot instead of a client to keep one token, as an Interactive API session needs it.
+Pass it a snapshot instead of a client to keep one token, as an Interactive API session needs it.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def get_token(
     fresh: bool = False,
     **options: Unpack[P21Settings],
 ) -> dict[str, Any]:
-    """As in the guide's ``common/auth.py``: with its ``P21Config`` (or whatever has such attributes), or without one from
+    """As in the guide's ``common/auth.py``: with its ``P21Config`` (or any object with such attributes), or without one from
     ``P21_BASE_URL`` and so on."""
     return _guide._token(_login(config, username, password, consumer_key, use_v2, options), fresh)
 

@@ -6,7 +6,7 @@
 ...     http.get("/odataservice/odata/table/customer").status_code
 200
 
-The same object serves ``httpx.AsyncClient``. Give it a snapshot instead of a client to keep one token, as an Interactive
+The same object serves ``httpx.AsyncClient``. Pass it a snapshot instead of a client to keep one token, as an Interactive
 API session needs it.
 """
 

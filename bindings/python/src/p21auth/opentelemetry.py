@@ -48,7 +48,7 @@ def instrument(
         meter.create_observable_counter(f"p21auth.token.{name}", [_count(watched, counter)], unit, text)
     meter.create_observable_counter("p21auth.token.failures", [_failures(watched)], "{failure}", "Failures by their code")
     tracer = trace.get_tracer("p21auth", tracer_provider=tracer_provider)
-    # What happened before belongs to nobody.
+    # What happened before belongs to no one.
     _log.drain()
     _log.listeners.append(lambda event: _trace(tracer, event))
 

@@ -8,7 +8,7 @@
 ...     session.get(client.url("/odataservice/odata/table/customer")).status_code
 200
 
-Give ``P21Auth`` a snapshot instead of a client to keep one token, as an Interactive API session needs it.
+Pass ``P21Auth`` a snapshot instead of a client to keep one token, as an Interactive API session needs it.
 """
 
 from __future__ import annotations

@@ -92,7 +92,7 @@ class Emulator:
         if tls:
             import ssl
 
-            # Its own control endpoint, on loopback, whatever certificate it plays.
+            # Its own control endpoint, on loopback, no matter what certificate it plays.
             handlers.append(urllib.request.HTTPSHandler(context=ssl._create_unverified_context()))
         self._opener = urllib.request.build_opener(*handlers)
 

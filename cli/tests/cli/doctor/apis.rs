@@ -67,7 +67,7 @@ fn a_key_whose_scope_lacks_an_api() {
     report.fails(5, "router", &["forbids it"], &["API scope"]);
     report.skips(&["interactive"]);
 
-    // Whoever needs one API alone says so.
+    // Anyone who needs one API alone says so.
     let only = Setup::new()
         .key(ODATA_KEY)
         .report(&["--yes", "--apis", "odata"]);
@@ -146,6 +146,6 @@ fn a_ui_server_elsewhere_is_pointed_out() {
     report.is_well();
     report
         .step("router")
-        .is("ok", &["localhost", "another host than base_url"], &[]);
+        .is("ok", &["localhost", "a different host than base_url"], &[]);
     report.step("interactive").is("ok", &[], &[]);
 }

@@ -202,11 +202,11 @@ fn a_healthy_set_up_is_found_healthy_with_one_request() {
         ("dns", "127.0.0.1 (this machine)"),
         ("tcp", "connected to 127.0.0.1:"),
         ("tls", "TLS 1.3 with TLS13_"),
-        ("server", "P21 answers"),
+        ("server", "P21 responds"),
         ("token", "issued one by v2_password"),
         ("reply", "a JSON object"),
         ("clock", "agrees"),
-        ("lifetime", "the reply states 1 d"),
+        ("lifetime", "the response states 1 d"),
         ("scope", "user demo"),
         ("router", "/uiserver0"),
         ("odata", "table customer can be read"),
@@ -241,7 +241,7 @@ fn a_healthy_set_up_is_found_healthy_with_one_request() {
 fn without_leave_no_token_is_asked_for() {
     let setup = Setup::new();
     for (args, why) in [
-        (&[][..], "nobody to ask"),
+        (&[][..], "no terminal to ask"),
         (&["--no-token-request"], "--no-token-request"),
     ] {
         let report = setup.report(args);
@@ -299,7 +299,7 @@ fn a_configuration_that_is_none_is_explained_and_nothing_is_sent() {
             "not configured: password",
             "P21_PASWORD is set, but no option",
         ],
-        &["P21_PASSWORD is meant, rename P21_PASWORD"],
+        &["If you mean P21_PASSWORD, rename P21_PASWORD"],
     );
     assert_eq!(setup.emulator.control().counter("requests"), 0);
 }

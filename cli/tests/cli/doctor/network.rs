@@ -10,7 +10,7 @@ use test_support::squid::{Access, PASSWORD, Squid, USER};
 const REST: &[&str] = &["tls", "server", "token", "reply", "clock", "odata"];
 
 #[test]
-fn a_name_that_nobody_knows() {
+fn a_name_that_no_one_knows() {
     let tool = Tool::for_server("https://p21.invalid");
     let report = Report::of(&tool, &["--yes"]);
     report.fails(
@@ -188,7 +188,7 @@ fn a_proxy_that_cannot_be_understood() {
 #[test]
 fn credentials_that_look_damaged_are_worth_a_warning() {
     for (value, says) in [
-        ("\"demo-password\"", "password stands in quotation marks"),
+        ("\"demo-password\"", "password is in quotation marks"),
         ("demo-password ", "password begins or ends with a blank"),
         ("${DEMO}", "password looks like a placeholder"),
     ] {

@@ -59,7 +59,7 @@ fn a_stored_token_that_was_revoked() {
         5,
         "router",
         &["does not accept the token"],
-        &["stored token is dead", "p21auth store clear"],
+        &["stored token is no longer accepted", "p21auth store clear"],
     );
     report
         .step("odata")
@@ -82,7 +82,7 @@ fn a_refusal_in_the_store_is_not_repeated() {
     report.fails(
         5,
         "token",
-        &["refuses the username or password"],
+        &["rejects the username or password"],
         &["Not sooner than in"],
     );
     assert_eq!(report.token_requests(), 0, "the account is left in peace");
@@ -102,7 +102,10 @@ fn a_folder_that_cannot_be_used() {
             "the shared store cannot be used",
             &folder.display().to_string(),
         ],
-        &["nobody else may write to it", "more tokens than they need"],
+        &[
+            "no other user may be able to write to it",
+            "more tokens than they need",
+        ],
     );
     // The rest is looked at all the same, as the library goes on.
     report.step("odata").is("ok", &[], &[]);

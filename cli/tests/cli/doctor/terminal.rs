@@ -1,4 +1,4 @@
-//! On a terminal: a question before anything is asked for, progress, colours.
+//! On a terminal: a question before anything is asked for, progress, colors.
 
 use super::{Setup, assert_no_secret};
 
@@ -24,19 +24,19 @@ fn no_is_no() {
             shown.contains("[y/N]") && shown.contains("middleware session"),
             "{shown}"
         );
-        assert!(shown.contains("you did not want one"), "{shown}");
+        assert!(shown.contains("you chose not to request one"), "{shown}");
         assert!(shown.contains("No token request was made."), "{shown}");
     }
     assert_eq!(setup.token_requests(), 0);
 }
 
 #[test]
-fn yes_is_one_request_in_colours() {
+fn yes_is_one_request_in_colors() {
     let setup = Setup::new();
     let (shown, status) = on_a_terminal(&setup, &[], Some("y"));
     assert_eq!(status, 0, "{shown}");
     assert!(shown.contains("1 token request was made."), "{shown}");
-    assert!(shown.contains("\u{1b}["), "no colours: {shown}");
+    assert!(shown.contains("\u{1b}["), "no colors: {shown}");
     // Each step says that it is under way.
     for name in ["configuration", "dns", "tls", "token", "interactive"] {
         assert!(

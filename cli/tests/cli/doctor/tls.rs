@@ -118,7 +118,7 @@ fn plain_http_where_tls_is_expected() {
     let emulator = test_support::emulator();
     let base = emulator.base_url().replacen("http:", "https:", 1);
     let report = Report::of(&Tool::for_server(&base), &["--yes"]);
-    report.fails(4, "tls", &["answers, but not in TLS"], &["Check the port"]);
+    report.fails(4, "tls", &["responds, but not in TLS"], &["Check the port"]);
     assert_eq!(report.token_requests(), 0);
 }
 
@@ -129,7 +129,7 @@ fn a_server_that_says_nothing_and_one_that_hangs_up() {
     };
     let silent = Server::raw(|mut stream, _| until_closed(&mut stream));
     let report = Report::of(&setup(&silent), &["--yes"]);
-    report.fails(4, "tls", &["no answer within 500 ms"], &["firewall"]);
+    report.fails(4, "tls", &["no response within 500 ms"], &["firewall"]);
     report.skips(&["server", "token"]);
 
     let rude = Server::raw(|stream, _| drop(stream));

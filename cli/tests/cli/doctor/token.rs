@@ -27,7 +27,7 @@ fn a_wrong_password() {
     report.fails(
         5,
         "token",
-        &["refuses the username or password"],
+        &["rejects the username or password"],
         &["logging in to P21", "Not sooner than in 1 min"],
     );
     report.step("server").is("ok", &[], &[]);
@@ -38,7 +38,7 @@ fn a_wrong_password() {
 #[test]
 fn a_wrong_consumer_key() {
     let report = Setup::new().key(PLANTED).report(&["--yes"]);
-    report.fails(5, "token", &["refuses the consumer key"], &["SOA Admin"]);
+    report.fails(5, "token", &["rejects the consumer key"], &["SOA Admin"]);
     report.skips(AFTER);
     assert_eq!(report.token_requests(), 1);
 }
@@ -72,7 +72,7 @@ fn a_base_url_under_which_there_is_nothing() {
     report.fails(
         5,
         "server",
-        &["no P21 API answers at", "/api/ui/router/v1/", "HTTP 404"],
+        &["there is no P21 API at", "/api/ui/router/v1/", "HTTP 404"],
         &["base_url", "-api host"],
     );
     report.skips(&["token"]);
@@ -193,7 +193,7 @@ fn lifetimes_worth_a_word() {
     let none = with(&[("lifetime_fields", "[]"), ("token_kind", "opaque")]).report(&["--yes"]);
     none.step("lifetime")
         .is("warn", &["50 min are assumed"], &["default_lifetime_s"]);
-    none.step("scope").is("ok", &["no JWT"], &[]);
+    none.step("scope").is("ok", &["not a JWT"], &[]);
     let never = Setup::new()
         .key("00000000-0000-4000-8000-000000000002")
         .report(&["--yes"]);
@@ -213,15 +213,15 @@ fn an_nginx_that_drops_headers_with_underscores() {
     report.fails(
         5,
         "token",
-        &["refuses the consumer key"],
+        &["rejects the consumer key"],
         &["underscores_in_headers on;", "auth_mode=v2_consumer"],
     );
     let control = nginx.emulator.control();
     assert_eq!(control.counter("token.requests"), 1);
-    let mended = tool
+    let fixed = tool
         .without("P21_AUTH_MODE")
         .with("P21_AUTH_MODE", "v2_consumer");
-    assert_eq!(Report::of(&mended, &["--yes"]).value["exit_status"], 0);
+    assert_eq!(Report::of(&fixed, &["--yes"]).value["exit_status"], 0);
     assert_eq!(control.counter("token.requests"), 2);
 }
 

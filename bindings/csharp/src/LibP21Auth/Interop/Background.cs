@@ -57,7 +57,7 @@ namespace LibP21Auth.Interop
             }
         }
 
-        /// <summary><paramref name="task"/>, left early when <paramref name="cancel"/> is cancelled; the task itself goes on.</summary>
+        /// <summary><paramref name="task"/>, left early when <paramref name="cancel"/> is canceled; the task itself goes on.</summary>
         internal static Task<T> LeaveOn<T>(this Task<T> task, CancellationToken cancel)
         {
             if (!cancel.CanBeCanceled || task.IsCompleted)

@@ -5,7 +5,7 @@ using System.Diagnostics;
 
 namespace LibP21Auth.Interop
 {
-    /// <summary>A remaining life that was read at some moment, counted down by a clock that nobody sets.</summary>
+    /// <summary>A remaining life that was read at some moment, counted down by a clock that no one sets.</summary>
     internal readonly struct Countdown
     {
 #if NET5_0_OR_GREATER

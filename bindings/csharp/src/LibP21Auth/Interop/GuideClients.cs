@@ -9,7 +9,7 @@ using System.Threading.Tasks;
 namespace LibP21Auth.Interop
 {
     /// <summary>The managers behind the functions that the community guide names, which get the credentials anew at each call.</summary>
-    /// <remarks>Callers of these functions subtract five minutes themselves, and heal a 401 by calling again without telling anybody. So
+    /// <remarks>Callers of these functions subtract five minutes themselves, and heal a 401 by calling again without telling anyone. So
     /// their tokens always have more than the refresh margin left, and are at most 15 minutes old.</remarks>
     internal static class GuideClients
     {
@@ -101,7 +101,7 @@ namespace LibP21Auth.Interop
                 Known[key] = ByUse.AddFirst(new KeyValuePair<string, TokenManager>(key, manager));
                 if (ByUse.Count > Most)
                 {
-                    // Not disposed of, somebody may be waiting in it: its handle closes it once nobody uses it any more.
+                    // Not disposed of, someone may be waiting in it: its handle closes it once no one uses it any more.
                     Known.Remove(ByUse.Last!.Value.Key);
                     ByUse.RemoveLast();
                 }

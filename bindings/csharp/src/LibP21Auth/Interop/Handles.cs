@@ -52,7 +52,7 @@ namespace LibP21Auth.Interop
         }
     }
 
-    /// <summary>An owned <c>char *</c>; the library zeroises it when it is freed.</summary>
+    /// <summary>An owned <c>char *</c>; the library zeroizes it when it is freed.</summary>
     internal sealed class NativeString : NativeHandle
     {
         /// <summary>The text, or <see langword="null"/> for NULL. Frees it.</summary>

@@ -8,7 +8,7 @@ namespace LibP21Auth.Interop
     /// <para>Text goes in as NUL-terminated UTF-8 in a <c>byte[]</c> (see <see cref="Utf8"/>), never as the ANSI default; numbers have a
     /// fixed width; there is no <c>bool</c>.</para>
     /// <para>A client is passed as its raw key, not as a <see cref="ClientHandle"/>: a <c>SafeHandle</c> argument would put off the free
-    /// until the call returns, and whoever waits in the library must be woken by <c>Dispose</c>. That is safe because handles are keys
+    /// until the call returns, and a call that waits in the library must be woken by <c>Dispose</c>. That is safe because handles are keys
     /// that the library checks; <see cref="NativeClient"/> keeps the handle alive across each call.</para>
     /// </remarks>
     internal static class NativeMethods

@@ -6,7 +6,7 @@ using System.Threading.Tasks;
 
 namespace LibP21Auth.Interop
 {
-    /// <summary>Looks at the beginning of a response's body and leaves the body whole for whoever reads it next.</summary>
+    /// <summary>Looks at the beginning of a response's body and leaves the body whole for the next reader.</summary>
     internal static class ResponseBody
     {
         /// <summary>More than any rejection that P21 or a proxy is known to send; the verdict needs no more.</summary>

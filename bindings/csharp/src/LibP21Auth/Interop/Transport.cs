@@ -218,7 +218,7 @@ namespace LibP21Auth.Interop
             }
             if (pins != null)
             {
-                // Exactly these, whoever issued them and whatever their names or dates.
+                // Exactly these, from any issuer and no matter what their names or dates.
                 using (var sha = SHA256.Create())
                 {
                     return pins.Contains(BitConverter.ToString(sha.ComputeHash(certificate.RawData)).Replace("-", "").ToLowerInvariant());

@@ -14,7 +14,7 @@ namespace LibP21Auth.Interop
         {
             if (text.IndexOf('\0') >= 0)
             {
-                throw P21Failure.Config(name + " holds a NUL character", "Remove the character with the code 0 from the text.");
+                throw P21Failure.Config(name + " contains a NUL character", "Remove the character with the code 0 from the text.");
             }
             try
             {

@@ -27,7 +27,7 @@ namespace LibP21Auth.Interop
         /// <summary>Waits on this thread until the task is complete.</summary>
         internal void Finish() => Finish((uint)Math.Max(1, limitMs - ElapsedMs));
 
-        /// <summary>Completes the task if that can be done without waiting, or if the time is over.</summary>
+        /// <summary>Completes the task if that needs no waiting, or if the time is over.</summary>
         internal bool Poll()
         {
             if (ElapsedMs >= limitMs)
