@@ -567,7 +567,7 @@ fn no_secret_is_an_argument_and_none_comes_from_the_environment() {
         &["--access-token", PLANTED],
     ] {
         let seen = setup.tool.run_with_input(&setup.args(&ca_file, args), "");
-        seen.failed(2, &["not taken from the command line", "standard input"]);
+        seen.failed(2, &["not accepted on the command line", "standard input"]);
     }
     for (args, says) in [
         (
