@@ -9,9 +9,6 @@ use super::Failure;
 /// Longest secret, in bytes.
 const MAX_SECRET: usize = 64 * 1024;
 
-/// The status of what Ctrl-C ends, as shells have it.
-const INTERRUPTED: u8 = 130;
-
 /// Asks if someone is there to answer.
 pub(super) struct Asker {
     is_possible: bool,
@@ -159,6 +156,8 @@ fn hidden(question: &str) -> Result<Zeroizing<String>, Failure> {
 fn typed(
     mut next: impl FnMut(&mut [u8; 1]) -> Result<Option<usize>, Failure>,
 ) -> Result<Zeroizing<String>, Failure> {
+    /// The status of what Ctrl-C ends, as shells have it.
+    const INTERRUPTED: u8 = 130;
     const CTRL_C: u8 = 3;
     const CTRL_D: u8 = 4;
     const CTRL_U: u8 = 21;

@@ -28,6 +28,9 @@ public static class Probe
                 case "token":
                     Console.WriteLine(Token(args[1], args[2]));
                     return 0;
+                case "profile":
+                    Console.WriteLine(Profile(args[1], args.Length > 2 ? args[2] : null));
+                    return 0;
 #if NETFRAMEWORK
                 case "shadow":
                     return Shadow(args[1]);
@@ -65,6 +68,32 @@ public static class Probe
     {
         var options = new P21Options { BaseUrl = baseUrl, Username = "demo", Password = "demo-password", Store = store };
         return new TokenManager(options).GetToken();
+    }
+
+    /// <summary>What comes of a profile that is named, or of that of the environment; with another password, if there is one.</summary>
+    [MethodImpl(MethodImplOptions.NoInlining)]
+    private static string Profile(string name, string password)
+    {
+        try
+        {
+            var options = name == "-" ? P21Options.FromEnvironment() : P21Options.FromProfile(name);
+            if (password == null)
+            {
+                using (var manager = name == "-" ? TokenManager.FromEnvironment() : TokenManager.FromProfile(name))
+                {
+                    return manager.GetToken();
+                }
+            }
+            options.Password = password;
+            using (var manager = new TokenManager(options))
+            {
+                return manager.GetToken();
+            }
+        }
+        catch (Exception error) when (error is IP21Error)
+        {
+            return error.GetType().Name + ": " + error.Message;
+        }
     }
 
 #if NETFRAMEWORK
