@@ -206,6 +206,11 @@ mod tests {
         Event::Token(Arc::new(Token::new(Reply::default(), life, 0, 0)))
     }
 
+    fn fail(entry: &mut Entry, code: Code) {
+        let event = Event::Failed(Error::new(code, "no"));
+        commit(entry, event, PACE, at(0), &most);
+    }
+
     fn wait(entry: &Entry) -> (Wait, i64) {
         let failure = entry.failure.as_ref().expect("a failure");
         assert_eq!(
@@ -219,24 +224,12 @@ mod tests {
     fn refused_credentials_cool_down_for_one_then_ten_then_thirty_minutes() {
         let mut entry = Entry::default();
         for minutes in [1, 10, 30, 30] {
-            commit(
-                &mut entry,
-                Event::Failed(Error::new(Code::Unauthorized, "no")),
-                PACE,
-                at(0),
-                &most,
-            );
+            fail(&mut entry, Code::Unauthorized);
             assert_eq!(wait(&entry), (Wait::CoolDown, minutes * 60_000));
         }
         commit(&mut entry, token(0), PACE, at(0), &most);
         assert!(entry.failure.is_none());
-        commit(
-            &mut entry,
-            Event::Failed(Error::new(Code::Unauthorized, "no")),
-            PACE,
-            at(0),
-            &most,
-        );
+        fail(&mut entry, Code::Unauthorized);
         assert_eq!(
             wait(&entry),
             (Wait::CoolDown, 60_000),
@@ -286,13 +279,7 @@ mod tests {
     fn backoff_doubles_to_thirty_seconds_and_a_success_resets_it() {
         let mut entry = Entry::default();
         for seconds in [1, 2, 4, 8, 16, 30, 30, 30] {
-            commit(
-                &mut entry,
-                Event::Failed(Error::new(Code::Connect, "no")),
-                PACE,
-                at(0),
-                &most,
-            );
+            fail(&mut entry, Code::Connect);
             assert_eq!(wait(&entry), (Wait::Backoff, seconds * 1_000));
         }
         commit(&mut entry, token(0), PACE, at(0), &most);
@@ -373,13 +360,7 @@ mod tests {
     #[test]
     fn lifting_keeps_the_schedule_but_not_the_wait() {
         let mut entry = Entry::default();
-        commit(
-            &mut entry,
-            Event::Failed(Error::new(Code::Unauthorized, "no")),
-            PACE,
-            at(0),
-            &most,
-        );
+        fail(&mut entry, Code::Unauthorized);
         commit(&mut entry, Event::Lifted, PACE, at(1), &most);
         assert!(entry.failure.is_none());
         commit(

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::processes::{
-    Process, answers, ask_all, entry, home, is_sealed, left_behind, one_token, requests, tell_all,
-    token_in,
+    Process, answers, ask_all, entry, hold_request_of, home, is_sealed, left_behind, one_token,
+    requests, tell_all, token_in,
 };
 use test_support::{PATIENCE, emulator};
 
@@ -80,10 +80,8 @@ fn a_killed_holder_is_followed_at_once_and_all_end_with_one_token() {
 fn follow_a_killed_holder() -> Duration {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
-    control.hold();
     let mut holder = Process::start(&emulator, home.path(), &[FILE]);
-    holder.tell("token");
-    assert!(control.wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut holder);
     let mut waiters = start(&emulator, home.path(), 4);
     tell_all(&mut waiters, "token");
     holder.kill();
@@ -156,10 +154,8 @@ fn no_file_can_be_read_without_the_credential() {
 fn a_stopped_holder_is_named_and_no_one_asks_past_it() {
     let (emulator, home) = (emulator(), home());
     let control = emulator.control();
-    control.hold();
     let mut holder = Process::start(&emulator, home.path(), &[FILE]);
-    holder.tell("token");
-    assert!(control.wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut holder);
     holder.stop();
     let mut waiter = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "700")]);
     let mut answer = waiter.ask("token");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use super::processes::{Process, ask_all, home, requests, tell_all, token_in};
+use super::processes::{Process, ask_all, hold_request_of, home, requests, tell_all, token_in};
 use p21_emulator::{Action, Emulator, Fault};
 use redis::cmd;
 use test_support::redis::RedisServer;
@@ -120,9 +120,7 @@ fn a_waiting_process_costs_few_commands_and_has_the_token_at_once() {
     redis.query::<()>(cmd("CONFIG").arg("RESETSTAT"));
     let tokens: Vec<String> = redis.query(cmd("KEYS").arg("*:token"));
     redis.query::<u64>(cmd("DEL").arg(tokens));
-    emulator.control().hold();
-    holder.tell("token");
-    assert!(emulator.control().wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut holder);
     redis.query::<()>(cmd("CONFIG").arg("RESETSTAT"));
     tell_all(&mut fleet, "token");
     let waiting = || redis.info("blocked_clients");

@@ -220,6 +220,16 @@ pub fn ask_all(processes: &mut [Process], command: &str) -> Vec<String> {
     answers(processes)
 }
 
+/// Has the emulator hold back the token request that this process makes.
+pub fn hold_request_of(emulator: &Emulator, process: &mut Process) {
+    emulator.control().hold();
+    process.tell("token");
+    let is_held = emulator
+        .control()
+        .wait_for("held", 1, test_support::PATIENCE);
+    assert!(is_held, "no request");
+}
+
 /// The token that all have.
 #[track_caller]
 pub fn one_token(answers: &[String]) -> String {

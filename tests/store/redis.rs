@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::processes::{
-    Process, answers, ask_all, home, is_sealed, one_token, requests, tell_all, token_in,
+    Process, answers, ask_all, hold_request_of, home, is_sealed, one_token, requests, tell_all,
+    token_in,
 };
 use p21_emulator::Emulator;
 use redis::cmd;
@@ -76,9 +77,7 @@ fn a_lease_is_renewed_for_as_long_as_the_server_takes() {
     let mut pair = homes
         .each_ref()
         .map(|home| start(&emulator, home.path(), &redis.url()));
-    emulator.control().hold();
-    pair[0].tell("token");
-    assert!(emulator.control().wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut pair[0]);
     pair[1].tell("token");
     let keys: Vec<String> = redis.query(cmd("KEYS").arg("*:lease"));
     let held = Instant::now();
@@ -102,9 +101,7 @@ fn a_holder_that_was_stopped_past_its_lease_cannot_overwrite_a_newer_token() {
     let (emulator, redis) = (emulator(), RedisServer::start());
     let homes = [home(), home(), home()];
     let mut holder = start(&emulator, homes[0].path(), &redis.url());
-    emulator.control().hold();
-    holder.tell("token");
-    assert!(emulator.control().wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut holder);
     holder.stop();
     emulator.control().release();
     let mut other = start(&emulator, homes[1].path(), &redis.url());

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::processes::{MovedClock, Process, ask_all, home, requests, runtime, tell_all, token_in};
+use super::processes::{
+    MovedClock, Process, ask_all, hold_request_of, home, requests, runtime, tell_all, token_in,
+};
 use p21_emulator::Emulator;
 use p21auth::{Client, Config};
 use redis::cmd;
@@ -138,9 +140,7 @@ fn a_lease_that_was_evicted_costs_one_request_and_all_end_with_one_token() {
     let (emulator, redis) = (emulator(), RedisServer::start());
     let homes = [home(), home()];
     let mut holder = start(&emulator, homes[0].path(), &redis.url());
-    emulator.control().hold();
-    holder.tell("token");
-    assert!(emulator.control().wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut holder);
     let lease = key(&redis, "lease").expect("held");
     redis.query::<()>(cmd("DEL").arg(&lease));
     let mut other = start(&emulator, homes[1].path(), &redis.url());
@@ -160,9 +160,7 @@ fn a_late_holder_cannot_overwrite_a_newer_token_although_its_fence_was_evicted()
     let (emulator, redis) = (emulator(), RedisServer::start());
     let homes = [home(), home(), home()];
     let mut holder = start(&emulator, homes[0].path(), &redis.url());
-    emulator.control().hold();
-    holder.tell("token");
-    assert!(emulator.control().wait_for("held", 1, PATIENCE));
+    hold_request_of(&emulator, &mut holder);
     holder.stop();
     emulator.control().release();
     redis.query::<()>(cmd("DEL").arg(key(&redis, "lease").expect("held")));

@@ -76,6 +76,33 @@ fn a_thread_that_dies_before_it_begins_opens_the_gate() {
     ends_badly(|| slot(Stillborn, 5_000), Server::good, Code::NoMemory, 0);
 }
 
+/// Whether a client is open, and two threads that wait for a token of its.
+fn two_who_wait(
+    slot: &Arc<Slot>,
+    server: &Arc<Server>,
+) -> (Arc<Mutex<bool>>, Vec<thread::JoinHandle<Result<(), Code>>>) {
+    let open = Arc::new(Mutex::new(true));
+    let waiters = (0..2).map(|_| {
+        let (slot, server, open) = (Arc::clone(slot), Arc::clone(server), Arc::clone(&open));
+        thread::spawn(move || {
+            let presence = || {
+                if *open.lock().expect("unpoisoned") {
+                    Presence::Here
+                } else {
+                    Presence::Closed
+                }
+            };
+            call(&server, &presence, false, |caller| {
+                slot.acquire(Wish::default(), caller)
+            })
+            .map(|_| ())
+            .map_err(|error| error.code())
+        })
+    });
+    let waiters = waiters.collect();
+    (open, waiters)
+}
+
 #[test]
 fn closing_wakes_those_who_wait_although_the_flight_goes_on() {
     explore(|| {
@@ -93,27 +120,7 @@ fn closing_wakes_those_who_wait_although_the_flight_goes_on() {
         let slot = slot(Threads, 5_000);
         let mine = hold();
         slot.attach(&mine);
-        let open = Arc::new(Mutex::new(true));
-        let waiters: Vec<_> = (0..2)
-            .map(|_| {
-                let (slot, server, open) =
-                    (Arc::clone(&slot), Arc::clone(&server), Arc::clone(&open));
-                thread::spawn(move || {
-                    let presence = || {
-                        if *open.lock().expect("unpoisoned") {
-                            Presence::Here
-                        } else {
-                            Presence::Closed
-                        }
-                    };
-                    call(&server, &presence, false, |caller| {
-                        slot.acquire(Wish::default(), caller)
-                    })
-                    .map(|_| ())
-                    .map_err(|error| error.code())
-                })
-            })
-            .collect();
+        let (open, waiters) = two_who_wait(&slot, &server);
         *open.lock().expect("unpoisoned") = false;
         assert_eq!(slot.detach(&mine), 0);
         for waiter in waiters {
@@ -215,27 +222,7 @@ fn closing_wakes_those_who_wait_until_a_flight_may_start() {
         slot.attach(&mine);
         assert_eq!(token(&slot, &server, false), Ok("token-1".to_owned()));
         slot.reject("token-1");
-        let open = Arc::new(Mutex::new(true));
-        let waiters: Vec<_> = (0..2)
-            .map(|_| {
-                let (slot, server, open) =
-                    (Arc::clone(&slot), Arc::clone(&server), Arc::clone(&open));
-                thread::spawn(move || {
-                    let presence = || {
-                        if *open.lock().expect("unpoisoned") {
-                            Presence::Here
-                        } else {
-                            Presence::Closed
-                        }
-                    };
-                    call(&server, &presence, false, |caller| {
-                        slot.acquire(Wish::default(), caller)
-                    })
-                    .map(|_| ())
-                    .map_err(|error| error.code())
-                })
-            })
-            .collect();
+        let (open, waiters) = two_who_wait(&slot, &server);
         *open.lock().expect("unpoisoned") = false;
         slot.detach(&mine);
         for waiter in waiters {

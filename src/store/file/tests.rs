@@ -30,6 +30,11 @@ fn token(bytes: &[u8]) -> Change<'_> {
     }
 }
 
+fn token_of(store: &FileStore) -> Vec<u8> {
+    let loaded = store.load(NAME).expect("usable");
+    loaded.token.expect("an entry").bytes
+}
+
 #[test]
 fn a_thousand_replaces_under_four_readers_are_never_missed_or_torn() {
     let home = tempfile::tempdir().expect("a folder");
@@ -71,15 +76,7 @@ fn a_thousand_replaces_under_four_readers_are_never_missed_or_torn() {
             assert!(reader.join().expect("no miss") > 0);
         }
     });
-    assert_eq!(
-        store
-            .load(NAME)
-            .expect("usable")
-            .token
-            .expect("an entry")
-            .bytes,
-        entry(1_000)
-    );
+    assert_eq!(token_of(&store), entry(1_000));
 }
 
 #[test]
@@ -165,15 +162,7 @@ fn what_a_killed_process_left_half_written_is_overwritten() {
     let half = home.path().join(format!("{NAME}.token.tmp"));
     std::fs::write(&half, b"hal").expect("written");
     lease(&store).publish(&token(b"whole")).expect("written");
-    assert_eq!(
-        store
-            .load(NAME)
-            .expect("usable")
-            .token
-            .expect("an entry")
-            .bytes,
-        b"whole"
-    );
+    assert_eq!(token_of(&store), b"whole");
     assert!(!half.exists());
 }
 
@@ -214,15 +203,7 @@ fn what_others_can_write_is_not_read() {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).expect("opened");
     assert_eq!(store.load(NAME).expect("usable").token, None);
     lease(&store).publish(&token(b"again")).expect("written");
-    assert_eq!(
-        store
-            .load(NAME)
-            .expect("usable")
-            .token
-            .expect("an entry")
-            .bytes,
-        b"again"
-    );
+    assert_eq!(token_of(&store), b"again");
     std::fs::set_permissions(home.path(), std::fs::Permissions::from_mode(0o770)).expect("opened");
     let fault = store.load(NAME).expect_err("others can plant files");
     assert!(fault.0.contains("written by others"), "{fault:?}");
