@@ -76,11 +76,10 @@ fn a_thread_that_dies_before_it_begins_opens_the_gate() {
     ends_badly(|| slot(Stillborn, 5_000), Server::good, Code::NoMemory, 0);
 }
 
+type Waiters = Vec<thread::JoinHandle<Result<(), Code>>>;
+
 /// Whether a client is open, and two threads that wait for a token of its.
-fn two_who_wait(
-    slot: &Arc<Slot>,
-    server: &Arc<Server>,
-) -> (Arc<Mutex<bool>>, Vec<thread::JoinHandle<Result<(), Code>>>) {
+fn two_who_wait(slot: &Arc<Slot>, server: &Arc<Server>) -> (Arc<Mutex<bool>>, Waiters) {
     let open = Arc::new(Mutex::new(true));
     let waiters = (0..2).map(|_| {
         let (slot, server, open) = (Arc::clone(slot), Arc::clone(server), Arc::clone(&open));
