@@ -1,5 +1,5 @@
 """redis_costs.py: what a Redis server needs for each thing that a fleet asks of it, in microseconds of its processor's time:
-the constants of src/cache/shared/simulation.rs. The scripts are those of src/store/redis/scripts.rs."""
+the constants of src/cache/shared/simulation/store.rs. The scripts are those of src/store/redis/scripts.rs."""
 
 import re
 import socket

@@ -4,6 +4,8 @@
 
 #![allow(clippy::cast_precision_loss, reason = "figures for a table")]
 
+mod store;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fmt::Write as _;
@@ -19,31 +21,11 @@ use crate::clock::{Now, duration};
 use crate::error::{Code, Error};
 use crate::store::{Mark, Wake};
 use crate::token::{Life, Reply, Token};
-
-/// What Redis needs for each, in microseconds of its processor, as `tests/tools/redis_costs.py` measured: the scripts, a
-/// blocking read, a waiter that it wakes, a connection that it accepts.
-const LOOK_US: i64 = 30;
-const ACQUIRE_US: i64 = 50;
-const BUSY_US: i64 = 35;
-const PUBLISH_US: i64 = 50;
-const BLOCK_US: i64 = 8;
-const WAKE_US: i64 = 16;
-const ACCEPT_US: i64 = 40;
-/// Commands inside each script, as `INFO commandstats` counts them, itself included.
-const LOOK_COMMANDS: u64 = 4;
-const ACQUIRE_COMMANDS: u64 = 7;
-const BUSY_COMMANDS: u64 = 4;
-const PUBLISH_COMMANDS: u64 = 7;
-/// There and back in a data center.
-const TRIP_US: i64 = 500;
-/// A file store's read, lock or write.
-const FILE_US: i64 = 150;
-/// A blocking read ends after this.
-const MAX_BLOCK_MS: i64 = 4_000;
-const LEASE_MS: i64 = 6_000;
-const STORE_TIMEOUT_US: i64 = 500_000;
-/// A store that failed is left alone for so long.
-const REST_US: i64 = 1_000_000;
+use store::{
+    ACCEPT_US, ACQUIRE_COMMANDS, ACQUIRE_US, BLOCK_US, BUSY_COMMANDS, BUSY_US, FILE_US, LEASE_MS,
+    LOOK_COMMANDS, LOOK_US, MAX_BLOCK_MS, PUBLISH_COMMANDS, PUBLISH_US, REST_US, STORE_TIMEOUT_US,
+    StoreModel, TRIP_US, WAKE_US,
+};
 
 const HOSTS: usize = 100;
 const TIMEOUT_MS: i64 = 30_000;
@@ -75,42 +57,6 @@ struct Outages {
 
 fn within((from, until): (i64, i64), at: i64) -> bool {
     (from..until).contains(&at)
-}
-
-/// A store, as its scripts behave.
-#[derive(Default)]
-struct StoreModel {
-    is_redis: bool,
-    busy_until: i64,
-    lease: Option<(usize, u64)>,
-    lease_ends: i64,
-    /// The holder renews it.
-    is_kept: bool,
-    fence: u64,
-    token: Option<Life>,
-    failed_until: i64,
-    mark: Mark,
-    turn: Option<usize>,
-    waiting: Vec<(usize, u64)>,
-    commands: u64,
-    /// By tenths of a second.
-    load: BTreeMap<i64, u64>,
-    connections: usize,
-    most_connections: usize,
-}
-
-impl StoreModel {
-    /// Takes a command that arrives at `at` and is so long; returns when it is done.
-    fn serve(&mut self, at: i64, us: i64, commands: u64) -> i64 {
-        self.busy_until = self.busy_until.max(at) + us;
-        self.commands += commands;
-        *self.load.entry(self.busy_until / 100_000).or_default() += commands;
-        self.busy_until
-    }
-
-    fn holder(&self, at: i64) -> Option<(usize, u64)> {
-        self.lease.filter(|_| self.is_kept || at < self.lease_ends)
-    }
 }
 
 struct Process {
