@@ -109,6 +109,29 @@ control reset -d '{"only": "counters"}' >/dev/null
 run "$tool" demo >"$work/demo" 2>&1 || fail "demo: $(cat "$work/demo")"
 tail -3 "$work/demo"
 
+step "login: the Credential Manager keeps the secret, a profile the rest"
+login() { # PASSWORD ARGUMENT…
+    printf '%s\n' "$1" | run "$tool" login --profile play --base-url "$P21_BASE_URL" --username demo --ca-file "$P21_CA_FILE" \
+        "${@:2}" >"$work/login" 2>&1
+}
+status=0
+login planted-and-wrong || status=$?
+[ "$status" = 5 ] || fail "exit status $status instead of 5: $(cat "$work/login")"
+login demo-password || fail "login: $(cat "$work/login")"
+profiles=$(find "$WINEPREFIX/drive_c/users" -path '*/AppData/Roaming/p21auth/profiles.toml')
+grep -q '^password_from = "wincred:p21auth/play"' "$profiles" || fail "the profile is $(cat "$profiles")"
+! grep -E 'planted|demo-password' "$work/login" "$profiles" || fail "the password shows"
+P21_BASE_URL='' P21_PASSWORD=wrong run "$tool" token --profile play >"$work/by-profile" || fail "no token by the profile"
+[ "$(run "$tool" secret get play | tr -d '\r\n')" = demo-password ] || fail "secret get"
+run "$tool" profiles | grep -q 'play .*password wincred:p21auth/play' || fail "profiles"
+login demo-password && fail "an existing profile was changed without --yes"
+run "$tool" logout --profile play 2>"$work/err" || fail "logout: $(cat "$work/err")"
+status=0
+run "$tool" secret get play 2>"$work/err" || status=$?
+[ "$status" = 2 ] || fail "the secret is still there: $status"
+! grep -q play "$profiles" || fail "the profile is still there"
+control reset -d '{"only": "counters"}' >/dev/null
+
 step "Windows reads the version from both files"
 cat >"$work/version.c" <<'CODE'
 #include <stdio.h>

@@ -715,6 +715,21 @@ fn an_entry_of_a_keyring_is_a_source() {
         .tool
         .run(&args("keyring:p21auth/none"))
         .failed(2, &[says, "p21auth login"]);
+    // A command that gets the token has no use for the place of the password.
+    let tool = Tool::new()
+        .with(
+            "PATH",
+            &format!("{}/bin:/bin:/usr/bin", setup.folder().display()),
+        )
+        .with("P21_BASE_URL", url)
+        .with("P21_USERNAME", USER)
+        .with("P21_CA_FILE", &ca_file)
+        .with("P21_PASSWORD_FROM", "keyring:p21auth/mine");
+    let inside = tool.run(&["exec", "--", env!("CARGO_BIN_EXE_p21auth"), "token"]);
+    assert!(inside.value().len() > 20);
+    let script = "printf '<%s>\\n' \"$P21_PASSWORD_FROM\"";
+    let inside = tool.run(&["exec", "--", "sh", "-c", script]);
+    assert_eq!(inside.value(), "<>");
     fs::remove_file(setup.folder().join("bin/secret-tool")).expect("removed");
     setup
         .tool
