@@ -142,6 +142,12 @@ impl Tool {
         let status = child.wait().expect("it ends").code().expect("a status");
         let shown = String::from_utf8_lossy(&shown).into_owned();
         assert!(next.is_none(), "{next:?} was not asked: {shown}");
+        let modes = rustix::termios::tcgetattr(&master).expect("a terminal");
+        let echo = rustix::termios::LocalModes::ECHO;
+        assert!(
+            modes.local_modes.contains(echo),
+            "the terminal shows nothing: {shown}"
+        );
         (shown, status)
     }
 }
