@@ -139,13 +139,7 @@ mod tests {
     use super::super::report::Outcome;
     use super::*;
     use crate::error::Code;
-
-    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-        texts
-            .iter()
-            .map(|text| SocketAddr::new(text.parse().expect("an address"), 443))
-            .collect()
-    }
+    use crate::http::addresses;
 
     #[test]
     fn addresses_say_where_they_are() {

@@ -50,6 +50,8 @@ pub(crate) use pool::pooled;
 pub use pool::transport_for;
 pub(crate) use proxy::ProxyOrigin;
 pub use proxy::proxy_origin;
+#[cfg(test)]
+pub(crate) use race::addresses;
 #[cfg(feature = "store-redis")]
 pub(crate) use {
     lookup::{Unresolved, look_up},

@@ -135,18 +135,18 @@ fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     }
 }
 
+/// These addresses, on port 443.
+#[cfg(test)]
+pub(crate) fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
+    let parsed = texts.iter().map(|text| text.parse().expect("an address"));
+    parsed.map(|ip| SocketAddr::new(ip, 443)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Mutex;
 
     use super::*;
-
-    fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
-        texts
-            .iter()
-            .map(|text| SocketAddr::new(text.parse().expect("an address"), 443))
-            .collect()
-    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(20)

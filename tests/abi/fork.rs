@@ -1,34 +1,10 @@
 //! Handles and strings in a forked child.
 
-use std::time::{Duration, Instant};
-
 use p21auth::internal::capi::*;
 
 use test_support::capi::*;
-use test_support::{PATIENCE, emulator};
-
-/// Runs `work` in a forked child; true if it answered true within [`PATIENCE`].
-fn in_child(work: impl FnOnce() -> bool) -> bool {
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0, "fork");
-    if pid == 0 {
-        let good = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(false);
-        unsafe { libc::_exit(i32::from(!good)) };
-    }
-    let end = Instant::now() + PATIENCE;
-    let mut status = 0;
-    while unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) } != pid {
-        if Instant::now() > end {
-            unsafe {
-                libc::kill(pid, libc::SIGKILL);
-                libc::waitpid(pid, &raw mut status, 0);
-            }
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0
-}
+use test_support::emulator;
+use test_support::fork::in_child;
 
 #[test]
 fn a_child_has_the_token_at_once_and_can_fetch_another() {

@@ -369,6 +369,13 @@ fn files_are_private() {
     );
 }
 
+/// A forked child of the process, which does nothing any more.
+#[cfg(unix)]
+fn child_of(process: &mut Process) -> rustix::process::Pid {
+    let pid = process.ask("fork").parse().expect("a pid");
+    rustix::process::Pid::from_raw(pid).expect("a pid")
+}
+
 #[cfg(unix)]
 #[test]
 fn a_forked_child_does_not_keep_a_killed_parents_lock() {
@@ -380,8 +387,7 @@ fn a_forked_child_does_not_keep_a_killed_parents_lock() {
     holder.tell("start");
     assert_eq!(holder.answer(), "started");
     assert!(control.wait_for("held", 1, PATIENCE));
-    let child: i32 = holder.ask("fork").parse().expect("a pid");
-    let child = rustix::process::Pid::from_raw(child).expect("a pid");
+    let child = child_of(&mut holder);
     holder.kill();
     let killed = Instant::now();
     let mut next = Process::start(&emulator, home.path(), &[FILE]);
@@ -407,8 +413,7 @@ fn a_forked_childs_end_does_not_free_its_parents_lock() {
     let mut holder = Process::start(&emulator, home.path(), &[FILE]);
     assert_eq!(holder.ask("start"), "started");
     assert!(control.wait_for("held", 1, PATIENCE));
-    let child: i32 = holder.ask("fork").parse().expect("a pid");
-    let child = rustix::process::Pid::from_raw(child).expect("a pid");
+    let child = child_of(&mut holder);
     rustix::process::kill_process(child, rustix::process::Signal::KILL).expect("killed");
     let mut next = Process::start(&emulator, home.path(), &[FILE, ("timeout_ms", "500")]);
     // The call's own time may end first; sooner or later the flight says whom it waits for.

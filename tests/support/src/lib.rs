@@ -12,6 +12,8 @@
 
 pub mod capi;
 pub mod child;
+#[cfg(unix)]
+pub mod fork;
 pub mod identity;
 #[cfg(unix)]
 pub mod nginx;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use p21_emulator::{Emulator, Options};
-use p21auth::{Client, Config};
+use p21auth::{Client, Code, Config, Error};
 
 /// Long enough for any event on a busy machine; nothing is ever slowed down by it.
 pub const PATIENCE: Duration = Duration::from_mins(1);
@@ -93,4 +95,21 @@ pub fn together<T: Send + 'static>(
         .into_iter()
         .map(|thread| thread.join().expect("no panic"))
         .collect()
+}
+
+/// The code of an error, parts of its message and of its hint, and what must stand in none of it.
+#[track_caller]
+pub fn error_is(error: &Error, code: Code, message: &[&str], hint: &[&str], secrets: &[&str]) {
+    assert_eq!(error.code(), code, "{error}");
+    for part in message {
+        assert!(error.message().contains(part), "no {part:?} in: {error}");
+    }
+    for part in hint {
+        let is_there = error.hint().contains(part);
+        assert!(is_there, "no {part:?} in the hint: {error}");
+    }
+    let all = format!("{error} {error:?}");
+    for secret in secrets {
+        assert!(!all.contains(secret), "{secret} in: {all}");
+    }
 }

@@ -10,7 +10,7 @@ use crate::tool::{PLANTED, Tool};
 use test_support::KEY;
 use test_support::nginx::{self, Nginx};
 
-const AFTER: &[&str] = &[
+pub(super) const AFTER: &[&str] = &[
     "reply",
     "lifetime",
     "scope",
