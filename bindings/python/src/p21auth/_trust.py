@@ -24,7 +24,7 @@ def context(options: dict[str, Any]) -> ssl.SSLContext:
 
 
 def _check(connection: Any, pins: frozenset[str]) -> None:
-    """OpenSSL has verified that the peer holds the certificate's key, no matter what ``verify_mode`` is; here: which one it is."""
+    """OpenSSL has verified that the peer has the certificate's key, for any ``verify_mode``; here: which one it is."""
     certificate = connection.getpeercert(binary_form=True) or b""
     if hashlib.sha256(certificate).hexdigest() not in pins:
         raise ssl.SSLCertVerificationError("the server's certificate is not one of tls_pin_sha256")
