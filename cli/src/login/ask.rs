@@ -94,6 +94,11 @@ impl Asker {
     pub(super) fn secret(&self, what: &str) -> Result<Zeroizing<String>, Failure> {
         let secret = if self.is_possible {
             hidden(&format!("{what} (not shown): "))?
+        } else if io::stdin().is_terminal() {
+            return Err(Failure::usage(
+                format!("{what}: it cannot be asked for, since standard error is no terminal"),
+                "Leave standard error on the terminal, or pass the secret on standard input.",
+            ));
         } else {
             let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET + 1));
             io::stdin()

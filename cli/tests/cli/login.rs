@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use p21_emulator::{Emulator, Options};
 use tempfile::TempDir;
 
-use crate::tool::{PLANTED, Tool};
+use crate::tool::{PLANTED, Seen, Tool, terminal};
 use test_support::{KEY, PASSWORD, USER};
 
 /// Keeps secrets in files beside it, and notes its arguments.
@@ -689,6 +689,16 @@ fn ctrl_c_at_a_secret_keeps_nothing() {
     assert!(!shown.contains("abc"), "{shown}");
     setup.assert_nothing_kept();
     assert_eq!(setup.requests(), 0);
+}
+
+#[test]
+fn nothing_is_typed_where_all_would_be_shown() {
+    let setup = Setup::new();
+    let ca_file = setup.ca_file();
+    let (_master, open) = terminal();
+    let mut command = setup.tool.command(&setup.args(&ca_file, &[]));
+    let seen = Seen::of(&command.stdin(open()).output().expect("the binary runs"));
+    seen.failed(2, &["Password of demo", "standard error is no terminal"]);
 }
 
 #[test]

@@ -89,22 +89,9 @@ impl Tool {
     /// showed, and the exit status.
     #[cfg(unix)]
     pub fn on_a_terminal(&self, args: &[&str], answers: &[(&str, &str)]) -> (String, i32) {
-        use std::fs::File;
         use std::io::Read as _;
 
-        use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
-        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-        grantpt(&master).expect("granted");
-        unlockpt(&master).expect("unlocked");
-        let name = ptsname(&master, Vec::new()).expect("a name");
-        let open = || {
-            File::options()
-                .read(true)
-                .write(true)
-                .open(name.to_str().expect("UTF-8"))
-                .expect("opened")
-        };
+        let (mut master, open) = terminal();
         let mut command = self.command(args);
         command
             .env("TERM", "xterm")
@@ -117,7 +104,6 @@ impl Tool {
         let mut child = command.spawn().expect("the binary runs");
         // It holds the terminal's other end.
         drop(command);
-        let mut master = File::from(master);
         let mut shown = Vec::new();
         let mut answers = answers.iter();
         let mut next = answers.next();
@@ -150,6 +136,25 @@ impl Tool {
         );
         (shown, status)
     }
+}
+
+/// A terminal's own end, and what opens the other one.
+#[cfg(unix)]
+pub fn terminal() -> (std::fs::File, impl Fn() -> std::fs::File) {
+    use std::fs::File;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+    grantpt(&master).expect("granted");
+    unlockpt(&master).expect("unlocked");
+    let name = ptsname(&master, Vec::new()).expect("a name");
+    let name = name.into_string().expect("UTF-8");
+    let open = move || {
+        let mut options = File::options();
+        options.read(true).write(true).open(&name).expect("opened")
+    };
+    (File::from(master), open)
 }
 
 /// What a run left: nothing planted in it, no matter what it was.
