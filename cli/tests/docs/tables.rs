@@ -75,7 +75,7 @@ fn errors() -> String {
         })
         .collect();
     format!(
-        "| | Name | Meaning | What to do | May pass by itself |\n|---|---|---|---|---|\n{}",
+        "| | Name | Meaning | What to do | May succeed later |\n|---|---|---|---|---|\n{}",
         rows.concat()
     )
 }
