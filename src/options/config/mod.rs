@@ -208,9 +208,15 @@ impl Config {
         };
         let mut layer = Layer::new(Rank::Environment, &format!("{place} {prefix}"));
         let mut first = Ok(());
-        let mut note = |result: Result<()>| {
+        let mut fault = |layer: &mut Layer, option: &str, error: &Error, at: &str| {
+            layer.faults.push((option.to_owned(), error.clone()));
             if first.is_ok() {
-                first = result;
+                let error = error.clone();
+                first = Err(if at.is_empty() {
+                    error
+                } else {
+                    error.while_doing(at)
+                });
             }
         };
         let read = |name: &str| -> Result<Option<Secret>> {
@@ -237,27 +243,17 @@ impl Config {
                     Ok(None) => continue,
                     Ok(Some(value)) => match resolve::check_value(row, value.expose()) {
                         Ok(()) => layer.set(row.name, value, origin(&name)),
-                        Err(error) => {
-                            layer.faults.push((row.name.to_owned(), error.clone()));
-                            note(Err(error.while_doing(&name)));
-                        }
+                        Err(error) => fault(&mut layer, row.name, &error, &name),
                     },
-                    Err(error) => {
-                        layer.faults.push((row.name.to_owned(), error.clone()));
-                        note(Err(error));
-                    }
+                    Err(error) => fault(&mut layer, row.name, &error, ""),
                 }
                 break;
             }
         }
         let name = format!("{prefix}{CONSUMER_USERNAME}");
         match read(&name) {
-            Ok(None) => {}
-            Ok(Some(value)) => layer.consumer_username = Some((value, origin(&name))),
-            Err(error) => {
-                layer.faults.push(("username".to_owned(), error.clone()));
-                note(Err(error));
-            }
+            Ok(found) => layer.consumer_username = found.map(|value| (value, origin(&name))),
+            Err(error) => fault(&mut layer, "username", &error, ""),
         }
         match read(&format!("{prefix}{PROFILE}")) {
             Ok(None) => {}
@@ -270,10 +266,7 @@ impl Config {
                 });
                 self.pending = Some((value.expose().to_owned(), file));
             }
-            Err(error) => {
-                layer.faults.push((PROFILE.to_owned(), error.clone()));
-                note(Err(error));
-            }
+            Err(error) => fault(&mut layer, PROFILE, &error, ""),
         }
         self.layers.put(layer);
         first
