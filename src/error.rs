@@ -248,24 +248,21 @@ impl Error {
 
     /// Adds the HTTP status of the reply.
     #[must_use]
-    #[doc(hidden)]
-    pub fn with_http_status(mut self, status: u16) -> Error {
+    pub(crate) fn with_http_status(mut self, status: u16) -> Error {
         self.http_status = status;
         self
     }
 
     /// Says when another try may be made.
     #[must_use]
-    #[doc(hidden)]
-    pub fn with_retry_after(mut self, wait: Duration) -> Error {
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Error {
         self.retry_after = Some(wait);
         self
     }
 
     /// Overrides whether a later try of the same call can succeed with no changes.
     #[must_use]
-    #[doc(hidden)]
-    pub fn with_retryable(mut self, retryable: bool) -> Error {
+    pub(crate) fn with_retryable(mut self, retryable: bool) -> Error {
         self.retryable = retryable;
         self
     }
@@ -285,8 +282,7 @@ impl Error {
 
     /// Passes message and hint through `change`.
     #[must_use]
-    #[doc(hidden)]
-    pub fn with_text(mut self, change: impl Fn(&str) -> String) -> Error {
+    pub(crate) fn with_text(mut self, change: impl Fn(&str) -> String) -> Error {
         self.message = one_line(change(&self.message));
         self.hint = one_line(change(&self.hint));
         self
@@ -302,8 +298,7 @@ impl Error {
 
     /// Appends a sentence to the message, such as the time of the next try.
     #[must_use]
-    #[doc(hidden)]
-    pub fn with_note(mut self, note: &str) -> Error {
+    pub(crate) fn with_note(mut self, note: &str) -> Error {
         self.message = one_line(format!("{} ({note})", self.message));
         self
     }

@@ -59,7 +59,7 @@ impl Client {
     /// # Errors
     ///
     /// The network's; `Closed`.
-    pub fn ask_api(&self, name: &str, url: &Url, token: Option<&Token>) -> Result<Asked> {
+    pub(crate) fn ask_api(&self, name: &str, url: &Url, token: Option<&Token>) -> Result<Asked> {
         let binding = self.0.binding()?;
         let (server, settings) = (binding.server(&self.0.runtime), &binding.settings);
         let request = match token {
@@ -111,7 +111,7 @@ impl Client {
     /// # Errors
     ///
     /// The router's, as [`Client::ui_url`] has them.
-    pub fn ask_router(&self, token: &Arc<Token>) -> Result<String> {
+    pub(crate) fn ask_router(&self, token: &Arc<Token>) -> Result<String> {
         let binding = self.0.binding()?;
         let limit = Duration::from_millis(binding.settings.timeout_ms);
         match binding

@@ -45,7 +45,7 @@ impl AuthMode {
 
     /// Whether a consumer key is used, and not a password.
     #[must_use]
-    pub const fn uses_consumer_key(self) -> bool {
+    pub(crate) const fn uses_consumer_key(self) -> bool {
         matches!(self, AuthMode::V2Consumer | AuthMode::V1Consumer)
     }
 

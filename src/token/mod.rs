@@ -137,8 +137,7 @@ impl Token {
     /// The same bytes, with the scheme or without, ended by a NUL that is part of the slice.
     #[inline]
     #[must_use]
-    #[doc(hidden)]
-    pub fn value_with_nul(&self, with_scheme: bool) -> &[u8] {
+    pub(crate) fn value_with_nul(&self, with_scheme: bool) -> &[u8] {
         let start = if with_scheme { 0 } else { SCHEME.len() };
         &self.buffer.as_bytes()[start..]
     }

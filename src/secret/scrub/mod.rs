@@ -76,7 +76,7 @@ impl Scrubber {
     }
 
     /// Makes a password known, and the `user:password` of HTTP's Basic scheme.
-    pub fn add_login(&mut self, user: &str, password: &Secret) {
+    pub(crate) fn add_login(&mut self, user: &str, password: &Secret) {
         self.add(password);
         let mut pair = String::with_capacity(user.len() + 1 + password.expose().len());
         pair.push_str(user);
