@@ -152,4 +152,4 @@ done
 for file in seen messages c python locked config/p21auth/profiles.toml; do
     ! grep -qF "$password" "$work/$file" || fail "the password is in $file"
 done
-echo "== seen: a keyring unlocked, locked and missing; tokens by profile in the tool, C and Python; $(wc -c <"$work/seen") bytes of words and environments without the password"
+echo "== seen: a keyring unlocked, locked and missing, tokens by profile in the tool, C and Python, no password in $(wc -c <"$work/seen") bytes of words and environments"
