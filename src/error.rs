@@ -1,8 +1,8 @@
 //! One error type for everything that can go wrong, in P21's own terms.
 //!
-//! An [`Error`] carries what a caller needs to act: a stable [`Code`], the HTTP status where there was a reply, a
-//! one-line message, a *hint* that names the next thing to do, how long to wait, and whether trying again can help. It
-//! never carries a secret: text that came from a server passes through [`crate::secret::Scrubber`] before it gets here.
+//! An [`Error`] carries what a caller needs to act: a stable [`Code`], the HTTP status where there was a reply, a one-line
+//! message, a *hint* that says what to do next, how long to wait, and whether a retry can help. It never carries a secret:
+//! text that came from a server passes through [`crate::secret::Scrubber`] before it gets here.
 
 use std::fmt;
 use std::time::Duration;
@@ -162,8 +162,8 @@ impl Code {
         self as i32
     }
 
-    /// Whether a later try of the same call can succeed with no changes, where the error itself says
-    /// nothing else: see [`Error::is_retryable`].
+    /// Whether the same call can succeed later with no changes, unless the error itself says otherwise: see
+    /// [`Error::is_retryable`].
     #[must_use]
     pub const fn is_retryable(self) -> bool {
         matches!(
@@ -183,8 +183,8 @@ impl Code {
     }
 }
 
-/// What went wrong and what to do about it: a code, a message of one line, a hint, and when a later try may help. No text of
-/// it holds a secret.
+/// Why a call failed and what to do about it: a code, a one-line message, a hint, and when a retry may help. It never contains
+/// a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
     code: Code,
@@ -260,7 +260,7 @@ impl Error {
         self
     }
 
-    /// Overrides whether a later try of the same call can succeed with no changes.
+    /// Overrides whether the same call can succeed later with no changes.
     #[must_use]
     pub(crate) fn with_retryable(mut self, retryable: bool) -> Error {
         self.retryable = retryable;
@@ -333,7 +333,7 @@ impl Error {
         self.retry_after
     }
 
-    /// Whether a later try of the same call can succeed with no changes.
+    /// Whether the same call can succeed later with no changes.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         self.retryable

@@ -1,9 +1,9 @@
-//! Access tokens for Epicor Prophet 21 APIs: fetched once, shared by every thread, always valid.
+//! Access tokens for the Epicor Prophet 21 APIs: fetched once, shared by all threads, renewed before they expire.
 //!
 //! Prophet 21 (P21) serves its APIs behind Bearer tokens. Each token request opens a middleware session on the server and may
-//! end others, so the first duty of a client is to ask once. This crate does: a [`Client`] fetches a token when one is first
-//! needed, hands it to every thread at the cost of a few nanoseconds, refreshes it in the background before it expires, and
-//! asks the server once however many threads wait, and once for each cool-down when the credentials are wrong.
+//! end others, so a client should send few of them. A [`Client`] of this crate fetches a token when it is first needed, returns
+//! it to every thread in a few nanoseconds, and refreshes it in the background before it expires. It sends one request no
+//! matter how many threads wait, and one per cool-down if the credentials are wrong.
 //!
 //! ```no_run
 //! // P21_BASE_URL and P21_USERNAME, P21_PASSWORD (or P21_CONSUMER_KEY) are set in the environment.
@@ -14,7 +14,7 @@
 //! # Ok::<(), p21auth::Error>(())
 //! ```
 //!
-//! When an API rejects the token, tell the client: it knows whether another token can help.
+//! When an API rejects the token, report it to the client, which knows whether another token can help.
 //!
 //! ```no_run
 //! # let client = p21auth::default_client()?;
@@ -22,7 +22,7 @@
 //! use p21auth::Verdict;
 //!
 //! let token = client.token()?;
-//! // … the API answered `status` and `body` to a call with this token …
+//! // … the API returned `status` and `body` for a call with this token …
 //! match client.report(token.value(), status, body)? {
 //!     Verdict::Retry => { /* client.token() again, then the call once more */ }
 //!     verdict => eprintln!("{}", verdict.hint()),
@@ -30,16 +30,16 @@
 //! # Ok::<(), p21auth::Error>(())
 //! ```
 //!
-//! Why something does not work is told by an examination: [`doctor`].
+//! To find out why something does not work, see [`doctor`].
 //!
-//! The C interface (`include/p21auth.h`) is these same functions behind checked handles. The command line tool and the emulator
-//! of a P21 server are crates of their own, `cli` and `emulator`.
+//! The C interface (`include/p21auth.h`) has the same functions behind checked handles. The command line tool and the emulator
+//! of a P21 server are separate crates, `cli` and `emulator`.
 //!
 //! # Threads, forks and async
 //!
-//! A [`Client`] is shared freely between threads. Requests run on threads of the library's own, so it may be used inside an
-//! async runtime: a hit never blocks, and a call that would block can be made with [`TokenOptions::no_wait`]. After `fork` a
-//! child keeps the cached tokens and can fetch new ones.
+//! A [`Client`] may be shared between threads. Requests run on the library's own threads, so it may be used inside an async
+//! runtime: a hit never blocks, and a call that would block can be made with [`TokenOptions::no_wait`]. After `fork` a child
+//! keeps the cached tokens and can fetch new ones.
 //!
 //! This project is not affiliated with Epicor Software Corporation.
 

@@ -40,18 +40,18 @@ use inner::{ClientInner, own_expired};
 /// For the one thread of a request past the cache.
 const STACK_BYTES: usize = 512 * 1024;
 
-/// What one call asks for. The default is a valid token, waiting as long as the client's `timeout_ms`.
+/// Options of one call. By default it returns a valid token, and waits at most the client's `timeout_ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenOptions {
-    /// A new token although the current one is good, at most one in `min_refresh_interval_s`.
+    /// Fetch a new token even if the current one is still valid, at most once per `min_refresh_interval_s`.
     pub force_refresh: bool,
-    /// Only what is cached: never waits, never asks the server.
+    /// Return only a cached token: never waits, never sends a request.
     pub cached_only: bool,
-    /// `Pending` instead of waiting.
+    /// Return `Pending` instead of waiting.
     pub no_wait: bool,
     /// The longest this call may wait; `None`: the client's `timeout_ms`.
     pub wait: Option<Duration>,
-    /// How long the token must still live; what the server's tokens cannot reach is not insisted on.
+    /// How long the token must stay valid, if the server's tokens live that long.
     pub min_valid: Duration,
 }
 
@@ -102,7 +102,7 @@ impl TokenOptions {
 pub struct Client(Arc<ClientInner>);
 
 impl Client {
-    /// Opens a client. Nothing is sent before the first token is asked for.
+    /// Opens a client. Nothing is sent before the first call that needs a token.
     ///
     /// # Errors
     ///
@@ -115,14 +115,14 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::open`]; what is missing is named.
+    /// As [`Client::open`]; the error names what is missing.
     pub fn from_env(prefix: &str) -> Result<Client> {
         let mut config = Config::new();
         config.load_env(prefix)?;
         Client::open(&config)
     }
 
-    /// Opens a client from a profile alone: see [`Config::load_profile`].
+    /// Opens a client from a profile only: see [`Config::load_profile`].
     ///
     /// # Errors
     ///
@@ -137,7 +137,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::open`], and `Config` when the file cannot be read or understood.
+    /// As [`Client::open`], and `Config` if the file cannot be read or parsed.
     pub fn from_file(path: &Path) -> Result<Client> {
         let mut config = Config::new();
         config.load_file(path)?;
@@ -166,7 +166,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// The token endpoint's error, at once while a cool-down or backoff lasts; `Timeout` when `timeout_ms` is over.
+    /// The token endpoint's error, at once during a cool-down or backoff; `Timeout` after `timeout_ms`.
     pub fn token(&self) -> Result<Arc<Token>> {
         self.token_with(&TokenOptions::default())
     }
@@ -206,7 +206,7 @@ impl Client {
         once(&token).ok_or_else(|| Error::new(Code::Internal, "a token was looked at twice"))
     }
 
-    /// Sorts an API's rejection and drops the token if it is to blame. `token` may begin with `Bearer `.
+    /// Reports an API's rejection, and drops the token if it is the cause. `token` may begin with `Bearer `.
     ///
     /// # Errors
     ///
@@ -239,8 +239,8 @@ impl Client {
         })
     }
 
-    /// Drops `token` if it is still the current one; `None`: the cached one, and any cool-down: "I unlocked the account,
-    /// try now". A token of your own (`auth_mode=token`) stays; its file is read again.
+    /// Drops `token` if it is still the current one; `None` drops the cached token and ends any cool-down, for example after
+    /// an account was unlocked. A token of your own (`auth_mode=token`) stays; its file is read again.
     ///
     /// # Errors
     ///
@@ -257,7 +257,7 @@ impl Client {
         Ok(())
     }
 
-    /// The UI server's URL, without a trailing slash; asked for once for each token.
+    /// The UI server's URL, without a trailing slash; requested once per token.
     ///
     /// # Errors
     ///
@@ -339,7 +339,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// As [`Client::open`]; the client then stays as it was. `Closed`.
+    /// As [`Client::open`]; the client then does not change. `Closed`.
     pub fn update(&self, config: &Config) -> Result<()> {
         let settings = config.settings()?;
         let deadline = Instant::now() + Duration::from_millis(settings.timeout_ms);
@@ -351,7 +351,7 @@ impl Client {
         self.0.close();
     }
 
-    /// What is going on, as a JSON object; its `schema` says which version of the layout. No secret is in it.
+    /// The client's state as a JSON object; `schema` is the version of its layout. It contains no secret.
     ///
     /// # Errors
     ///
@@ -361,8 +361,8 @@ impl Client {
         Ok(stats::json(&binding))
     }
 
-    /// A word that changes whenever the token that a caller would get may have changed. Its values never repeat in a
-    /// process; it says nothing about time. The address stays valid for the life of the process.
+    /// A number that changes whenever the client's token may have changed. Its values never repeat in a process, and it does
+    /// not change when time passes. The address stays valid for the life of the process.
     #[must_use]
     pub fn generation(&self) -> &'static AtomicU64 {
         &self.0.cell.board.word
@@ -383,7 +383,7 @@ impl Client {
         Ok(Arc::clone(&self.0.binding()?.settings))
     }
 
-    /// How long a caller may use a token again without asking, while [`Client::generation`] does not change: at most 60 s, 1 s
+    /// How long a token may be reused without another call, while [`Client::generation`] does not change: at most 60 s, 1 s
     /// with a shared store, nothing inside the refresh windows. To be asked later and without the client.
     ///
     /// # Errors

@@ -53,11 +53,11 @@ impl Config {
         Config::default()
     }
 
-    /// Sets one option; `None` puts it back to its default.
+    /// Sets one option; `None` restores its default.
     ///
     /// # Errors
     ///
-    /// `UnknownOption` with near misses; `Config` for a value that the option cannot take.
+    /// `UnknownOption` with similar names; `Config` for a value that the option cannot have.
     pub fn set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
         let explicit = self.layers.explicit();
         explicit.faults.retain(|(faulty, _)| faulty != name);
@@ -82,7 +82,7 @@ impl Config {
         Ok(())
     }
 
-    /// The text of an option as it was set, or `None`. Secrets come out as they are: do not print them.
+    /// The text of an option as it was set, or `None`. Secrets are returned too: do not print them.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.layers.get(name)
@@ -104,8 +104,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first value that an option cannot take; the others are read all the same. `Config` in a set-uid program, whose
-    /// environment is its caller's.
+    /// The first value that an option cannot have; the others are read anyway. `Config` in a set-uid program, whose environment
+    /// is its caller's.
     pub fn load_env(&mut self, prefix: &str) -> Result<()> {
         if let Err(error) = refuse_if_set_uid("the environment") {
             self.note("environment", &error);
@@ -142,8 +142,8 @@ impl Config {
     }
 
     /// Reads a profile: the section `[name]` of `profiles.toml` in this user's configuration folder, `$XDG_CONFIG_HOME/p21auth`
-    /// or `~/.config/p21auth`, on Windows `%APPDATA%\p21auth`. It may hold any option but a secret itself; it names where that is
-    /// kept. See docs/profiles.md.
+    /// or `~/.config/p21auth`, on Windows `%APPDATA%\p21auth`. It may contain any option except a secret itself; it names where
+    /// the secret is kept. See docs/profiles.md.
     ///
     /// # Errors
     ///
@@ -179,7 +179,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// The first value that an option cannot take, or that is not UTF-8.
+    /// The first value that an option cannot have, or that is not UTF-8.
     #[doc(hidden)]
     pub fn load_from(
         &mut self,
@@ -278,7 +278,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// `Config` when the file or a line of an option cannot be read; the first value that an option cannot take.
+    /// `Config` when the file or a line of an option cannot be read; the first value that an option cannot have.
     pub fn load_file(&mut self, path: &Path) -> Result<()> {
         self.load_file_with_prefix(path, "P21_")
     }

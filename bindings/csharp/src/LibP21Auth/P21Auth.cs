@@ -47,7 +47,7 @@ namespace LibP21Auth
         /// <param name="username">P21 user.</param>
         /// <param name="password">The user's password.</param>
         /// <param name="options">Further settings; <see langword="null"/>: defaults.</param>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues, and other calls get its token.</param>
         /// <returns>The token and what the server said with it, a new object at each call.</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
@@ -77,7 +77,7 @@ namespace LibP21Auth
         /// <param name="consumerKey">Consumer key from SOA Admin.</param>
         /// <param name="username">P21 user for audit; needed by the Interactive API. Empty: none.</param>
         /// <param name="options">Further settings; <see langword="null"/>: defaults.</param>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues, and other calls get its token.</param>
         /// <returns>The token and what the server said with it, a new object at each call.</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
@@ -99,7 +99,7 @@ namespace LibP21Auth
         /// <summary>A token asked for anew, past the cache. Each call opens a middleware session on the server and may end earlier tokens:
         /// normally the other functions are what you want.</summary>
         /// <param name="options">Server, identity and further settings.</param>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues.</param>
         /// <returns>The token and what the server said with it.</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed; or a cool-down after refused credentials lasts.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
@@ -114,9 +114,9 @@ namespace LibP21Auth
         /// <summary>Tells of an API's answer to a request that carried a token of these functions. If the token was to blame it is dropped, and
         /// the next call gets a new one.</summary>
         /// <param name="token">The token, as <c>data["AccessToken"].ToString()</c>.</param>
-        /// <param name="response">The answer; its content can still be read afterwards.</param>
+        /// <param name="response">The response; its content can still be read afterward.</param>
         /// <param name="cancellationToken">Ends the reading of the content.</param>
-        /// <returns>What to do; any answer other than 401 and 403 is <see cref="P21Verdict.GiveUp"/>.</returns>
+        /// <returns>What to do; any response other than 401 and 403 is <see cref="P21Verdict.GiveUp"/>.</returns>
         /// <exception cref="HttpRequestException">The content cannot be read.</exception>
         public static Task<P21Verdict> ReportAsync(string token, HttpResponseMessage response, CancellationToken cancellationToken = default)
         {
@@ -180,11 +180,11 @@ namespace LibP21Auth
         public static HttpMessageHandler CreateHttpHandler(P21TokenSource source) =>
             Transport.Create((source ?? throw P21Failure.Missing("token source")).TransportOptions);
 
-        /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
+        /// <summary>The UI server's URL, without a trailing slash, for the Interactive and Transaction APIs; requested once per token.</summary>
         /// <param name="baseUrl">Address of the P21 middleware.</param>
         /// <param name="token">The access token.</param>
         /// <param name="options">Further settings; <see langword="null"/>: defaults.</param>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues.</param>
         /// <returns>The URL.</returns>
         /// <exception cref="P21HttpException">Network or server failed, or the token is no good.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>

@@ -61,7 +61,7 @@ namespace LibP21Auth
 
         /// <summary>A token that stays the same even if the cache gets a new one. By default: the present one.</summary>
         /// <param name="minValid">How long it must still live.</param>
-        /// <param name="flags">How to ask.</param>
+        /// <param name="flags">How to get it.</param>
         /// <param name="cancellationToken">Ends this caller's wait.</param>
         /// <returns>The snapshot.</returns>
         public virtual Task<TokenSnapshot> SnapshotAsync(

@@ -10,7 +10,7 @@ namespace LibP21Auth
         None = 0,
         /// <summary>A new token although the current one is good, at most one in <see cref="P21Options.MinRefreshInterval"/>.</summary>
         ForceRefresh = 1,
-        /// <summary>Only what is cached: never waits, never asks the server.</summary>
+        /// <summary>Return only a cached token: never waits, never sends a request.</summary>
         CachedOnly = 2,
         /// <summary>Never waits: without a token the fetch is started and the call fails with <see cref="P21ErrorCode.Pending"/>.</summary>
         NoWait = 8,

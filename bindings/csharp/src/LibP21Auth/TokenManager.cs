@@ -106,9 +106,9 @@ namespace LibP21Auth
             return issued != null && issued.IsGood ? issued.Token : GetGood(null).Token;
         }
 
-        /// <summary>A token, as the flags say.</summary>
-        /// <param name="flags">How to ask.</param>
-        /// <param name="wait">The longest this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>;
+        /// <summary>Returns a token, as the flags specify.</summary>
+        /// <param name="flags">How to get it.</param>
+        /// <param name="wait">The longest time that this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>;
         /// <see cref="Timeout.InfiniteTimeSpan"/>: until the request ends. The request goes on when the wait is over.</param>
         /// <returns>The access token, without "Bearer ".</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed; or <see cref="P21ErrorCode.NoCachedToken"/>,
@@ -127,8 +127,8 @@ namespace LibP21Auth
         public override P21AccessToken GetAccessToken(CancellationToken cancellationToken = default) => GetGood(null).Access;
 
         /// <summary>A valid token and its expiry.</summary>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
-        /// <returns>The token; a completed task, which is always the same object, if the token is at hand.</returns>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues, and other calls get its token.</param>
+        /// <returns>The token; a completed task, always the same object, if the token is cached.</returns>
         /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
         public override Task<P21AccessToken> GetAccessTokenAsync(CancellationToken cancellationToken = default)
         {
@@ -139,7 +139,7 @@ namespace LibP21Auth
         }
 
         /// <summary>A valid token.</summary>
-        /// <returns>The access token, without "Bearer "; a completed task, which is always the same object, if the token is at hand.</returns>
+        /// <returns>The access token, without "Bearer "; a completed task, always the same object, if the token is cached.</returns>
         /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
         public Task<string> GetTokenAsync()
         {
@@ -149,7 +149,7 @@ namespace LibP21Auth
 
         /// <summary>A valid token.</summary>
         /// <remarks>No thread of the pool waits: all callers of a manager share one background thread while the token is on its way.</remarks>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues, and other calls get its token.</param>
         /// <returns>The access token, without "Bearer ".</returns>
         /// <exception cref="P21HttpException">Network, server or credentials failed.</exception>
         /// <exception cref="P21TimeoutException"><see cref="P21Options.Timeout"/> has passed.</exception>
@@ -166,9 +166,9 @@ namespace LibP21Auth
             return issued != null && issued.IsGood ? issued.Task : MissAsync(cancellationToken);
         }
 
-        /// <summary>A token, as the flags say.</summary>
-        /// <param name="flags">How to ask.</param>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on, and others get its token.</param>
+        /// <summary>Returns a token, as the flags specify.</summary>
+        /// <param name="flags">How to get it.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues, and other calls get its token.</param>
         /// <returns>The access token, without "Bearer ".</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public Task<string> GetTokenAsync(TokenFlags flags, CancellationToken cancellationToken = default) =>
@@ -176,18 +176,18 @@ namespace LibP21Auth
 
         /// <summary>A token that stays the same even if the cache gets a new one, with all that the server said: for an Interactive session, which
         /// belongs to the token that opened it.</summary>
-        /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
-        /// <param name="flags">How to ask.</param>
-        /// <param name="wait">The longest this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>.</param>
+        /// <param name="minValid">How long the token must stay valid, in whole seconds, if the server's tokens live that long.</param>
+        /// <param name="flags">How to get it.</param>
+        /// <param name="wait">The longest time that this call may wait, at least 1 ms; <see langword="null"/>: <see cref="P21Options.Timeout"/>.</param>
         /// <returns>The snapshot.</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public TokenSnapshot Snapshot(TimeSpan minValid = default, TokenFlags flags = TokenFlags.None, TimeSpan? wait = null) =>
             Take(flags, Milliseconds(wait), WholeSeconds(minValid), true).Snapshot(place);
 
         /// <summary>A token that stays the same even if the cache gets a new one.</summary>
-        /// <param name="minValid">How long it must still live, in whole seconds; what the server's tokens cannot reach is not insisted on.</param>
-        /// <param name="flags">How to ask.</param>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
+        /// <param name="minValid">How long the token must stay valid, in whole seconds, if the server's tokens live that long.</param>
+        /// <param name="flags">How to get it.</param>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues.</param>
         /// <returns>The snapshot.</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public override Task<TokenSnapshot> SnapshotAsync(
@@ -197,14 +197,14 @@ namespace LibP21Auth
             return AskAsync(flags, minValid, true, cancellationToken).Then(issued => issued.Snapshot(here));
         }
 
-        /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
+        /// <summary>The UI server's URL, without a trailing slash, for the Interactive and Transaction APIs; requested once per token.</summary>
         /// <param name="flags">How to ask; <see cref="TokenFlags.ForceRefresh"/> asks the router again, not the token endpoint.</param>
         /// <returns>The URL.</returns>
         /// <inheritdoc cref="GetToken(TokenFlags, TimeSpan?)"/>
         public string GetUiServerUrl(TokenFlags flags = TokenFlags.None) => UiUrl(flags) ?? throw Pending();
 
-        /// <summary>The UI server's URL, without a slash at the end, for the Interactive and Transaction APIs; asked for once for each token.</summary>
-        /// <param name="cancellationToken">Ends this caller's wait; the request goes on.</param>
+        /// <summary>The UI server's URL, without a trailing slash, for the Interactive and Transaction APIs; requested once per token.</summary>
+        /// <param name="cancellationToken">Ends this call's wait; the request continues.</param>
         /// <returns>The URL.</returns>
         /// <inheritdoc cref="GetTokenAsync(CancellationToken)"/>
         public override Task<string> GetUiServerUrlAsync(CancellationToken cancellationToken = default)
@@ -226,10 +226,10 @@ namespace LibP21Auth
             }
         }
 
-        /// <summary>Tells of an API's answer. If the token was to blame it is dropped, and the next call gets a new one.</summary>
-        /// <param name="response">The answer; its content can still be read afterwards. The token is taken from the request's header.</param>
+        /// <summary>Reports an API's response. If the token was the cause, it is dropped, and the next call gets a new one.</summary>
+        /// <param name="response">The response; its content can still be read afterward. The token is taken from the request's header.</param>
         /// <param name="cancellationToken">Ends the reading of the content.</param>
-        /// <returns>What to do; any answer other than 401 and 403 is <see cref="P21Verdict.GiveUp"/>.</returns>
+        /// <returns>What to do; any response other than 401 and 403 is <see cref="P21Verdict.GiveUp"/>.</returns>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         /// <exception cref="HttpRequestException">The content cannot be read.</exception>
         public override async Task<P21Verdict> ReportAsync(HttpResponseMessage response, CancellationToken cancellationToken = default)
@@ -243,12 +243,12 @@ namespace LibP21Auth
             return Report(token, (int)response.StatusCode, body);
         }
 
-        /// <summary>Tells of an API's answer. If the token was to blame it is dropped, and the next call gets a new one.</summary>
+        /// <summary>Reports an API's response. If the token was the cause, it is dropped, and the next call gets a new one.</summary>
         /// <param name="token">The token that was sent; a leading "Bearer " is dropped.</param>
-        /// <param name="httpStatus">Status of the answer, 100 to 599.</param>
-        /// <param name="body">The answer's body, or its beginning.</param>
+        /// <param name="httpStatus">Status of the response, 100 to 599.</param>
+        /// <param name="body">The response body, or its beginning.</param>
         /// <returns>What to do.</returns>
-        /// <exception cref="P21ConfigException">The status is none.</exception>
+        /// <exception cref="P21ConfigException">The status is not an HTTP status.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public P21Verdict Report(string token, int httpStatus, byte[]? body = null) =>
             client.Report(token ?? "", httpStatus, body ?? Array.Empty<byte>(), body?.Length ?? 0);
@@ -261,7 +261,7 @@ namespace LibP21Auth
 
         /// <summary>Changes the manager's credentials or settings; a call that waits for the old ones waits for the new.</summary>
         /// <param name="options">All settings; those not set go back to their defaults.</param>
-        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another; the manager then stays as it was.</exception>
+        /// <exception cref="P21ConfigException">An option is missing, malformed or contradicts another; the manager then does not change.</exception>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public void Update(P21Options options)
         {
@@ -269,8 +269,8 @@ namespace LibP21Auth
             place = PlaceOf(options);
         }
 
-        /// <summary>What is going on: server, identity's and token's fingerprints, age and remaining life, counters, last error, cool-down, proxy, TLS.</summary>
-        /// <returns>Nested dictionaries and lists, as the C function's JSON; <c>schema</c> says which version of the layout. No secret is in it.</returns>
+        /// <summary>The state of the manager: server, fingerprints of identity and token, age and remaining life, counters, last error, cool-down, proxy, TLS.</summary>
+        /// <returns>Nested dictionaries and lists, as the C function's JSON; <c>schema</c> is the version of the layout. It contains no secret.</returns>
         /// <exception cref="P21ClosedException">The manager was disposed of.</exception>
         public IReadOnlyDictionary<string, object?> Stats() => Json.Object(client.Stats());
 

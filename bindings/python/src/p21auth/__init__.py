@@ -1,4 +1,4 @@
-"""Access tokens for the APIs of Epicor Prophet 21 (P21): fetched once, shared by every thread, always valid.
+"""Access tokens for the APIs of Epicor Prophet 21 (P21): fetched once, shared by all threads, renewed before they expire.
 
 >>> import p21auth
 >>> client = p21auth.Client(base_url=emulator.base_url, username="demo", password="demo-password")

@@ -40,7 +40,7 @@ class Verdict(IntEnum):
 
     #: Get a token again and send the call once more.
     RETRY = 1
-    #: Someone must grant a permission in P21; no token helps.
+    #: A permission is missing in P21; another token does not help.
     PERMISSION = 2
     #: The Authorization header did not arrive; no token helps.
     HEADER_LOST = 3
@@ -58,7 +58,7 @@ class Client(Shared):
 
     Options are those of the library (``base_url``, ``username``, ``password``, ``consumer_key``, …; the README lists them
     all), and ``verify``, ``verify_ssl`` and ``timeout`` (seconds) as users of httpx write them. All clients of the same
-    identity in a process share one token; nothing is sent before the first one is asked for.
+    identity in a process share one token; nothing is sent before the first call that needs one.
 
     >>> client = Client(base_url=emulator.base_url, username="demo", password="demo-password")
     >>> token = client.get_token()          # asks the server once
@@ -110,8 +110,8 @@ class Client(Shared):
     def from_env(cls: type[C], prefix: str = "P21_", **options: Unpack[P21Options]) -> C:
         """A client from environment variables such as ``P21_BASE_URL``, ``P21_USERNAME``, ``P21_PASSWORD``.
 
-        With another prefix, such as ``P21_PLAY_``, a play server's settings live beside production's. Options given here
-        come before the environment.
+        With another prefix, such as ``P21_PLAY_``, settings for a play server and for production can be set side
+        by side. Options passed here override the environment.
         """
         client = cls.__new__(cls)
         client._open(from_environment(prefix).with_changes(options))
@@ -119,14 +119,14 @@ class Client(Shared):
 
     @classmethod
     def from_file(cls: type[C], path: Union[str, os.PathLike[str]], **options: Unpack[P21Options]) -> C:
-        """A client from a ``.env`` file with lines such as ``P21_BASE_URL=https://…``; options given here come first."""
+        """A client from a ``.env`` file with lines such as ``P21_BASE_URL=https://…``; options passed here override it."""
         client = cls.__new__(cls)
         client._open(Options({}, _handle.text("the path", os.fspath(path))).with_changes(options))
         return client
 
     @classmethod
     def from_profile(cls: type[C], name: str, **options: Unpack[P21Options]) -> C:
-        """A client from a profile, a section of the user's ``profiles.toml``; options given here come first."""
+        """A client from a profile, a section of the user's ``profiles.toml``; options passed here override it."""
         client = cls.__new__(cls)
         client._open(Options({}, profile=_handle.text("the profile", name)).with_changes(options))
         return client
@@ -164,10 +164,11 @@ class Client(Shared):
         no_wait: bool = False,
         timeout: Optional[float] = None,
     ) -> Snapshot:
-        """The current token as something that never changes, with all its fields.
+        """A snapshot of the current token, with all its fields. It never changes.
 
-        * ``min_valid``: seconds that it must still live
-        * ``force_refresh``: a new token although the current one is good, at most one in ``min_refresh_interval_s``
+        * ``min_valid``: seconds that it must stay valid
+        * ``force_refresh``: fetch a new token even if the current one is still valid, at most once per
+          ``min_refresh_interval_s``
         * ``cached_only``: never ask the server (:class:`NoCachedTokenError`); ``no_wait``: :class:`PendingError` instead of
           waiting for the server
         * ``timeout``: longest time in seconds that this call may wait, instead of the client's
@@ -199,7 +200,7 @@ class Client(Shared):
         no_wait: bool = False,
         timeout: Optional[float] = None,
     ) -> str:
-        """URL of the UI server (Interactive and Transaction APIs), without a trailing slash; asked for once per token.
+        """URL of the UI server (Interactive and Transaction APIs), without a trailing slash; requested once per token.
 
         The options are those of :meth:`snapshot`; ``force_refresh`` asks the router again, not for a token.
         """
@@ -221,7 +222,7 @@ class Client(Shared):
     # --- rejected tokens
 
     def report(self, response: Any, body: Union[bytes, str, None] = None, *, token: Optional[str] = None) -> Verdict:
-        """Tells what an API's rejection means, and drops the token if it is to blame.
+        """Returns what an API's rejection means, and drops the token if it is the cause.
 
         ``response``: of httpx or requests, whose request shows the token, or an HTTP status with ``body`` and ``token``.
         Call it for a 401 or 403, and send the call once more, with a new token, after :attr:`Verdict.RETRY` only.
@@ -244,8 +245,8 @@ class Client(Shared):
         return Verdict(verdict)
 
     def invalidate(self, token: Optional[str] = None) -> None:
-        """Drops ``token`` if it is still the current one. Without one: the cached token, and any cool-down once:
-        "I unlocked the account, try now"."""
+        """Drops ``token`` if it is still the current one. Without one: drops the cached token and ends any
+        cool-down, for example after an account was unlocked."""
         text = None if token is None else _handle.text("the token", token)
         try:
             _handle.call(lib.p21_token_invalidate, self._live(), text)
