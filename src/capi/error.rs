@@ -4,37 +4,12 @@
 //! p21_error_free. An error never contains a password, a key or a token. For NULL and for invalid handles the functions
 //! below return 0, NULL or -1; p21_error_code tells which of the two it is.
 
-use std::ffi::{CString, c_char};
+use std::ffi::c_char;
 
+use super::objects::Failure;
 use super::status::{P21_E_INVALID_HANDLE, P21_OK};
 use super::types::{p21_error, p21_status};
 use super::{guard, handle};
-use crate::error::Error;
-
-/// An error as C sees it.
-pub(super) struct Failure {
-    code: p21_status,
-    http_status: i32,
-    message: CString,
-    hint: CString,
-    retry_after_ms: i64,
-    retryable: bool,
-}
-
-impl Failure {
-    pub(super) fn new(error: &Error) -> Failure {
-        // An error's text holds no control characters, so no NUL either.
-        let text = |text: &str| CString::new(text).unwrap_or_default();
-        Failure {
-            code: error.code().number(),
-            http_status: error.http_status().into(),
-            message: text(error.message()),
-            hint: text(error.hint()),
-            retry_after_ms: error.retry_after().map_or(-1, crate::clock::millis),
-            retryable: error.is_retryable(),
-        }
-    }
-}
 
 /// Returns the status of the failed call. Returns P21_OK for NULL (no error), and P21_E_INVALID_HANDLE for a handle that
 /// was freed or is not an error.

@@ -4,8 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::Failure;
 use super::handle;
+use super::objects::Failure;
 use super::status::P21_OK;
 use super::types::{p21_error, p21_status};
 use crate::error::{Code, Error, Result};

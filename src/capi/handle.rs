@@ -16,8 +16,7 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 use super::args::null;
-use super::error::Failure;
-use super::snapshot::Snapshot;
+use super::objects::{Failure, Snapshot};
 use super::types::{p21_client, p21_config, p21_error, p21_token};
 use crate::client::{Client, ClientCell};
 use crate::error::{Code, Error, Result};

@@ -33,6 +33,7 @@ mod guard;
 mod handle;
 mod library;
 mod log;
+mod objects;
 #[cfg(test)]
 mod panics;
 mod snapshot;

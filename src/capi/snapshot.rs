@@ -2,61 +2,12 @@
 //!
 //! Text from a snapshot is borrowed: it is valid until p21_token_free. Any number of threads may read a snapshot.
 
-use std::ffi::{CStr, c_char};
-use std::sync::Arc;
-use std::time::Duration;
+use std::ffi::c_char;
 
-use zeroize::Zeroizing;
-
-use super::args::{Ask, Out, text};
+use super::args::{Out, text};
+use super::objects::Snapshot;
 use super::types::{p21_error, p21_status, p21_token};
 use super::{guard, handle, string};
-use crate::client::Reuse;
-use crate::fork::Guarded;
-use crate::token::Token;
-
-/// A token, and what is needed to say how long it may be used again.
-pub(super) struct Snapshot {
-    token: Arc<Token>,
-    reuse: Reuse,
-    min_valid: Duration,
-    with_scheme: bool,
-    /// Fields that were asked for, by name. They are never changed or moved.
-    fields: Guarded<Vec<(Box<str>, Field)>>,
-}
-
-/// Text with a NUL at its end.
-type Field = Zeroizing<Box<[u8]>>;
-
-impl Snapshot {
-    pub(super) fn new(token: Arc<Token>, reuse: Reuse, ask: &Ask) -> Snapshot {
-        Snapshot {
-            token,
-            reuse,
-            min_valid: ask.options.min_valid,
-            with_scheme: ask.with_scheme,
-            fields: Guarded::default(),
-        }
-    }
-
-    /// `None` when the token has no such field, or one that holds a NUL and so cannot be shown to C.
-    fn field(&self, name: &str) -> Option<*const c_char> {
-        self.fields.with(|fields| {
-            if let Some((_, text)) = fields.iter().find(|(known, _)| **known == *name) {
-                return Some(text.as_ptr().cast());
-            }
-            let text = Zeroizing::new(self.token.field(name)?.into_owned());
-            // Made at its full size, so that no copy is left behind.
-            let mut bytes = Vec::with_capacity(text.len() + 1);
-            bytes.extend_from_slice(text.as_bytes());
-            bytes.push(0);
-            let bytes = Zeroizing::new(bytes.into_boxed_slice());
-            let pointer = CStr::from_bytes_with_nul(&bytes).ok()?.as_ptr();
-            fields.push((name.into(), bytes));
-            Some(pointer)
-        })
-    }
-}
 
 /// Returns the token, with "Bearer " before it if the snapshot was taken with P21_WITH_SCHEME, or NULL for an invalid handle.
 #[unsafe(no_mangle)]

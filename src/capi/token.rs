@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::args::{Ask, Out, TOKEN_FLAGS, bytes, check_flags, optional_text, text};
 use super::client::{ask_client, with_client, with_config, with_token};
 use super::flags::{P21_CACHED_ONLY, P21_NO_WAIT, P21_WITH_SCHEME};
-use super::snapshot::Snapshot;
+use super::objects::Snapshot;
 use super::status::P21_OK;
 use super::types::{p21_client, p21_config, p21_error, p21_status, p21_token};
 use super::{guard, handle, string};

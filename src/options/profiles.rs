@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use super::table::{OptionRow, option};
+use super::table::{OptionRow, known};
 use crate::error::{Code, Error, Result};
 use crate::secret::Secret;
 
@@ -125,7 +125,7 @@ pub(super) fn options_of(
     let mut options = Vec::new();
     for (name, value, line) in profile.pairs {
         let at = format!("{shown}, line {line}");
-        let row = option(&name).ok_or_else(|| super::config::unknown(&name).while_doing(&at))?;
+        let row = known(&name).map_err(|error| error.while_doing(&at))?;
         if row.secret {
             let text = format!("{at}: {name} is a secret, which does not belong in this file");
             return Err(Error::new(Code::Config, text).with_hint(format!(

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use crate::error::{Code, Error, Result};
+
 /// What kind of text an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -263,6 +265,26 @@ pub(crate) fn near_misses(name: &str) -> Vec<&'static str> {
     }
     found.truncate(3);
     found
+}
+
+/// As [`option`].
+///
+/// # Errors
+///
+/// `UnknownOption`, with near misses.
+pub(super) fn known(name: &str) -> Result<&'static OptionRow> {
+    option(name).ok_or_else(|| unknown(name))
+}
+
+fn unknown(name: &str) -> Error {
+    let shown: String = name.chars().take(60).collect();
+    let near = near_misses(name);
+    let hint = if near.is_empty() {
+        "p21_options_json and docs/options.md list every option.".to_owned()
+    } else {
+        format!("Did you mean {}?", near.join(" or "))
+    };
+    Error::new(Code::UnknownOption, format!("there is no option '{shown}'")).with_hint(hint)
 }
 
 /// The table as a JSON array: name, type, default, unit, secret, scope, text, and range or choices where there are some.

@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::body::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, plain_name};
+use super::fields::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, plain_name};
 use crate::secret::Secret;
 
 /// Reads a body that begins like JSON.

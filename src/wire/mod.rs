@@ -3,6 +3,7 @@
 
 mod api;
 mod body;
+mod fields;
 mod json;
 mod redirect;
 mod rejection;

@@ -5,7 +5,7 @@ use quick_xml::escape::{resolve_predefined_entity, unescape};
 use quick_xml::events::{BytesStart, Event};
 use zeroize::Zeroizing;
 
-use super::body::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, find_ignoring_case, plain_name};
+use super::fields::{Body, Field, Fields, MAX_DEPTH, MAX_FIELDS, find_ignoring_case, plain_name};
 use crate::secret::Secret;
 
 /// Reads a body that begins with `<`.

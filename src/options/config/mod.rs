@@ -8,7 +8,7 @@ use super::layers::{Layer, Layers, Rank};
 use super::profiles;
 use super::resolve;
 use super::settings::{Settings, exposure};
-use super::table::{OPTIONS, near_misses, option};
+use super::table::{OPTIONS, known, option};
 use crate::error::{Code, Error, Result};
 use crate::log::{self, Level};
 use crate::secret::Secret;
@@ -70,7 +70,7 @@ impl Config {
     }
 
     fn try_set(&mut self, name: &str, value: Option<&str>) -> Result<()> {
-        let row = option(name).ok_or_else(|| unknown(name))?;
+        let row = known(name)?;
         match value {
             Some(value) => {
                 resolve::check_value(row, value)?;
@@ -405,17 +405,6 @@ fn read_profile(
     let found = profiles::parse_profiles(&content.bytes, &shown)?;
     let options = profiles::options_of(found, name, &shown)?;
     Ok((options, shown))
-}
-
-pub(super) fn unknown(name: &str) -> Error {
-    let shown: String = name.chars().take(60).collect();
-    let near = near_misses(name);
-    let hint = if near.is_empty() {
-        "p21_options_json and docs/options.md list every option.".to_owned()
-    } else {
-        format!("Did you mean {}?", near.join(" or "))
-    };
-    Error::new(Code::UnknownOption, format!("there is no option '{shown}'")).with_hint(hint)
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 
-use super::super::body::{Body, MAX_FIELDS};
+use super::super::body::Body;
+use super::super::fields::MAX_FIELDS;
 use super::super::{
     Method, Verdict, classify_rejection, is_transient, parse_token_body, redirect, retry_after,
     token_reply, ui_url_reply,
