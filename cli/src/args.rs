@@ -90,25 +90,25 @@ pub(super) enum Command {
     Doctor(DoctorArgs),
     /// Show or clear the shared token store
     Store(StoreArgs),
-    /// Check credentials, and keep them as a profile
+    /// Check credentials, and save them as a profile
     ///
-    /// Asks for the server's address and for credentials, examines the way to the server, gets one token as the proof, and keeps
-    /// what works: the secret in the system's store (the keyring of the desktop, on Windows the Credential Manager), the rest as a
-    /// profile in profiles.toml of your configuration folder. Every program that uses this library then works with the profile's
-    /// name alone, see docs/profiles.md.
+    /// Asks for the server's address and for credentials, checks the connection to the server, and gets one token to verify them.
+    /// If that works, saves the secret in the system's secret store (the desktop keyring, on Windows the Credential Manager) and
+    /// the rest as a profile in profiles.toml in your configuration folder. Every program that uses this library then needs only
+    /// the profile's name; see docs/profiles.md.
     ///
-    /// Without a terminal nothing is asked: address and user are flags, and the secret is on standard input. Options that flags
-    /// name become part of the profile. The environment is not read, but for proxies. A certificate that is not trusted is pinned
-    /// after a question only, or by --tls-pin-sha256.
+    /// Without a terminal it asks nothing: pass address and user as flags, and the secret on standard input. Options passed as
+    /// flags become part of the profile. The environment is not read, except for proxies. An untrusted certificate is pinned only
+    /// after you confirm it, or by --tls-pin-sha256.
     ///
-    /// Without a store of the system the secret goes into a file that you alone can read, which is then said.
+    /// Without a secret store of the system, the secret is saved in a file that only you can read, and a message says so.
     #[command(after_long_help = examples("p21auth login --profile play\n  pass show p21 | p21auth login --profile play --base-url https://p21.example.com --username api.user"))]
     Login(LoginArgs),
     /// Remove a profile and its secret
     Logout(LogoutArgs),
     /// List the profiles, without secrets
     Profiles(ProfilesArgs),
-    /// Print a secret that is kept in the system's store
+    /// Print a secret from the system's secret store
     Secret(SecretArgs),
     /// Run an emulated P21 server on this machine, for development and tests
     ///
@@ -335,9 +335,9 @@ pub(super) struct SecretArgs {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SecretCommand {
-    /// Print the secret of a profile, alone, on standard output
+    /// Print only the secret of a profile, on standard output
     ///
-    /// For command: sources and scripts. It is the secret that p21auth login has kept under this name.
+    /// For command: sources and scripts. It is the secret that p21auth login saved under this name.
     #[command(after_long_help = examples("P21_PASSWORD_FROM='command:p21auth secret get play' my-program"))]
     Get(SecretGetArgs),
 }
@@ -347,7 +347,7 @@ pub(super) struct SecretGetArgs {
     /// Name of the profile, or account of another service
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Another service of the system's store
+    /// Another service in the system's secret store
     #[arg(long, value_name = "SERVICE", default_value = "p21auth")]
     pub service: String,
 }

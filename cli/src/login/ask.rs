@@ -96,7 +96,7 @@ impl Asker {
             hidden(&format!("{what} (not shown): "))?
         } else if io::stdin().is_terminal() {
             return Err(Failure::usage(
-                format!("{what}: it cannot be asked for, since standard error is no terminal"),
+                format!("{what}: cannot ask for it, because standard error is not a terminal"),
                 "Leave standard error on the terminal, or pass the secret on standard input.",
             ));
         } else {
@@ -119,7 +119,7 @@ fn checked(text: &str, what: &str) -> Result<Zeroizing<String>, Failure> {
     let fault = |why: &str| {
         Err(Failure::usage(
             format!("{what}: {why}"),
-            "Type it on a terminal, or pass it alone on standard input, such as: pass show p21 | p21auth login --username api.user …",
+            "Type it on a terminal, or pass only the secret on standard input, such as: pass show p21 | p21auth login --username api.user …",
         ))
     };
     if line.is_empty() {

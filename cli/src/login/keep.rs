@@ -58,7 +58,7 @@ impl Place {
             #[cfg(windows)]
             Place::Wincred(target) => format!("the Windows Credential Manager, as {target}"),
             Place::File(path) => {
-                format!("{}, unencrypted, and you alone can read it", path.display())
+                format!("{}, unencrypted, and only you can read it", path.display())
             }
         }
     }

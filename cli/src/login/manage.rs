@@ -22,7 +22,7 @@ pub(crate) fn logout(args: &LogoutArgs) -> Result<(), Failure> {
     match (had_profile, had_secret) {
         (true, true) => remark(&format!("The profile {name} and its secret are removed.")),
         (true, false) => remark(&format!(
-            "The profile {name} is removed. Its secret was not kept by p21auth login."
+            "The profile {name} is removed. Its secret was not saved by p21auth login."
         )),
         (false, true) => remark(&format!(
             "There was no profile {name}; a secret of this name is removed."
@@ -138,7 +138,7 @@ pub(crate) fn profiles(args: &ProfilesArgs) -> Result<(), Failure> {
     }
     if lines.is_empty() {
         remark(&format!(
-            "There are no profiles in {file}. p21auth login makes one."
+            "There are no profiles in {file}. p21auth login creates one."
         ));
     }
     for line in &lines {

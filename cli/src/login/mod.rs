@@ -55,7 +55,7 @@ fn profile_name(flag: Option<&str>) -> Result<String, Failure> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     if name.is_empty() || name.len() > 64 || name.starts_with('-') || !name.chars().all(is_part) {
         return Err(Failure::usage(
-            "the name of a profile has 1 to 64 letters of ASCII, digits, _ and -, and begins with no -",
+            "the name of a profile has 1 to 64 ASCII letters, digits, _ and -, and does not begin with -",
             "Such as --profile play.",
         ));
     }
@@ -72,12 +72,12 @@ pub(super) fn login(args: &LoginArgs) -> Result<(), Failure> {
     if exists && !args.yes {
         if !asker.is_possible() {
             return Err(Failure::usage(
-                format!("there is a profile '{name}' already"),
+                format!("the profile '{name}' already exists"),
                 "Pass --yes to change it, or name another one with --profile.",
             ));
         }
         if !ask::yes(&format!(
-            "There is a profile '{name}' already. Change it? [y/N] "
+            "The profile '{name}' already exists. Change it? [y/N] "
         ))? {
             return Err(unchanged());
         }
@@ -96,7 +96,7 @@ pub(super) fn login(args: &LoginArgs) -> Result<(), Failure> {
 }
 
 fn unchanged() -> Failure {
-    Failure::other("nothing was kept, as you wished", "")
+    Failure::other("you chose not to save it", "")
 }
 
 /// The options that are to be kept, and the secret with them: flags, what was in the profile, and answers.
@@ -123,8 +123,8 @@ fn options(
         || CREDENTIALS[6..].iter().any(|name| said.get(name).is_some())
     {
         return Err(Failure::usage(
-            "a token of your own is not kept: it is over in a day",
-            "Log in with a password or a consumer key, which new tokens are requested with.",
+            "a token of your own is not saved: it expires in a day",
+            "Log in with a password or a consumer key, which can request new tokens.",
         ));
     }
     if CREDENTIALS.iter().any(|name| said.get(name).is_some()) {
@@ -135,7 +135,7 @@ fn options(
         (None, Some(_)) => false,
         (None, None) if asker.is_possible() => {
             let known = config.get("username").unwrap_or_default().to_owned();
-            let user = ask::optional_line("P21 user; nothing for a consumer key", &known)?;
+            let user = ask::optional_line("P21 user; empty for a consumer key", &known)?;
             if !user.is_empty() {
                 config.set("username", Some(&user))?;
             }
@@ -146,8 +146,8 @@ fn options(
             .any(|name| config.get(name).is_some()),
         (None, None) => {
             return Err(Failure::usage(
-                "it is not said whether a password or a consumer key is on standard input",
-                "Name the P21 user with --username, or say --auth-mode v2_consumer for a consumer key.",
+                "it is not clear whether standard input has a password or a consumer key",
+                "Pass the P21 user with --username, or --auth-mode v2_consumer for a consumer key.",
             ));
         }
     };
@@ -209,7 +209,7 @@ fn examine(config: &mut Config, asker: &Asker) -> Result<(), Failure> {
 }
 
 fn refused(status: u8) -> Failure {
-    remark("Nothing was kept.");
+    remark("Nothing was saved.");
     Failure::Told(status)
 }
 

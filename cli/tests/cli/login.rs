@@ -259,7 +259,7 @@ fn a_wrong_password_is_not_kept() {
     let seen = setup
         .tool
         .run_with_input(&setup.args(&ca_file, &[]), PLANTED);
-    seen.failed(5, &["FAIL    token", "Nothing was kept."]);
+    seen.failed(5, &["FAIL    token", "Nothing was saved."]);
     assert_eq!(setup.requests(), 1);
     setup.assert_nothing_kept();
 }
@@ -280,7 +280,7 @@ fn a_certificate_that_is_not_trusted_gets_no_password() {
     let seen = setup.tool.run_with_input(&args, PASSWORD);
     seen.failed(
         4,
-        &["FAIL    tls", "--tls-pin-sha256 ", "Nothing was kept."],
+        &["FAIL    tls", "--tls-pin-sha256 ", "Nothing was saved."],
     );
     assert_eq!(setup.requests(), 0);
     setup.assert_nothing_kept();
@@ -375,7 +375,7 @@ fn a_key_is_what_has_no_user() {
     let (shown, status) = setup.tool.on_a_terminal(
         &[&["login", "--profile", "play"], &common[..]].concat(),
         &[
-            ("nothing for a consumer key: ", "\n"),
+            ("empty for a consumer key: ", "\n"),
             ("Consumer key (not shown): ", &key),
         ],
     );
@@ -496,7 +496,7 @@ fn a_profile_that_is_there_is_changed_after_a_question_only() {
     let seen = setup
         .tool
         .run_with_input(&setup.args(&ca_file, &[]), PASSWORD);
-    seen.failed(2, &["there is a profile 'play' already", "--yes"]);
+    seen.failed(2, &["the profile 'play' already exists", "--yes"]);
     let (shown, status) = setup
         .tool
         .on_a_terminal(&setup.args(&ca_file, &[]), &[("[y/N] ", "no\n")]);
@@ -525,7 +525,7 @@ fn a_profile_that_is_there_is_changed_after_a_question_only() {
     let seen = setup
         .tool
         .run_with_input(&["login", "--profile", "play", "--yes"], PLANTED);
-    seen.failed(5, &["Nothing was kept."]);
+    seen.failed(5, &["Nothing was saved."]);
     assert_eq!(
         (setup.text(), setup.in_store().as_deref()),
         (after.clone(), Some(PASSWORD))
@@ -572,11 +572,11 @@ fn no_secret_is_an_argument_and_none_comes_from_the_environment() {
     for (args, says) in [
         (
             &["--auth-mode", "token"][..],
-            "a token of your own is not kept",
+            "a token of your own is not saved",
         ),
         (
             &["--access-token-file", "x"],
-            "a token of your own is not kept",
+            "a token of your own is not saved",
         ),
     ] {
         setup
@@ -646,7 +646,7 @@ fn a_secret_that_is_kept_elsewhere_stays_there() {
     let seen = setup.tool.run(&["logout", "--profile", "play"]);
     assert_eq!(seen.status, 0, "{}", seen.err);
     assert!(
-        file.exists() && seen.err.contains("not kept by p21auth login"),
+        file.exists() && seen.err.contains("not saved by p21auth login"),
         "{}",
         seen.err
     );
@@ -698,7 +698,7 @@ fn nothing_is_typed_where_all_would_be_shown() {
     let (_master, open) = terminal();
     let mut command = setup.tool.command(&setup.args(&ca_file, &[]));
     let seen = Seen::of(&command.stdin(open()).output().expect("the binary runs"));
-    seen.failed(2, &["Password of demo", "standard error is no terminal"]);
+    seen.failed(2, &["Password of demo", "standard error is not a terminal"]);
 }
 
 #[test]
