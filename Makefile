@@ -33,8 +33,8 @@ lib: ## The release library, target/release/libp21auth.so, built alone so that L
 	@# The name that linked programs look for.
 	@[ ! -f target/release/libp21auth.so ] || ln -sf libp21auth.so target/release/libp21auth.so.1
 
-dist: ## The release: tarball, Python wheels and NuGet package in dist/ (15 min the first time)
-	@tools/dist/package.sh
+dist: ## The release in dist/: tarball, Debian, RPM, Python and NuGet packages (15 min the first time), for this machine or TARGETS
+	@TARGETS='$(TARGETS)' tools/dist/package.sh
 
 PREFIX ?= /usr/local
 LIBDIR ?= lib

@@ -28,7 +28,7 @@ dated() { grep -qxE "## \[${version//./\\.}\] - [0-9]{4}-[0-9]{2}-[0-9]{2}" CHAN
 no_tag() { ! git rev-parse --verify --quiet "refs/tags/v$version"; }
 in_changelog() {
     local name
-    for name in $(nm -D --defined-only --format=posix "$dist"/stage/*/lib/libp21auth.so | cut -d' ' -f1); do
+    for name in $(nm -D --defined-only --format=posix "$(staged "$host")/lib/libp21auth.so" | cut -d' ' -f1); do
         grep -q "^- \`$name\`" CHANGELOG.md || return 1
     done
 }
@@ -47,7 +47,7 @@ keeps_abi() {
 # Of what was measured on a commit only the record may come after it.
 same_but_for_results() { git diff --quiet "$1" "$commit" -- . ':!tests/RESULTS.md' ':!benches/RESULTS.md'; }
 tested_deeply() { same_but_for_results "$(cat target/test-deep.passed)"; }
-of_this_commit() { same_but_for_results "$(sed -n 's/^commit: //p' "$dist"/stage/*/share/doc/libp21auth/BUILD)"; }
+of_this_commit() { same_but_for_results "$(sed -n 's/^commit: //p' "$(staged "$host")/share/doc/libp21auth/BUILD")"; }
 checksums() { (cd dist && sha256sum --check --strict --quiet SHA256SUMS); }
 tested_from_files() { cmp -s "$dist/tested" dist/SHA256SUMS; }
 with_floor() { [ -f "dist/libp21auth-$version-$host.tar.gz" ] && ls dist/p21auth-"$version"-py3-none-manylinux2014_*.whl; }

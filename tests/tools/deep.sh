@@ -7,7 +7,7 @@
 set -uo pipefail
 cd "$(dirname "$0")/../.." || exit
 here=tests/tools
-all=(msrv clang deny model hits panics faults asan tsan fuzz soak day fleet versions secrets windows python dist packages languages page workflows quick_starts cleanroot)
+all=(msrv clang deny model hits panics faults asan tsan fuzz soak day fleet versions secrets windows python platforms dist packages reproduce languages page workflows quick_starts cleanroot)
 passed=target/deep/passed # a line for each that has passed: commit, name
 head=$(git rev-parse HEAD)
 has_passed() { grep -qxF "$head $1" "$passed" 2>/dev/null; }

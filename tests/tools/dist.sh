@@ -15,7 +15,7 @@ tools/dist/setup.sh --tests
 . tools/dist/common.sh
 project=$PWD
 rm -f "$dist/tested"
-tarball=$(echo dist/libp21auth-"$version"-*.tar.gz)
+tarball=dist/$(basename "$(staged "$host")").tar.gz
 cmake=$project/$venv/bin/cmake
 # Those for which tools/windows/build.sh has built.
 windows=()
@@ -76,21 +76,29 @@ check "every file of the tarball has one" sh -c \
 for file in LICENSE-MIT LICENSE-APACHE THIRD-PARTY-NOTICES.md RUST-STANDARD-LIBRARY.html CHANGELOG.md; do
     check "it brings $file" test -s "p21auth/share/doc/libp21auth/$file"
 done
-check "no file of it names the folder that it was built in" sh -c "! grep -rlF '$project' p21auth"
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct "$(sed -n 's/^commit: \([0-9a-f]*\).*/\1/p' "$unpacked/share/doc/libp21auth/BUILD")")}
+check "no file of the release holds a path of this machine, and each is of the time of its commit" python3 \
+    "$project/tests/tools/dist/archives.py" "$project/dist" "$epoch" "$project" "${CARGO_HOME:-$HOME/.cargo}" "$(rustc --print sysroot)" "$HOME/"
 
-signed() { # a throw-away key; then one byte more
-    local GNUPGHOME=$work/keys
+signed() { # a throw-away key and the page's own line; then one byte more in a file, and in the checksums
+    local GNUPGHOME=$work/keys verify
     export GNUPGHOME
-    mkdir -m 700 "$GNUPGHOME" "$work/signed"
-    cp "$project/dist/SHA256SUMS" "$work/signed/"
+    mkdir -m 700 "$GNUPGHOME"
+    cp -R "$project/dist" "$work/signed"
+    rm -f "$work"/signed/SHA256SUMS?*
     gpg --batch --quiet --passphrase '' --quick-generate-key release@example.org default default never
     (cd "$project" && P21AUTH_SIGN='gpg --batch --quiet --armor --detach-sign' sign "$work/signed")
-    gpg --batch --verify "$work/signed/SHA256SUMS.asc" "$work/signed/SHA256SUMS" || return 1
-    echo >>"$work/signed/SHA256SUMS"
-    ! gpg --batch --verify "$work/signed/SHA256SUMS.asc" "$work/signed/SHA256SUMS" || return 1
+    verify=$(grep '^gpg --verify' "$project/docs/packaging.md")
+    cd "$work/signed"
+    sh -c "$verify" || return 1
+    echo >>"$(basename "$tarball")"
+    ! sh -c "$verify" || return 1
+    echo >>SHA256SUMS
+    ! sh -c "${verify%%&&*}" || return 1
     gpgconf --kill all
 }
-check "P21AUTH_SIGN signs the checksums, and a changed file is refused" signed
+check "P21AUTH_SIGN signs the checksums; a changed file and changed checksums are refused" signed
+mkdir "$work/signed-not"
 check "P21AUTH_SIGN that writes nothing is a failure" sh -c "cd '$project' && ! bash -c '. tools/dist/common.sh; P21AUTH_SIGN=true sign \"$work/signed-not\"'"
 
 step "the shared library, as loaders see it"
@@ -107,11 +115,15 @@ libraries='libc|libm|libdl|libpthread|librt|libutil|ld-linux-x86-64|ld-linux-aar
 case $tarball in *-glibc*) libraries="$libraries|libgcc_s" ;; esac
 check "it needs nothing but glibc" sh -c \
     "! readelf -dW $shared p21auth/bin/p21auth | grep -F '(NEEDED)' | grep -vE '\[($libraries)\.so\.[0-9]\]'"
-# Messages of a panic name the crate's folder; each crate has a row in the notices, and each row's crate a text.
+# Messages of a panic name the crate's folder.
+crates() { # FILE: name and version of those that it names
+    grep -aoE '/cargo/registry/[A-Za-z0-9_-]+-[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+-]*/src/' "$1" |
+        sed -E 's,.*/([A-Za-z0-9_-]+)-([0-9]+\.[0-9]+\.[^/]+)/src/$,\1 \2,' | sort -u
+}
+# Each crate has a row in the notices, and each row's crate a text.
 noticed() { # FILE
     local notices=p21auth/share/doc/libp21auth/THIRD-PARTY-NOTICES.md row rows
-    rows=$(grep -aoE '/registry/src/[A-Za-z0-9._-]+/[A-Za-z0-9_-]+-[0-9]+\.[0-9]+\.[0-9]+[A-Za-z0-9.+-]*/src/' "$1" |
-        sed -E 's,.*/([A-Za-z0-9_-]+)-([0-9]+\.[0-9]+\.[^/]+)/src/$,| \1 | \2 |,' | sort -u)
+    rows=$(crates "$1" | sed 's/^/| /; s/ \([0-9]\)/ | \1/; s/$/ |/')
     [ "$(wc -l <<<"$rows")" -gt 15 ] || { echo "too few to be true: $rows"; return 1; }
     while read -r row; do
         grep -qF "$row" "$notices" || { echo "no row: $row"; return 1; }
@@ -130,6 +142,51 @@ case $tarball in
     done ;;
 esac
 check "the tool is of this version" says "p21auth $version" p21auth/bin/p21auth --version
+
+step "debug information, and lists of components"
+debug=$work/debug
+mkdir "$debug"
+check "the tarball with debug information can be unpacked" tar -xzf "$project/${tarball%.tar.gz}-debug.tar.gz" -C "$debug" --strip-components=3
+# As debuggers find it: by the build-id.
+in_source() { # FILE FUNCTION: where the source of it is
+    local id address
+    id=$(readelf --notes --wide "$1" | sed -n 's/.*Build ID: //p')
+    address=$(nm --format=posix "$debug/.build-id/${id:0:2}/${id:2}.debug" | sed -n "s/^$2 [Tt] \([0-9a-f]*\).*/\1/p")
+    addr2line -i -e "$debug/.build-id/${id:0:2}/${id:2}.debug" "0x$address"
+}
+check "the debug information of the library knows p21_version" says "/libp21auth/src/capi/library.rs:" in_source "$shared" p21_version
+check "there is that of the tool too" sh -c "readelf -SW debug/.build-id/*/*.debug | grep -c ' \.debug_line ' | grep -x 2"
+for file in "$shared" p21auth/bin/p21auth; do
+    check "$(basename "$file") has none itself" sh -c "! readelf -SW $file | grep -E '\.(debug_info|symtab)'"
+done
+
+check "a validator for lists of components" sh -c "python3 -m venv components && components/bin/python -m pip install -q cyclonedx-python-lib[json-validation]==11.12.0"
+listed() { # FILE of the release
+    components/bin/python - "$project/$1" <<'END'
+import hashlib, json, pathlib, sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+file = pathlib.Path(sys.argv[1])
+text = pathlib.Path(f"{file}.cdx.json").read_text()
+error = JsonStrictValidator(SchemaVersion.V1_5).validate_str(text)
+assert error is None, error
+bom = json.loads(text)
+assert bom["metadata"]["component"]["hashes"][0]["content"] == hashlib.sha256(file.read_bytes()).hexdigest(), "another file"
+assert "serialNumber" not in bom
+END
+}
+for file in dist/*; do
+    case $file in *.cdx.json | *-debug.* | *.snupkg | */SHA256SUMS*) continue ;; esac
+    check "the list of components of $(basename "$file")" listed "$file"
+done
+complete() { # LIST FILE: every crate that the file names is in the list
+    local name number
+    while read -r name number; do
+        grep -qF "pkg:cargo/$name@$number" "$1" || { echo "not in it: $name $number"; return 1; }
+    done < <(crates "$2")
+}
+check "the list of the library is complete" complete "$project/$(echo dist/libp21auth1_*.deb).cdx.json" "$shared"
+check "the list of the tool is complete" complete "$project/$(echo dist/p21auth_*.deb).cdx.json" p21auth/bin/p21auth
 
 step "the emulator of the tarball, over TLS"
 mkfifo "$work/in"
@@ -150,16 +207,25 @@ done
 sizes() {
     local file name limit
     for file in "$dist"/stage/*/{lib/libp21auth.{so,a},bin/p21auth} dist/*.{tar.gz,zip,deb,rpm,whl,nupkg} target/windows/*/p21auth.{dll,exe}; do
-        name=${file#"$dist"/stage/*/}
+        name=${file#"$dist/stage/libp21auth-$version-"}
+        name=${name#"$host/"}
         name=${name#dist/}
         name=${name#target/}
         case $name in *.so | *.dll) limit="at most 4,194,304" ;; *) limit= ;; esac
         # The same row for the next version.
-        [ ! -f "$file" ] || printf '| size | `%s` | %s bytes | | %s |\n' "${name/[-.]$version/}" \
+        [ ! -f "$file" ] || printf '| size | `%s` | %s bytes | | %s |\n' "$(sed -E "s/[-._]${version//./\\.}(-1)?//" <<<"$name")" \
             "$(stat -Lc %s "$file" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')" "$limit"
     done
 }
-(cd "$project" && sizes | tools/record.py benches/RESULTS.md 2)
+times() { # of a `make dist` that began with nothing built
+    [ ! -s "$dist/times" ] || awk -F '\t' '
+        function row() { printf "| time | `make dist`: %s | %d s | | |\n", what, $1 - since }
+        what != "" && what != "staged" { row() }
+        NR == 1 { first = $1 }
+        { since = $1; what = $2; sub(/ \(.*/, "", what); sub(/:.*/, "", what) }
+        END { printf "| time | `make dist`, all of it | %d s | | at most 1,200 on an idle machine |\n", $1 - first }' "$dist/times"
+}
+(cd "$project" && { sizes; times; } | tools/record.py benches/RESULTS.md 2)
 echo "== seen: $passed passed, $failed failed"
 [ "$failed" = 0 ] || exit 1
 # For tools/release-check.sh: which files these were.

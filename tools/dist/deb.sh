@@ -10,13 +10,12 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tools/dist/common.sh
 . tools/dist/common.sh
 out=$(realpath "${1:?the folder for the packages}")
-stage=$(realpath "${P21AUTH_STAGE:-$(echo "$dist"/stage/*)}")
+stage=$(realpath "${P21AUTH_STAGE:-$(staged "$host")}")
 need dpkg-gensymbols dpkg-dev
 maintainer=${P21AUTH_MAINTAINER:-libp21auth maintainers <libp21auth@users.noreply.github.com>}
 release=$version-1
 triple=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
-: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}"
-export SOURCE_DATE_EPOCH
+date_files
 
 work=$dist/deb
 rm -rf "$work"
@@ -44,7 +43,7 @@ begin() { # PACKAGE
     } >"$doc/copyright"
     gzip -9n <debian/changelog >"$doc/changelog.Debian.gz"
     gzip -9n <"$stage/share/doc/libp21auth/CHANGELOG.md" >"$doc/changelog.gz"
-    for notices in THIRD-PARTY-NOTICES.md RUST-STANDARD-LIBRARY.html; do
+    for notices in THIRD-PARTY-NOTICES.md RUST-STANDARD-LIBRARY.html ZIG-LICENSE; do
         [ ! -f "$stage/share/doc/libp21auth/$notices" ] || put 644 "usr/share/doc/$1" "$stage/share/doc/libp21auth/$notices"
     done
 }

@@ -11,11 +11,10 @@ libdir=$(below "${2:-lib}")
 includedir=$(below "${3:-include}")
 destdir=${4:-}
 
-staged() { find "$dist/stage" -mindepth 1 -maxdepth 1 -name "libp21auth-$version-*" 2>/dev/null; }
-stage=${P21AUTH_STAGE:-$(staged)}
+stage=${P21AUTH_STAGE:-$(staged "$host")}
 if [ -z "$stage" ]; then
     tools/dist/stage.sh
-    stage=$(staged)
+    stage=$(staged "$host")
 fi
 put() { # PART FOLDER
     mkdir -p "$destdir$2"

@@ -7,10 +7,9 @@ cd "$(dirname "$0")/../.."
 # shellcheck source=tools/dist/common.sh
 . tools/dist/common.sh
 out=$(realpath "${1:?the folder for the packages}")
-stage=$(realpath "${P21AUTH_STAGE:-$(echo "$dist"/stage/*)}")
+stage=$(realpath "${P21AUTH_STAGE:-$(staged "$host")}")
 need rpmbuild rpm
-: "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || echo 315532800)}"
-export SOURCE_DATE_EPOCH
+date_files
 work=$PWD/$dist/rpm
 rm -rf "$work"
 rpmbuild -bb --quiet --define "_topdir $work" --define "_rpmdir $out" --define "_rpmfilename %%{NAME}-%%{VERSION}-%%{RELEASE}.%%{ARCH}.rpm" \

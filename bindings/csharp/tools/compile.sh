@@ -77,7 +77,7 @@ compile_package() { # [net8.0]
     local name reference=() reference_mono=()
     together
     for name in LibP21Auth LibP21Auth.Newtonsoft; do
-        mapfile -t sources < <(find "$csharp/src/$name" -name '*.cs' -not -path '*/obj/*')
+        mapfile -t sources < <(find "$csharp/src/$name" -name '*.cs' -not -path '*/obj/*' | LC_ALL=C sort)
         assembly_info "$name" >"$out/$name.AssemblyInfo.cs"
         sources+=("$out/$name.AssemblyInfo.cs")
         csc "${library[@]}" -define:$core "${reference[@]}" "-doc:$out/net8.0/$name.xml" "-out:$out/net8.0/$name.dll" "${sources[@]}"
@@ -93,7 +93,7 @@ compile_package() { # [net8.0]
         return
     fi
     # The reference assemblies of netstandard2.0 are not to be had here; its own code is compiled against newer ones.
-    mapfile -t sources < <(find "$csharp/src/LibP21Auth" -name '*.cs' -not -path '*/obj/*')
+    mapfile -t sources < <(find "$csharp/src/LibP21Auth" -name '*.cs' -not -path '*/obj/*' | LC_ALL=C sort)
     sources+=("$out/LibP21Auth.AssemblyInfo.cs")
     mkdir -p "$out/netstandard2.0"
     csc "${library[@]}" -define:NETSTANDARD2_0 -nostdlib $(framework 4.7.2 mscorlib System System.Core System.Net.Http Facades/System.Runtime Facades/netstandard Facades/System.Runtime.InteropServices.RuntimeInformation) \
