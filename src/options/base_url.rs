@@ -46,6 +46,8 @@ impl BaseUrl {
         }
         let mut url = Url::parse(&full)
             .map_err(|error| fault(&format!("is not a URL ({error})"), EXAMPLE))?;
+        // A host's wide or accented characters may become such ones.
+        check_characters(url.as_str())?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(fault(
                 &format!("has the scheme '{}'", url.scheme()),
@@ -279,6 +281,8 @@ mod tests {
             ("https://p21.example\u{a0}.com", "blanks"),
             ("\"https://p21.example.com\"", "quotation marks"),
             ("'p21.example.com:3443'", "quotation marks"),
+            ("\u{1fef}p21.example.com", "quotation marks"),
+            ("p21.example.com\u{ff02}", "quotation marks"),
             ("“https://p21.example.com”", "quotation marks"),
             ("https://\"p21.example.com\"/api", "quotation marks"),
             ("https://${P21_HOST}", "placeholder"),
