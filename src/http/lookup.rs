@@ -123,7 +123,9 @@ impl LookUps {
         let now = Instant::now();
         let (next, id) = self.state.with(|state| {
             let id = state.next_id;
-            let Some(name) = state.names.get_mut(host) else {
+            // The caller may have its answer by now.
+            let waited_for = |name: &&mut Name| !name.waiting.is_empty();
+            let Some(name) = state.names.get_mut(host).filter(waited_for) else {
                 return (None, None);
             };
             let due = name
