@@ -17,7 +17,7 @@ test: setup test-rust $(TESTS) ## Everything: format, lints, tests in every lang
 	@tools/stage.sh --end
 	@tools/not-tested.sh --end
 
-test-rust: ## Rust, C and C++ alone (5 to 10 min)
+test-rust: ## Rust, C and C++ only (5 to 10 min)
 	@tools/test-rust.sh
 
 test-%: bindings/%/test.sh
@@ -45,7 +45,7 @@ install: ## Installs what `make dist` built into PREFIX (/usr/local), LIBDIR, IN
 soak: ## Random faults, refreshes, forks and clients for MINUTES, then what was seen
 	$(CARGO) run --quiet --release --example soak -- $(or $(MINUTES),2)
 
-bench: lib ## What a hit costs, from C, Python and C#, beside its peers: one table, in benches/RESULTS.md (20 min)
+bench: lib ## What a hit costs, from C, Python and C#, compared with its peers: one table, in benches/RESULTS.md (20 min)
 	@benches/run.sh
 
 fmt: ## Formats the Rust code

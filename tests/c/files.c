@@ -5,7 +5,7 @@
  *     files fork FOLDER BASE_URL      the process forks while opening the store's lock file hangs
  *     files hang FOLDER BASE_URL      every call returns within its time although each opening there hangs
  *     files pending FOLDER BASE_URL   the default client opens in the background for a call that must not wait
- *     files profile FOLDER BASE_URL   a profile is read by name and by P21_PROFILE, and stops nobody where it hangs
+ *     files profile FOLDER BASE_URL   a profile is read by name and by P21_PROFILE, and blocks no caller if it hangs
  */
 #define _GNU_SOURCE
 #include <dirent.h>

@@ -145,7 +145,7 @@ status=0
 grep -q locked "$work/locked" || fail "status $status: $(cat "$work/locked")"
 "$tool" logout --profile play 2>>"$work/messages"
 
-step "nobody could see the password"
+step "no one could see the password"
 for word in store lookup clear login; do
     grep -qx "$word" "$work/seen" || fail "no program with the word $word was seen"
 done

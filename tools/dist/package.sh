@@ -81,7 +81,7 @@ for arch in "${windows[@]}"; do
     python3 tools/dist/archive.py "dist/${folder##*/}-debug.zip" "$folder-debug"
 done
 
-wheel() { # PLATFORM LIBRARY TOOL LICENCES
+wheel() { # PLATFORM LIBRARY TOOL LICENSES
     P21AUTH_BUILD_PLATFORM=$1 P21AUTH_BUILD_LIBRARY=$2 P21AUTH_BUILD_CLI=$3 P21AUTH_BUILD_LICENSES=$4 \
         "$wheels/bin/python" -m pip wheel -q --disable-pip-version-check --no-deps --no-build-isolation -w dist bindings/python
 }
