@@ -23,9 +23,9 @@ const PROFILE: &str = "PROFILE";
 /// Options and their values, as text. A bad value is reported by [`Config::set`] and again by [`Config::settings`], so a
 /// caller who checks only at the end misses nothing.
 ///
-/// In any order they are read, an option that is set comes before a profile that is loaded by name, that before the
-/// environment and `.env` files (of which the last one read wins), and those before the profile that `P21_PROFILE` names. Where
-/// one of these brings a credential, it replaces the whole credential of those below.
+/// In any order they are read, an option that is set comes before a profile that is loaded by name, that before the environment
+/// and `.env` files (of which the last one read wins), and those before the profile that `P21_PROFILE` names. Where one of these
+/// brings a credential, it replaces the whole credential of those below.
 ///
 /// ```
 /// let mut config = p21auth::Config::new();

@@ -157,7 +157,7 @@ fn on_the_way(error: &RedisError, about: Circumstances) -> Option<String> {
 }
 
 fn silence(about: Circumstances) -> String {
-    let text = format!("no answer within {} ms", about.timeout.as_millis());
+    let text = format!("no response within {} ms", about.timeout.as_millis());
     match about.reached {
         Reached::Nothing => format!("{text}: {SILENCE}"),
         Reached::Handshake => format!("{text}: {MAYBE_NO_TLS}"),
@@ -316,6 +316,6 @@ mod tests {
         }
         let silent = io::Error::from(io::ErrorKind::TimedOut);
         let text = explain(&RedisError::from(silent), about(Reached::Commands, false)).text;
-        assert_eq!(text, "no answer within 300 ms");
+        assert_eq!(text, "no response within 300 ms");
     }
 }
