@@ -47,7 +47,7 @@ pub struct TokenOptions {
     pub force_refresh: bool,
     /// Return only a cached token: never waits, never sends a request.
     pub cached_only: bool,
-    /// Return Return `Pending` instead of waiting.
+    /// Return `Pending` instead of waiting.
     pub no_wait: bool,
     /// The longest this call may wait; `None`: the client's `timeout_ms`.
     pub wait: Option<Duration>,

@@ -142,7 +142,7 @@ pub(crate) struct Call<'a> {
     pub(crate) wish: Wish,
     /// Its client's windows.
     pub(crate) windows: Windows,
-    /// Whether it wants Return Return `Pending` instead of waiting.
+    /// Whether it returns `Pending` instead of waiting.
     pub(crate) no_wait: bool,
     /// Where its client is.
     pub(crate) presence: Presence,

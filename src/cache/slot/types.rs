@@ -117,7 +117,7 @@ pub(crate) struct Caller<'a> {
     pub(crate) hold: Option<&'a Arc<Hold>>,
     /// How long it may wait.
     pub(crate) wait: Duration,
-    /// Whether it wants Return Return `Pending` instead of waiting.
+    /// Whether it returns `Pending` instead of waiting.
     pub(crate) no_wait: bool,
     /// Whether its client is still open, and on this slot. Called under the gate.
     pub(crate) presence: &'a dyn Fn() -> Presence,
