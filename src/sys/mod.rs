@@ -155,9 +155,11 @@ pub(crate) fn start_thread(
     let mut attributes = MaybeUninit::uninit();
     // SAFETY: `attributes` is room for the attributes, which this call makes.
     checked(unsafe { libc::pthread_attr_init(attributes.as_mut_ptr()) })?;
+    let mut usual = 0;
     // A size that the system does not like leaves its own.
     // SAFETY: `pthread_attr_init` succeeded above, and no other thread knows of the attributes.
     let detached = unsafe {
+        libc::pthread_attr_getstacksize(attributes.as_ptr(), &raw mut usual);
         libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), stack);
         libc::pthread_attr_setdetachstate(attributes.as_mut_ptr(), libc::PTHREAD_CREATE_DETACHED)
     };
@@ -167,9 +169,17 @@ pub(crate) fn start_thread(
         with_signals_blocked(|| {
             // SAFETY: `thread` is room for a handle, the attributes were made above, `run` has the signature asked for and
             // takes over `start`, which no one else uses unless no thread is started.
-            checked(unsafe {
-                libc::pthread_create(thread.as_mut_ptr(), attributes.as_ptr(), run, start.cast())
-            })
+            let mut create = |attributes| unsafe {
+                libc::pthread_create(thread.as_mut_ptr(), attributes, run, start.cast())
+            };
+            let mut status = create(attributes.as_ptr());
+            // Where vector registers are wide (arm64), a stack can turn out too small only now.
+            if status == libc::EINVAL {
+                // SAFETY: as above; no thread was started.
+                unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), usual) };
+                status = create(attributes.as_ptr());
+            }
+            checked(status)
         })
     });
     // SAFETY: they were made above, are destroyed once and not used again; the thread has its own copy.
