@@ -66,3 +66,12 @@ try /srv/p21auth /srv/libraries /srv/headers
 try "/opt/two words" lib "include & more"
 # Reached through /lib, which is a link to /usr/lib.
 try /usr lib/x86_64-linux-gnu include /lib/x86_64-linux-gnu
+
+# As the vcpkg port lays it out: the file for CMake is as it is here, and looks for the headers itself.
+mkdir -p "$work/vcpkg/share/p21auth"
+cp -R "$work/stage/include" "$work/stage/lib" "$work/vcpkg/"
+cp packaging/p21auth-config.cmake "$work/vcpkg/share/p21auth/"
+cmake -S "$work" -B "$work/build-vcpkg" -Dp21auth_DIR="$work/vcpkg/share/p21auth" >"$work/log" && cmake --build "$work/build-vcpkg" >>"$work/log" ||
+    fail "$(cat "$work/log")"
+runs "$work/build-vcpkg/p21auth" "$work/vcpkg/lib"
+runs "$work/build-vcpkg/p21auth_static" ""
