@@ -173,7 +173,7 @@ pub(crate) fn start_thread(
                 libc::pthread_create(thread.as_mut_ptr(), attributes, run, start.cast())
             };
             let mut status = create(attributes.as_ptr());
-            // Where vector registers are wide (arm64), a stack can turn out too small only now.
+            // A system may find a stack too small only now: glibc on arm64 does.
             if status == libc::EINVAL {
                 // SAFETY: as above; no thread was started.
                 unsafe { libc::pthread_attr_setstacksize(attributes.as_mut_ptr(), usual) };
