@@ -108,7 +108,7 @@ check "the links: .so to .so.$abi to the file" sh -c \
 check "SONAME libp21auth.so.$abi" sh -c "readelf -dW $shared | grep -F '(SONAME)' | grep -F '[libp21auth.so.$abi]'"
 check "it stays in memory once loaded" sh -c "readelf -dW $shared | grep FLAGS_1 | grep NODELETE"
 exports() { nm -D --defined-only --format=posix "$1" | cut -d' ' -f1 | LC_ALL=C sort; }
-declared() { sed -n '/^ \*/!s/.*[ *]\(p21_[a-z_]*\)(.*/\1/p' "$1" | LC_ALL=C sort; }
+declared() { sed -n '/^ \*/!s/.*[ *]\(p21_[a-z_]*\)(.*/\1/p' "$1" | LC_ALL=C sort -u; }
 same_functions() { diff <(exports "$shared") <(declared p21auth/include/p21auth.h); }
 check "it exports the functions of the header and nothing else" same_functions
 libraries='libc|libm|libdl|libpthread|librt|libutil|ld-linux-x86-64|ld-linux-aarch64'
