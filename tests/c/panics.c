@@ -119,7 +119,7 @@ static void values(void)
     VALUE(int64_t, p21_token_expires_in, (snapshot), -1, answer > 0);
     VALUE(int64_t, p21_token_expires_at, (snapshot), -1, answer > 0);
     VALUE(uint64_t, p21_token_generation, (snapshot), 0, answer == p21_token_generation(snapshot));
-    VALUE(p21_status, p21_error_code, (failure), P21_OK, answer == P21_E_INVALID_ARGUMENT);
+    VALUE(p21_status, p21_error_code, (failure), P21_E_INVALID_HANDLE, answer == P21_E_INVALID_ARGUMENT);
     VALUE(int32_t, p21_error_http_status, (failure), 0, answer == 0);
     VALUE(const char *, p21_error_message, (failure), NULL, strlen(answer) > 0);
     VALUE(const char *, p21_error_hint, (failure), NULL, answer != NULL);
