@@ -204,28 +204,9 @@ for part in c windows vcpkg python dotnet; do
     . "tests/tools/dist/$part.sh"
 done
 
-sizes() {
-    local file name limit
-    for file in "$dist"/stage/*/{lib/libp21auth.{so,a},bin/p21auth} dist/*.{tar.gz,zip,deb,rpm,whl,nupkg} target/windows/*/p21auth.{dll,exe}; do
-        name=${file#"$dist/stage/libp21auth-$version-"}
-        name=${name#"$host/"}
-        name=${name#dist/}
-        name=${name#target/}
-        case $name in *.so | *.dll) limit="at most 4,194,304" ;; *) limit= ;; esac
-        # The same row for the next version.
-        [ ! -f "$file" ] || printf '| size | `%s` | %s bytes | | %s |\n' "$(sed -E "s/[-._]${version//./\\.}(-1)?//" <<<"$name")" \
-            "$(stat -Lc %s "$file" | sed ':a;s/\B[0-9]\{3\}\>/,&/;ta')" "$limit"
-    done
-}
-times() { # of a `make dist` that began with nothing built
-    [ ! -s "$dist/times" ] || awk -F '\t' '
-        function row() { printf "| time | `make dist`: %s | %d s | | |\n", what, $1 - since }
-        what != "" && what != "staged" { row() }
-        NR == 1 { first = $1 }
-        { since = $1; what = $2; sub(/ \(.*/, "", what); sub(/:.*/, "", what) }
-        END { printf "| time | `make dist`, all of it | %d s | | at most 1,200 on an idle machine |\n", $1 - first }' "$dist/times"
-}
-(cd "$project" && { sizes; times; } | tools/record.py benches/RESULTS.md 2)
+# shellcheck source=tests/tools/dist/rows.sh
+. tests/tools/dist/rows.sh
+(cd "$project" && rows)
 echo "== seen: $passed passed, $failed failed"
 [ "$failed" = 0 ] || exit 1
 # For tools/release-check.sh: which files these were.

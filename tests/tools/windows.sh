@@ -258,7 +258,7 @@ skipped=(
     a_stop_ends_everything
 )
 printf '== Windows: NOT TESTED: %s\n' "${skipped[@]}"
-tests=(store_file capi capi_default cli concurrency emulator http scenarios)
+tests=(abi behavior cli emulator http store)
 # Each is a program of its own, whose failure need not hide another's.
 windows_cargo x86_64 test --quiet --no-fail-fast --workspace --lib --bins "${tests[@]/#/--test=}" -- \
     "${skipped[@]/#/--skip=}"

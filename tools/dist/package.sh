@@ -13,8 +13,11 @@ read -ra targets <<<"${TARGETS:-$host}"
 
 mkdir -p "$dist"
 rm -rf dist "$dist"/{stage,debug,components,licenses,windows,times}
-# How long each step takes, if nothing was built before: tests/tools/dist.sh makes a table of it.
-[ -d "$dist/build-lib" ] || export P21AUTH_TIMES=$PWD/$dist/times
+# How long each step takes, if nothing was built before: tests/tools/dist.sh and platforms.sh make a table of it.
+export P21AUTH_TIMES=$PWD/$dist/times
+for target in "${targets[@]}"; do
+    [ ! -d "$dist/build-lib/$target" ] || unset P21AUTH_TIMES
+done
 for target in "${targets[@]}"; do
     tools/dist/stage.sh "$target"
 done
