@@ -99,6 +99,8 @@ pub(crate) struct Ticket {
     pub vain: u32,
     /// Whether the holder that it waits for is one that wakes.
     pub wakes: bool,
+    /// What the store held when the last wait ended, if the store read it then.
+    pub looked: Option<Loaded>,
 }
 
 impl Ticket {
@@ -116,6 +118,7 @@ impl Ticket {
             mark: Mark::default(),
             vain: 0,
             wakes: false,
+            looked: None,
         })
     }
 }
@@ -234,7 +237,8 @@ pub(crate) trait Store: Send + Sync {
     /// A [`Fault`] when the store cannot be used.
     fn try_lease(&self, name: &str, ticket: &Ticket) -> Result<Attempt, Fault>;
 
-    /// Waits for what others do about this name, at most so long. A wait may end sooner than that for no reason.
+    /// Waits for what others do about this name, at most so long. A wait may end sooner than that for no reason. A store that
+    /// reads while it wakes leaves what it read in the ticket, which spares a [`Store::load`].
     fn wait(&self, name: &str, ticket: &mut Ticket, most: Duration) -> Wake;
 
     /// All entries of this version, of any owner: name, kind, the sealed entry.

@@ -155,7 +155,8 @@ impl<'a> Drive<'a> {
     /// Reads the store, and says what that means for the flight.
     fn read(&mut self) -> Result<Reading, Fault> {
         let (link, context) = (self.link(), self.context);
-        let view = link.read_store(&mut self.keys, context.fetch, context.clock);
+        let looked = self.ticket.looked.take();
+        let view = link.read_store(&mut self.keys, looked, context.fetch, context.clock);
         let view = match view {
             Ok(view) => view,
             // What the server said is not lost with the store.
@@ -306,7 +307,7 @@ impl<'a> Drive<'a> {
             // Someone is asking the server this very moment; what comes of that will be found by the next look.
             return Ok(None);
         };
-        let view = link.read_store(&mut keys, context.fetch, context.clock)?;
+        let view = link.read_store(&mut keys, None, context.fetch, context.clock)?;
         let now = context.clock.now();
         if let Some(found) = view.token.filter(|found| (context.adoptable)(found, now)) {
             self.shared.adoptions.fetch_add(1, Ordering::Relaxed);

@@ -162,14 +162,16 @@ impl StoreLink {
         Ok(keys)
     }
 
-    /// What the store holds now; should its salt be another one than ours, ours are not its keys any more.
+    /// What the store holds now, unless that has just been read; should its salt be another one than ours, ours are not its
+    /// keys any more.
     pub(super) fn read_store(
         &self,
         keys: &mut Arc<Keys>,
+        looked: Option<Loaded>,
         fetch: &dyn Fetch,
         clock: &dyn Clock,
     ) -> Result<StoreView, Fault> {
-        let mut loaded = self.monitored.store.load(keys.name())?;
+        let mut loaded = looked.map_or_else(|| self.monitored.store.load(keys.name()), Ok)?;
         let known = self.known().map(|(salt, _)| salt);
         if loaded.salt.is_none() || loaded.salt != known {
             *keys = self.derive_anew(fetch)?;

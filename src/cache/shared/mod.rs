@@ -221,7 +221,7 @@ impl SharedTokens {
     ) -> Option<(Error, i64, u32)> {
         self.on_widest(clock, |link| {
             let mut keys = link.derive(fetch)?;
-            Ok(link.read_store(&mut keys, fetch, clock)?.denied)
+            Ok(link.read_store(&mut keys, None, fetch, clock)?.denied)
         })
     }
 

@@ -19,7 +19,7 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Value, cmd};
+use redis::{Cmd, Value, cmd};
 
 use super::seal::Salt;
 use super::seal::is_over;
@@ -52,6 +52,41 @@ fn key(name: &str, kind: &str) -> String {
 
 fn salt_key() -> String {
     format!("{PREFIX}salt")
+}
+
+/// What a look at a name answers: salt, fence, lease, then each entry and the milliseconds that are left of it.
+type Found = (
+    Bytes,
+    Bytes,
+    Bytes,
+    Bytes,
+    Option<i64>,
+    Bytes,
+    Option<i64>,
+    Bytes,
+    Option<i64>,
+);
+
+fn look(name: &str) -> Cmd {
+    let [fence, lease, token, denied, failed] =
+        ["fence", "lease", "token", "denied", "failed"].map(|kind| key(name, kind));
+    let keys = [salt_key(), fence, lease, token, denied, failed];
+    scripts::command(scripts::LOOK, &keys, &[MAX_ENTRY])
+}
+
+fn loaded(found: Found) -> Loaded {
+    let (salt, fence, lease, token, token_ms, denial, denial_ms, failure, failure_ms) = found;
+    let fence = fence.and_then(|fence| String::from_utf8(fence).ok()?.parse().ok());
+    Loaded {
+        salt: salt.and_then(|salt| salt.try_into().ok()),
+        token: sealed(token, token_ms),
+        denial: sealed(denial, denial_ms),
+        failure: sealed(failure, failure_ms),
+        // Of a lease that is over the end has been told, or never will be.
+        mark: fence.map_or_else(Mark::default, |fence| {
+            Mark(fence, u64::from(lease.is_none()))
+        }),
+    }
 }
 
 fn sealed(bytes: Bytes, ms: Option<i64>) -> Option<Sealed> {
@@ -127,33 +162,7 @@ impl Store for RedisStore {
     }
 
     fn load(&self, name: &str) -> Result<Loaded, Fault> {
-        type Answer = (
-            Bytes,
-            Bytes,
-            Bytes,
-            Bytes,
-            Option<i64>,
-            Bytes,
-            Option<i64>,
-            Bytes,
-            Option<i64>,
-        );
-        let [fence, lease, token, denied, failed] =
-            ["fence", "lease", "token", "denied", "failed"].map(|kind| key(name, kind));
-        let keys = [salt_key(), fence, lease, token, denied, failed];
-        let (salt, fence, lease, token, token_ms, denial, denial_ms, failure, failure_ms): Answer =
-            self.0.script(scripts::LOOK, &keys, &[MAX_ENTRY])?;
-        let fence = fence.and_then(|fence| String::from_utf8(fence).ok()?.parse().ok());
-        Ok(Loaded {
-            salt: salt.and_then(|salt| salt.try_into().ok()),
-            token: sealed(token, token_ms),
-            denial: sealed(denial, denial_ms),
-            failure: sealed(failure, failure_ms),
-            // Of a lease that is over the end has been told, or never will be.
-            mark: fence.map_or_else(Mark::default, |fence| {
-                Mark(fence, u64::from(lease.is_none()))
-            }),
-        })
+        Ok(loaded(self.0.query(&look(name))?))
     }
 
     fn try_lease(&self, name: &str, ticket: &Ticket) -> Result<Attempt, Fault> {
@@ -179,7 +188,9 @@ impl Store for RedisStore {
     }
 
     fn wait(&self, name: &str, ticket: &mut Ticket, most: Duration) -> Wake {
-        self.0.wait(&key(name, "wake"), ticket, most)
+        let (wake, looked) = self.0.wait(&key(name, "wake"), look(name), ticket, most);
+        ticket.looked = looked.and_then(|found| Some(loaded(redis::from_redis_value(found).ok()?)));
+        wake
     }
 
     fn list(&self) -> Result<Vec<(String, EntryKind, Sealed)>, Fault> {

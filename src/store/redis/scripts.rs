@@ -8,9 +8,24 @@
 //! behind `N-0` on misses no end, whenever it comes. An account that may not write the stream, or a server that has none,
 //! costs those who wait some time: then they poll.
 
-/// The functions that scripts share, then the script.
-macro_rules! script {
-    ($text:literal) => {
+use redis::{Cmd, cmd};
+
+/// A script and what it is run on.
+pub(super) fn command(text: &str, keys: &[String], arguments: &[&[u8]]) -> Cmd {
+    let mut command = cmd("EVAL");
+    command.arg(text).arg(keys.len());
+    for key in keys {
+        command.arg(key);
+    }
+    for argument in arguments {
+        command.arg(*argument);
+    }
+    command
+}
+
+/// What scripts read with, then the rest of one. The server hashes all of it at every call.
+macro_rules! reading {
+    ($($text:literal),+) => {
         concat!(
             "local function checked(name, done)
   if type(done) == 'table' and done.err then error(name .. ': ' .. done.err, 0) end
@@ -24,7 +39,17 @@ local function text(key)
   if type(value) == 'table' and value.err and value.err:find('WRONGTYPE') then return false end
   return type(checked('GET', value)) == 'string' and value
 end
-local function number(key)
+",
+            $($text),+
+        )
+    };
+}
+
+/// The functions that scripts share, then the script.
+macro_rules! script {
+    ($text:literal) => {
+        reading!(
+            "local function number(key)
   local value = text(key)
   return value and value:match('^%d+$') and tonumber(value)
 end
@@ -54,7 +79,7 @@ end
 /// KEYS salt, fence, lease, then token, denied, failed. ARGV the largest entry in bytes. Answers the first three, then each
 /// entry and the milliseconds that are left behind it. At most four commands: a failure is only published where a refusal no
 /// longer holds, so beside one the refusal has 0 ms left. An account that lacks MGET costs some more.
-pub(super) const LOOK: &str = script!(
+pub(super) const LOOK: &str = reading!(
     "local values = redis.pcall('MGET', unpack(KEYS))
 if values.err then
   for at, key in ipairs(KEYS) do values[at] = text(key) end

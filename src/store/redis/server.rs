@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use redis::{ConnectionLike as _, FromRedisValue, RedisError, cmd};
 
 use super::connection::Connection;
+use super::scripts;
 use super::target::Target;
 use super::trouble::{self, Circumstances, Reached};
 use super::wait::Waits;
@@ -163,15 +164,7 @@ impl Server {
         keys: &[String],
         arguments: &[&[u8]],
     ) -> Result<T, Fault> {
-        let mut command = cmd("EVAL");
-        command.arg(text).arg(keys.len());
-        for key in keys {
-            command.arg(key);
-        }
-        for argument in arguments {
-            command.arg(*argument);
-        }
-        self.query(&command)
+        self.query(&scripts::command(text, keys, arguments))
     }
 
     pub(super) fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> Result<T, Fault> {

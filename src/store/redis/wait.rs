@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Value, cmd};
+use redis::{Cmd, ConnectionLike as _, Value, cmd};
 
 use super::connection::{Connection, Interrupt};
 use super::server::Server;
@@ -41,7 +41,11 @@ struct Waiting {
     owner: String,
     mark: Mark,
     end: Instant,
+    /// Reads what the store holds.
+    look: Cmd,
     heard: Option<Wake>,
+    /// What it answered right behind what was heard.
+    looked: Option<Value>,
 }
 
 /// What one read came to.
@@ -57,27 +61,40 @@ enum Read {
 }
 
 impl Server {
-    pub(super) fn wait(&self, stream: &str, ticket: &mut Ticket, most: Duration) -> Wake {
+    /// What was heard in the stream, and what `look` answered then, unless others waited for other streams as well.
+    pub(super) fn wait(
+        &self,
+        stream: &str,
+        look: Cmd,
+        ticket: &mut Ticket,
+        most: Duration,
+    ) -> (Wake, Option<Value>) {
         let end = Instant::now() + most;
         let can_hear = ticket.wakes
             && self
                 .waits
                 .with(|waits| waits.deaf_until.is_none_or(|end| end < Instant::now()));
         let heard = if can_hear {
-            self.hear(stream, ticket, end)
+            self.hear(stream, look, ticket, end)
         } else {
             None
         };
-        let Some(wake) = heard else {
+        let Some(heard) = heard else {
             poll_pause(ticket, most);
-            return Wake::Nothing;
+            return (Wake::Nothing, None);
         };
         ticket.vain = 0;
-        wake
+        heard
     }
 
     /// `None`: nothing can be heard.
-    fn hear(&self, stream: &str, ticket: &mut Ticket, end: Instant) -> Option<Wake> {
+    fn hear(
+        &self,
+        stream: &str,
+        look: Cmd,
+        ticket: &mut Ticket,
+        end: Instant,
+    ) -> Option<(Wake, Option<Value>)> {
         let number = self.waits.with(|waits| {
             waits.tickets += 1;
             waits.waiting.push(Waiting {
@@ -86,7 +103,9 @@ impl Server {
                 owner: ticket.owner.clone(),
                 mark: ticket.mark,
                 end,
+                look,
                 heard: None,
+                looked: None,
             });
             if let Some(interrupt) = &waits.interrupt {
                 interrupt.now();
@@ -135,18 +154,20 @@ impl Server {
         ticket.mark = own.mark;
         match own.heard {
             None if is_deaf => None,
-            heard => Some(heard.unwrap_or(Wake::Nothing)),
+            heard => Some((heard.unwrap_or(Wake::Nothing), own.looked)),
         }
     }
 
     /// Reads what all wait for, until something is heard or the first of them has waited for long enough.
     fn read_streams(&self, kept: &mut Option<Connection>) -> Read {
-        let (streams, block) = self.waits.with(|waits| {
+        let (streams, look, block) = self.waits.with(|waits| {
             let now = Instant::now();
             let pending = waits.waiting.iter().filter(|wait| wait.heard.is_none());
             let mut streams: Vec<(String, Mark)> = Vec::new();
+            let mut look = None;
             let mut block = MAX_BLOCK;
             for wait in pending {
+                look.get_or_insert_with(|| wait.look.clone());
                 block = block.min(wait.end.saturating_duration_since(now));
                 match streams
                     .iter_mut()
@@ -156,7 +177,9 @@ impl Server {
                     None => streams.push((wait.stream.clone(), wait.mark)),
                 }
             }
-            (streams, block.max(Duration::from_millis(1)))
+            // Of several streams most say nothing, so that looks would be in vain.
+            let look = look.filter(|_| streams.len() == 1);
+            (streams, look, block.max(Duration::from_millis(1)))
         });
         let deadline = Instant::now() + block + self.timeout;
         let made = kept
@@ -194,22 +217,34 @@ impl Server {
         for (_, Mark(first, second)) in &streams {
             command.arg(format!("{first}-{second}"));
         }
-        match command.query::<Value>(&mut connection) {
-            Ok(answer) => {
+        // The server runs the look as soon as the read is over: whoever is woken has the entries without asking.
+        let mut commands = command.get_packed_command();
+        if let Some(look) = &look {
+            commands.extend(look.get_packed_command());
+        }
+        let count = 1 + usize::from(look.is_some());
+        let answers = connection.req_packed_commands(&commands, 0, count);
+        let mut answers = match answers {
+            Ok(answers) => answers.into_iter(),
+            Err(_) if interrupted.is_done() => return Read::Interrupted,
+            Err(_) => return Read::Lost,
+        };
+        let (told, looked) = (answers.next(), answers.next());
+        match told.map(Value::extract_error) {
+            Some(Ok(told)) => {
                 *kept = Some(connection);
-                self.waits.with(|waits| waits.hand_out(&answer));
+                self.waits
+                    .with(|waits| waits.hand_out(&told, looked.as_ref()));
                 Read::Done
             }
-            Err(_) if interrupted.is_done() => Read::Interrupted,
-            Err(error) if error.is_io_error() => Read::Lost,
-            Err(_) => Read::Deaf,
+            _ => Read::Deaf,
         }
     }
 }
 
 impl Waits {
-    /// Tells those who wait what has come in their streams.
-    fn hand_out(&mut self, answer: &Value) {
+    /// Tells those who wait what has come in their streams, and what the only one of them led to.
+    fn hand_out(&mut self, answer: &Value, looked: Option<&Value>) {
         for (stream, entries) in streams(answer) {
             let waiting = self.waiting.iter_mut();
             for wait in waiting.filter(|wait| wait.stream == stream && wait.heard.is_none()) {
@@ -217,6 +252,9 @@ impl Waits {
                 wait.heard = understood(news.map(|(_, to)| to.as_str()), &wait.owner);
                 if let Some((last, _)) = entries.last() {
                     wait.mark = wait.mark.max(*last);
+                }
+                if wait.heard.is_some() {
+                    wait.looked = looked.cloned();
                 }
             }
         }
@@ -305,6 +343,49 @@ mod tests {
                 "{entries:?}"
             );
         }
+    }
+
+    /// The stream `s` with these entries, each to all.
+    fn told(ids: &[&str]) -> Value {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let entry = |id: &&str| {
+            let fields = Value::Array(vec![text("to"), text("*")]);
+            Value::Array(vec![text(id), fields])
+        };
+        let entries = Value::Array(ids.iter().map(entry).collect());
+        Value::Array(vec![Value::Array(vec![text("s"), entries])])
+    }
+
+    #[test]
+    fn only_who_is_woken_gets_what_was_read_then() {
+        let waiting = |number, mark| Waiting {
+            number,
+            stream: "s".to_owned(),
+            owner: "me".to_owned(),
+            mark,
+            end: Instant::now(),
+            look: Cmd::new(),
+            heard: None,
+            looked: None,
+        };
+        let mut waits = Waits {
+            waiting: vec![waiting(1, Mark(1, 0)), waiting(2, Mark(2, 0))],
+            ..Waits::default()
+        };
+        waits.hand_out(&Value::Nil, Some(&Value::Int(1)));
+        assert!(waits.waiting.iter().all(|wait| wait.looked.is_none()));
+        waits.hand_out(&told(&["1-1"]), Some(&Value::Int(2)));
+        let looked = |waits: &Waits| {
+            let looked = waits.waiting.iter().map(|wait| wait.looked.clone());
+            looked.collect::<Vec<_>>()
+        };
+        assert_eq!(looked(&waits), [Some(Value::Int(2)), None]);
+        // The first was woken already: what it read is from then.
+        waits.hand_out(&told(&["1-1", "2-1"]), Some(&Value::Int(3)));
+        assert_eq!(looked(&waits), [Some(Value::Int(2)), Some(Value::Int(3))]);
+        waits.waiting[0].heard = None;
+        waits.hand_out(&told(&["3-1"]), None);
+        assert_eq!(waits.waiting[0].looked, None);
     }
 
     #[test]
