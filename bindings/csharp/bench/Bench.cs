@@ -40,6 +40,9 @@ public static class Bench
         await ours.GetTokenAsync();
         await theirs.GetTokenAsync();
         Uri own = new Uri(ours.Url("/odataservice/odata/table/customer")), allowed = new Uri("https://reports.example.com/sales");
+        // Each another than the one before.
+        string[] paths = Enumerable.Range(0, 16).Select(n => "/odataservice/odata/table/table_" + n.ToString("D2")).ToArray();
+        uint next = 0;
         var subjects = new Dictionary<string, Func<int>>
         {
             ["GetToken"] = () => ours.GetToken().Length,
@@ -47,7 +50,8 @@ public static class Bench
             ["GuideGetTokenAsync"] = () => theirs.GetTokenAsync().Result.Length,
             ["BaseUrl"] = () => ours.BaseUrl.Length,
             ["Url"] = () => ours.Url("/odataservice/odata/table/customer").Length,
-            ["Join"] = () => (baseUrl + own.AbsolutePath).Length,
+            ["UrlOfAnother"] = () => ours.Url(paths[next++ % paths.Length]).Length,
+            ["Join"] = () => (baseUrl + paths[next++ % paths.Length]).Length,
             ["OwnHost"] = () => ours.MaySendTo(own) ? 1 : throw new InvalidOperationException("own"),
             ["AllowedHost"] = () => ours.MaySendTo(allowed) ? 1 : throw new InvalidOperationException("allowed"),
         };

@@ -68,7 +68,8 @@ hit_rows() {
             row("hit, `GetTokenAsync()`", "GetTokenAsync", "")
             row("the guide'\''s TokenManager, `GetTokenAsync()`", "GuideGetTokenAsync", "")
             ratio("`BaseUrl`", "BaseUrl")
-            ratio("`Url(path)`", "Url", sprintf("; to join the two strings takes %.1f ns", wall["Join"]))
+            ratio("`Url(path)`, a literal", "Url")
+            row("`Url(path)`, each time another path", "UrlOfAnother", sprintf("to join the two strings takes %.1f ns", wall["Join"]))
             ratio("`MaySendTo(url)`, the own server", "OwnHost")
             ratio("`MaySendTo(url)`, an allowed host", "AllowedHost")
         }' "$work/hits"

@@ -84,14 +84,14 @@ namespace LibP21Auth
         /// <exception cref="P21ConfigException">The token may not be sent there; or the path is null.</exception>
         public string Url(string path)
         {
-            if (path?.Length > 1 && path[0] == '/' && path[1] != '/')
+            var here = place;
+            if (here.Joined(path) is { } known)
             {
-                return BaseUrl + path;
+                return known;
             }
-            bool absolute = (path ?? throw P21Failure.Missing("path")).StartsWith("http://", StringComparison.OrdinalIgnoreCase)
-                || path.StartsWith("https://", StringComparison.OrdinalIgnoreCase);
-            return !absolute ? BaseUrl + "/" + path.TrimStart('/')
-                : new Uri(path) is var url && MaySendTo(url) ? path : throw Hosts.Refusal(url);
+            bool absolute = (path ?? throw P21Failure.Missing("path")).Length > 0 && path[0] != '/'
+                && (path.StartsWith("http://", StringComparison.OrdinalIgnoreCase) || path.StartsWith("https://", StringComparison.OrdinalIgnoreCase));
+            return !absolute ? here.Join(path) : new Uri(path) is var url && MaySendTo(url) ? path : throw Hosts.Refusal(url);
         }
 
         /// <summary>A valid token, waiting for it if need be.</summary>

@@ -276,6 +276,9 @@ namespace LibP21Auth.Tests
                 Assert.That(manager.BaseUrl, Is.EqualTo(p21.BaseUrl));
                 Assert.That(manager.Url("/x?y=1"), Is.EqualTo(p21.BaseUrl + "/x?y=1"));
                 Assert.That(manager.Url("x"), Is.EqualTo(p21.BaseUrl + "/x"));
+                Assert.That(manager.Url("/"), Is.EqualTo(p21.BaseUrl + "/"));
+                Assert.That(manager.Url(""), Is.EqualTo(p21.BaseUrl + "/"));
+                Assert.That(manager.Url("//x"), Is.EqualTo(p21.BaseUrl + "/x"));
                 Assert.That(manager.BaseAddress, Is.EqualTo(new Uri(p21.BaseUrl + "/")));
                 // What the server says is the next page, as it is; but not elsewhere.
                 Assert.That(manager.Url(p21.BaseUrl + "/x?$skip=10"), Is.EqualTo(p21.BaseUrl + "/x?$skip=10"));
@@ -284,6 +287,27 @@ namespace LibP21Auth.Tests
                 Assert.Throws<P21ConfigException>(() => manager.Url(null));
                 Assert.Throws<P21ConfigException>(() => manager.MaySendTo(null));
                 Assert.That(manager.MaySendTo(new Uri("/x", UriKind.Relative)), Is.False);
+            }
+        }
+
+        [Test]
+        public void AUrlIsRememberedForItsPathAloneUntilAnUpdate()
+        {
+            using (var p21 = new Emulator())
+            using (var other = new Emulator())
+            using (var manager = p21.Open())
+            {
+                string[] paths = { "/x", "y", "/z?a=b" };
+                string[] urls = paths.Select(path => p21.BaseUrl + "/" + path.TrimStart('/')).ToArray();
+                Assert.That(manager.Url(paths[0]), Is.EqualTo(urls[0]));
+                manager.Url(paths[0]);
+                Assert.That(manager.Url(paths[0]), Is.SameAs(manager.Url(paths[0])));
+                Parallel.For(0, 60_000, n => Assert.That(manager.Url(paths[n / 4 % 3]) == urls[n / 4 % 3]));
+                manager.Url(paths[0]);
+                manager.Url(paths[0]);
+                Assert.That(manager.Url(paths[0]), Is.SameAs(manager.Url(paths[0])));
+                manager.Update(other.Options());
+                Assert.That(manager.Url(paths[0]), Is.EqualTo(other.BaseUrl + paths[0]));
             }
         }
 

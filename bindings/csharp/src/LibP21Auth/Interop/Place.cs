@@ -12,6 +12,8 @@ namespace LibP21Auth.Interop
         private string? baseUrl;
         private Uri? baseAddress;
         private volatile Uri? uiUrl;
+        private volatile string? lastPath;
+        private volatile JoinedPath? lastJoined;
 
         internal Place(Func<string> readBaseUrl, Func<string?> readUiUrl, P21Options? options = null)
         {
@@ -36,6 +38,22 @@ namespace LibP21Auth.Interop
         internal string BaseUrl => baseUrl ??= readBaseUrl().TrimEnd('/');
 
         internal Uri BaseAddress => baseAddress ??= new Uri(BaseUrl + "/");
+
+        /// <summary>What <see cref="Join"/> has kept, if it is for this path: the same object, as a literal in a loop is.</summary>
+        internal string? Joined(string path) => lastJoined is { } last && ReferenceEquals(last.Path, path) ? last.Url : null;
+
+        /// <summary>The base URL and a path, with one slash between them.</summary>
+        internal string Join(string path)
+        {
+            string url = path.Length > 1 && path[0] == '/' && path[1] != '/' ? BaseUrl + path : BaseUrl + "/" + path.TrimStart('/');
+            // Kept from the second time on: a path that is new each time costs nothing but its URL.
+            if (ReferenceEquals(lastPath, path))
+            {
+                lastJoined = new JoinedPath(path, url);
+            }
+            lastPath = path;
+            return url;
+        }
 
         /// <summary>Where the router sent this manager: remembered here, since the stats forget it with the token.</summary>
         internal void SetUiUrl(string url) => uiUrl = new Uri(url);
@@ -68,6 +86,19 @@ namespace LibP21Auth.Interop
                 return Hosts.IsOn(url, new Uri(ui));
             }
             return false;
+        }
+    }
+
+    /// <summary>A path, known by its object, and its URL. Never changes, so that threads may share it.</summary>
+    internal sealed class JoinedPath
+    {
+        internal readonly string Path;
+        internal readonly string Url;
+
+        internal JoinedPath(string path, string url)
+        {
+            Path = path;
+            Url = url;
         }
     }
 
