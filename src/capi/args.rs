@@ -4,6 +4,7 @@ use std::ffi::{CStr, c_char};
 use std::time::Duration;
 
 use super::flags::{P21_CACHED_ONLY, P21_FORCE_REFRESH, P21_NO_WAIT, P21_WITH_SCHEME};
+use super::guard::inject_behind_a_result;
 use crate::client::TokenOptions;
 use crate::error::{Code, Error, Result};
 
@@ -23,6 +24,7 @@ impl<T> Out<T> {
         }
         // SAFETY: not NULL, so by the caller's promise it points to memory for a `T`; what was there is not dropped.
         unsafe { pointer.write(neutral) };
+        inject_behind_a_result();
         Ok(Out(pointer))
     }
 

@@ -160,12 +160,18 @@ fn inject(_name: &str) {}
 
 #[cfg(not(any(test, feature = "panic-injection")))]
 #[inline]
+pub(super) fn inject_behind_a_result() {}
+
+#[cfg(not(any(test, feature = "panic-injection")))]
+#[inline]
 fn is_armed(_name: &str) -> bool {
     false
 }
 
 #[cfg(test)]
 pub(super) use injection::arm;
+#[cfg(any(test, feature = "panic-injection"))]
+pub(super) use injection::inject_behind_a_result;
 #[cfg(feature = "panic-injection")]
 pub use injection::p21_test_panic;
 #[cfg(any(test, feature = "panic-injection"))]
@@ -174,34 +180,49 @@ use injection::{inject, is_armed};
 /// For the tests of this library: an exported function that panics. No release has it.
 #[cfg(any(test, feature = "panic-injection"))]
 mod injection {
-    use std::cell::RefCell;
+    use std::cell::{Cell, RefCell};
 
     thread_local! {
-        /// The function whose next call on this thread panics.
-        static ARMED: RefCell<String> = const { RefCell::new(String::new()) };
+        /// The function whose next call on this thread panics, and how many of its results it makes neutral before.
+        static ARMED: RefCell<(String, u32)> = const { RefCell::new((String::new(), 0)) };
+        /// How many results the call under way has yet to make neutral until it panics; 0: it does not.
+        static LEFT: Cell<u32> = const { Cell::new(0) };
     }
 
     pub(super) fn is_armed(name: &str) -> bool {
-        ARMED.try_with(|armed| *armed.borrow() == name) == Ok(true)
+        ARMED.try_with(|armed| armed.borrow().0 == name) == Ok(true)
     }
 
+    /// At the start of each call.
     pub(super) fn inject(name: &str) {
         if is_armed(name) {
-            ARMED.take();
-            panic!("injected into {name}");
+            let (_, results) = ARMED.take();
+            LEFT.set(results);
+            assert!(results > 0, "injected into {name}");
         }
     }
 
-    /// Makes this thread's next call of the exported function `name` panic.
-    pub(in crate::capi) fn arm(name: &str) {
-        ARMED.set(name.to_owned());
+    /// Each time that a result was made neutral.
+    pub(in crate::capi) fn inject_behind_a_result() {
+        let left = LEFT.get();
+        LEFT.set(left.saturating_sub(1));
+        assert!(left != 1, "injected behind a result");
+    }
+
+    /// Makes this thread's next call of the exported function `name` panic: at its start, or when it has made this many of
+    /// its results neutral.
+    pub(in crate::capi) fn arm(name: &str, results: u32) {
+        ARMED.set((name.to_owned(), results));
     }
 
     /// [`arm`] for C.
     #[cfg(feature = "panic-injection")]
     #[unsafe(no_mangle)]
-    pub unsafe extern "C" fn p21_test_panic(name: *const std::ffi::c_char) {
+    pub unsafe extern "C" fn p21_test_panic(name: *const std::ffi::c_char, results: u32) {
         // SAFETY: this library's tests are the only callers, and they pass a C string literal.
-        arm(&unsafe { std::ffi::CStr::from_ptr(name) }.to_string_lossy());
+        arm(
+            &unsafe { std::ffi::CStr::from_ptr(name) }.to_string_lossy(),
+            results,
+        );
     }
 }

@@ -19,6 +19,10 @@ fn text(pointer: *const c_char) -> String {
     text.to_str().expect("UTF-8").to_owned()
 }
 
+fn memory<T>(of: *mut T) -> (*mut u8, usize) {
+    (of.cast(), size_of::<T>())
+}
+
 /// A configuration whose token needs no server.
 fn configured() -> *mut p21_config {
     let mut config = ptr::null_mut();
@@ -53,11 +57,12 @@ fn every_function_survives_a_panic_inside() {
         (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     let (mut text_out, mut len, mut number, mut word, mut cursor) =
         (ptr::null_mut(), 0, 0, ptr::null(), 0);
+    let mut buffer = [0; 64];
     let mut made = (ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
     let (name, value) = (c("timeout_ms"), c("1000"));
     let (name, value) = (name.as_ptr(), value.as_ptr());
     let body = b"x.y";
-    let mut told = Vec::new();
+    let (mut told, mut cleared) = (Vec::new(), Vec::new());
     // SAFETY: the out pointers are those of locals.
     unsafe {
         assert_eq!(p21_client_new(config, &raw mut client, none), P21_OK);
@@ -72,9 +77,24 @@ fn every_function_survives_a_panic_inside() {
         );
     }
 
+    // What is behind the arrow are the results: rubbish before, neutral after a panic inside.
     macro_rules! statuses {
-        ($($name:ident($($argument:expr),*);)+) => { $(
-            arm(stringify!($name));
+        ($($name:ident($($argument:expr),*) $(=> $($result:expr),+)?;)+) => { $(
+            let results: Vec<(*mut u8, usize)> = vec![$($(memory(&raw mut $result)),+)?];
+            for (nth, (at, len)) in (1..).zip(results) {
+                arm(stringify!($name), nth);
+                // SAFETY: the result is a local, and so are the out pointers; strings and bodies live until the end of the
+                // test.
+                let (status, left) = unsafe {
+                    at.write_bytes(0xA5, len);
+                    let status = $name($($argument),*);
+                    (status, std::slice::from_raw_parts(at, len).to_vec())
+                };
+                assert_eq!(status, P21_E_PANIC, stringify!($name));
+                assert_eq!(left, vec![0; len], "{}: result {nth} is neutral", stringify!($name));
+                cleared.push(stringify!($name));
+            }
+            arm(stringify!($name), 0);
             // SAFETY: out pointers are those of locals, strings and bodies live until the end of the test.
             let status = unsafe { $name($($argument),*) };
             assert_eq!(status, P21_E_PANIC, stringify!($name));
@@ -85,31 +105,31 @@ fn every_function_survives_a_panic_inside() {
         )+ };
     }
     statuses! {
-        p21_config_new(&raw mut made.0, none);
+        p21_config_new(&raw mut made.0, none) => made.0;
         p21_config_set(config, name, value, none);
         p21_config_load_env(config, ptr::null(), none);
         p21_config_load_file(config, name, none);
         p21_config_load_profile(config, name, none);
-        p21_client_new(config, &raw mut made.1, none);
+        p21_client_new(config, &raw mut made.1, none) => made.1;
         p21_client_update(client, ptr::null(), none);
-        p21_token_get(client, P21_CACHED_ONLY, 0, &raw mut text_out, none);
-        p21_token_copy(client, P21_CACHED_ONLY, 0, ptr::null_mut(), 0, &raw mut len, none);
-        p21_token_snapshot(client, P21_CACHED_ONLY, 0, 0, &raw mut made.2, none);
-        p21_token_report(client, name, 500, body.as_ptr(), 3, &raw mut number, none);
+        p21_token_get(client, P21_CACHED_ONLY, 0, &raw mut text_out, none) => text_out;
+        p21_token_copy(client, P21_CACHED_ONLY, 0, &raw mut buffer[0], 64, &raw mut len, none) => len, buffer[0];
+        p21_token_snapshot(client, P21_CACHED_ONLY, 0, 0, &raw mut made.2, none) => made.2;
+        p21_token_report(client, name, 500, body.as_ptr(), 3, &raw mut number, none) => number;
         p21_token_invalidate(client, name, none);
-        p21_ui_url(client, P21_CACHED_ONLY, 0, &raw mut text_out, none);
-        p21_client_stats(client, &raw mut text_out, none);
-        p21_client_generation(client, &raw mut word, none);
-        p21_token_json(snapshot, &raw mut text_out, none);
-        p21_token_request(ptr::null(), &raw mut text_out, none);
-        p21_parse_token_response(body.as_ptr(), 3, &raw mut text_out, none);
-        p21_log_read(&raw mut cursor, 5, &raw mut text_out, none);
-        p21_doctor(config, 0, 1000, &raw mut text_out, none);
+        p21_ui_url(client, P21_CACHED_ONLY, 0, &raw mut text_out, none) => text_out;
+        p21_client_stats(client, &raw mut text_out, none) => text_out;
+        p21_client_generation(client, &raw mut word, none) => word;
+        p21_token_json(snapshot, &raw mut text_out, none) => text_out;
+        p21_token_request(ptr::null(), &raw mut text_out, none) => text_out;
+        p21_parse_token_response(body.as_ptr(), 3, &raw mut text_out, none) => text_out;
+        p21_log_read(&raw mut cursor, 5, &raw mut text_out, none) => text_out;
+        p21_doctor(config, 0, 1000, &raw mut text_out, none) => text_out;
     }
 
     macro_rules! values {
         ($($name:ident($($argument:expr),*) == $neutral:expr;)+) => { $(
-            arm(stringify!($name));
+            arm(stringify!($name), 0);
             #[allow(unused_unsafe, reason = "some are safe to call")]
             // SAFETY: handles are looked up, and the name lives until the end of the test.
             let answer = unsafe { $name($($argument),*) };
@@ -138,9 +158,9 @@ fn every_function_survives_a_panic_inside() {
         p21_token_free(snapshot) == ();
         p21_error_free(failure) == ();
     }
-    arm("p21_status_name");
+    arm("p21_status_name", 0);
     assert_eq!(text(p21_status_name(P21_OK)), "P21_E_UNKNOWN");
-    arm("p21_verdict_hint");
+    arm("p21_verdict_hint", 0);
     assert_eq!(text(p21_verdict_hint(P21_VERDICT_RETRY)), "");
     told.extend([
         "p21_status_name",
@@ -162,7 +182,7 @@ fn every_function_survives_a_panic_inside() {
 
     // Told with its place, and without what was said.
     p21_error_free(failure);
-    arm("p21_token_get");
+    arm("p21_token_get", 1);
     // SAFETY: as above.
     let status = unsafe { p21_token_get(client, 0, 0, &raw mut text_out, &raw mut failure) };
     assert_eq!(
@@ -182,6 +202,17 @@ fn every_function_survives_a_panic_inside() {
             !is_function || told.contains(&function),
             "{function} is not tested here"
         );
+    }
+    for declaration in include_str!("../../include/p21auth.h").split(';') {
+        if let Some((head, parameters)) = declaration.rsplit_once('(')
+            && parameters.contains("*out")
+        {
+            let function = head.rsplit(' ').next().unwrap_or(head);
+            assert!(
+                cleared.contains(&function),
+                "the results of {function} are not tested here"
+            );
+        }
     }
     for config in [config, made.0] {
         p21_config_free(config);

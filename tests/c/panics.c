@@ -1,14 +1,15 @@
-/* A panic inside each exported function stops at the boundary: a status function answers P21_E_PANIC, a value function
- * something neutral, and the next call works. Needs a library with the feature panic-injection. Asks no server. Prints the
- * name of each function that it has tested.
+/* A panic inside each exported function stops at the boundary: a status function answers P21_E_PANIC and leaves its results
+ * neutral, a value function answers something neutral, and the next call works. Needs a library with the feature
+ * panic-injection. Asks no server. Prints the name of each function that it has tested.
  */
 #include <string.h>
 
 #include "check.h"
 #include "p21auth.h"
 
-/* Not in the header: only builds for tests have it. */
-void p21_test_panic(const char *function);
+/* Not in the header: only builds for tests have it. This thread's next call of the function panics: at its start, or when it
+ * has made this many of its results neutral. */
+void p21_test_panic(const char *function, uint32_t results);
 
 static p21_config *config;
 static p21_client *client;
@@ -23,17 +24,33 @@ static void tested(const char *name)
 /* Panics, then does what it is for: `status`, or any but a panic. */
 #define STATUS(status, function, arguments) \
     do { \
-        p21_test_panic(#function); \
+        p21_test_panic(#function, 0); \
         CHECK(function arguments == P21_E_PANIC); \
         CHECK(function arguments == (status)); \
         tested(#function); \
+    } while (0)
+
+/* Rubbish in `result`, the nth of the function's, does not outlive a panic inside. */
+#define CLEARS(nth, result, function, arguments) \
+    do { \
+        memset(&(result), 0xA5, sizeof(result)); \
+        p21_test_panic(#function, nth); \
+        CHECK(function arguments == P21_E_PANIC); \
+        CHECK((result) == 0); \
+    } while (0)
+
+/* Both, for a function that has one result. */
+#define RESULT(status, result, function, arguments) \
+    do { \
+        CLEARS(1, result, function, arguments); \
+        STATUS(status, function, arguments); \
     } while (0)
 
 /* Answers `neutral` when it panics, then something that meets `good`. */
 #define VALUE(type, function, arguments, neutral, good) \
     do { \
         type answer; \
-        p21_test_panic(#function); \
+        p21_test_panic(#function, 0); \
         answer = function arguments; \
         CHECK(answer == (neutral)); \
         answer = function arguments; \
@@ -45,7 +62,7 @@ static void tested(const char *name)
 #define FREE(function, object) \
     do { \
         const uint64_t live = p21_live_objects(); \
-        p21_test_panic(#function); \
+        p21_test_panic(#function, 0); \
         function(object); \
         CHECK(p21_live_objects() == live); \
         function(object); \
@@ -66,40 +83,43 @@ static void statuses(void)
     size_t length;
     int32_t verdict;
 
-    /* A panic leaves NULL, so only the second call has made one. */
-    STATUS(P21_OK, p21_config_new, (&another, NULL));
+    /* Only the last call of each has made something. */
+    RESULT(P21_OK, another, p21_config_new, (&another, NULL));
     STATUS(P21_OK, p21_config_set, (config, "timeout_ms", "1000", NULL));
     STATUS(P21_OK, p21_config_load_env, (config, "P21_TEST_NOTHING_HERE_", NULL));
     STATUS(P21_E_CONFIG, p21_config_load_file, (another, "/no/such/file", NULL));
     STATUS(P21_E_CONFIG, p21_config_load_profile, (another, "no such profile", NULL));
     p21_config_free(another);
-    STATUS(P21_OK, p21_client_new, (config, &other, NULL));
+    RESULT(P21_OK, other, p21_client_new, (config, &other, NULL));
     STATUS(P21_OK, p21_client_update, (other, config, NULL));
     p21_client_free(other);
-    STATUS(P21_OK, p21_client_stats, (client, &text, NULL));
+    RESULT(P21_OK, text, p21_client_stats, (client, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_client_generation, (client, &word, NULL));
-    STATUS(P21_OK, p21_token_get, (client, 0, 0, &text, NULL));
+    RESULT(P21_OK, word, p21_client_generation, (client, &word, NULL));
+    RESULT(P21_OK, text, p21_token_get, (client, 0, 0, &text, NULL));
     p21_free(text);
+    CLEARS(1, length, p21_token_copy, (client, 0, 0, buffer, sizeof buffer, &length, NULL));
+    CLEARS(2, buffer[0], p21_token_copy, (client, 0, 0, buffer, sizeof buffer, &length, NULL));
     STATUS(P21_OK, p21_token_copy, (client, 0, 0, buffer, sizeof buffer, &length, NULL));
-    STATUS(P21_OK, p21_token_snapshot, (client, 0, 0, 0, &snapshot, NULL));
-    STATUS(P21_OK, p21_token_report, (client, "abc", 500, NULL, 0, &verdict, NULL));
+    RESULT(P21_OK, snapshot, p21_token_snapshot, (client, 0, 0, 0, &snapshot, NULL));
+    RESULT(P21_OK, verdict, p21_token_report, (client, "abc", 500, NULL, 0, &verdict, NULL));
     STATUS(P21_OK, p21_token_invalidate, (client, "abc", NULL));
-    STATUS(P21_E_NO_CACHED_TOKEN, p21_ui_url, (client, P21_CACHED_ONLY, 0, &text, NULL));
-    STATUS(P21_OK, p21_token_request, (config, &text, NULL));
+    RESULT(P21_E_NO_CACHED_TOKEN, text, p21_ui_url, (client, P21_CACHED_ONLY, 0, &text, NULL));
+    RESULT(P21_OK, text, p21_token_request, (config, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_parse_token_response, (body, sizeof body - 1, &text, NULL));
+    RESULT(P21_OK, text, p21_parse_token_response, (body, sizeof body - 1, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_token_json, (snapshot, &text, NULL));
+    RESULT(P21_OK, text, p21_token_json, (snapshot, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_log_read, (&cursor, 5, &text, NULL));
+    RESULT(P21_OK, text, p21_log_read, (&cursor, 5, &text, NULL));
     p21_free(text);
-    STATUS(P21_OK, p21_doctor, (config, 0, 1000, &text, NULL));
+    RESULT(P21_OK, text, p21_doctor, (config, 0, 1000, &text, NULL));
     p21_free(text);
 
-    /* Told with its place, and without what was said. An injected panic comes before anything is written. */
-    text = NULL;
-    p21_test_panic("p21_token_get");
+    /* Told with its place, and without what was said. */
+    memset(&text, 0xA5, sizeof text);
+    memset(&err, 0xA5, sizeof err);
+    p21_test_panic("p21_token_get", 1);
     CHECK(p21_token_get(client, 0, 0, &text, &err) == P21_E_PANIC && text == NULL);
     CHECK(p21_error_code(err) == P21_E_PANIC && strstr(p21_error_message(err), "p21_token_get") != NULL);
     CHECK(strstr(p21_error_message(err), "guard.rs:") != NULL && strstr(p21_error_message(err), "injected") == NULL);
@@ -125,11 +145,11 @@ static void values(void)
     VALUE(const char *, p21_error_hint, (failure), NULL, answer != NULL);
     VALUE(int64_t, p21_error_retry_after_ms, (failure), -1, answer == -1);
     VALUE(int32_t, p21_error_is_retryable, (failure), 0, answer == 0);
-    p21_test_panic("p21_status_name");
+    p21_test_panic("p21_status_name", 0);
     CHECK(strcmp(p21_status_name(P21_OK), "P21_E_UNKNOWN") == 0);
     CHECK(strcmp(p21_status_name(P21_OK), "P21_OK") == 0);
     tested("p21_status_name");
-    p21_test_panic("p21_verdict_hint");
+    p21_test_panic("p21_verdict_hint", 0);
     CHECK(strcmp(p21_verdict_hint(P21_VERDICT_RETRY), "") == 0);
     CHECK(strcmp(p21_verdict_hint(P21_VERDICT_RETRY), "") != 0);
     tested("p21_verdict_hint");
