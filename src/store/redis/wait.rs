@@ -276,36 +276,36 @@ fn understood<'a>(entries: impl Iterator<Item = &'a str>, owner: &str) -> Option
 }
 
 /// The streams of an answer, each with its entries: their place, and to whom they speak.
-fn streams(answer: &Value) -> Vec<(String, Vec<(Mark, String)>)> {
-    let text = |value: &Value| redis::from_redis_value_ref::<String>(value).ok();
-    let parts = |value: &Value| match value {
-        Value::Array(parts) => parts.clone(),
-        _ => Vec::new(),
-    };
-    let entry = |value: Value| {
-        let parts = parts(&value);
-        let id = text(parts.first()?)?;
-        let (first, second) = id.split_once('-')?;
-        let mark = Mark(first.parse().ok()?, second.parse().ok()?);
-        let fields = self::fields(parts.get(1)?);
-        Some((mark, fields.unwrap_or_default()))
-    };
-    parts(answer)
-        .into_iter()
-        .filter_map(|stream| {
-            let stream = parts(&stream);
-            let name = text(stream.first()?)?;
-            let entries = parts(stream.get(1)?).into_iter().filter_map(entry);
-            Some((name, entries.collect()))
-        })
-        .collect()
+fn streams(answer: &Value) -> impl Iterator<Item = (String, Vec<(Mark, String)>)> {
+    parts(answer).iter().filter_map(|stream| {
+        let stream = parts(stream);
+        let name = text(stream.first()?)?;
+        let entries = parts(stream.get(1)?).iter().filter_map(entry);
+        Some((name, entries.collect()))
+    })
 }
 
-/// The field `to`; what has none speaks to all.
-fn fields(value: &Value) -> Option<String> {
-    let fields: Vec<String> = redis::from_redis_value_ref(value).ok()?;
-    let to = fields.chunks_exact(2).find(|pair| pair[0] == "to");
-    Some(to.map_or_else(|| "*".to_owned(), |pair| pair[1].clone()))
+fn entry(value: &Value) -> Option<(Mark, String)> {
+    let parts = parts(value);
+    let id = text(parts.first()?)?;
+    let (first, second) = id.split_once('-')?;
+    let mark = Mark(first.parse().ok()?, second.parse().ok()?);
+    // What has no field `to` speaks to all.
+    let mut fields = self::parts(parts.get(1)?).chunks_exact(2);
+    let to = fields.find(|pair| text(&pair[0]).as_deref() == Some("to"));
+    let to = to.and_then(|pair| text(&pair[1]));
+    Some((mark, to.unwrap_or_else(|| "*".to_owned())))
+}
+
+fn parts(value: &Value) -> &[Value] {
+    match value {
+        Value::Array(parts) => parts,
+        _ => &[],
+    }
+}
+
+fn text(value: &Value) -> Option<String> {
+    redis::from_redis_value_ref(value).ok()
 }
 
 /// Waits longer each time, and a little by chance, so that many do not come back in step.
@@ -396,11 +396,7 @@ mod tests {
             Value::Array(vec![Value::Nil]),
             Value::Array(vec![Value::Array(vec![Value::Int(1), Value::Int(2)])]),
         ] {
-            assert!(
-                streams(&value)
-                    .iter()
-                    .all(|(_, entries)| entries.is_empty())
-            );
+            assert!(streams(&value).all(|(_, entries)| entries.is_empty()));
         }
     }
 }
