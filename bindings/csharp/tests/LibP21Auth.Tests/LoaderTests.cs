@@ -38,6 +38,17 @@ namespace LibP21Auth.Tests
         }
 
         [Test]
+        public void ASymbolicLinkIsFollowed()
+        {
+            string link = Path.Combine(folder, "libp21auth.so");
+            Assert.That(symlink(Files.Library, link), Is.EqualTo(0));
+            Assert.That(Run(link, "load"), Is.EqualTo("loaded " + P21Auth.NativeVersion));
+        }
+
+        [System.Runtime.InteropServices.DllImport("libc")]
+        private static extern int symlink(string target, string link);
+
+        [Test]
         public void AMissingFileOfTheVariableIsAnErrorEvenIfAnotherWouldDo()
         {
             Bundle("");

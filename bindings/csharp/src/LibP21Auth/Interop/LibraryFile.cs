@@ -21,7 +21,9 @@ namespace LibP21Auth.Interop
                 {
                     return "is built for " + built + ", but this process is " + Platform.Architecture;
                 }
-                long length = new FileInfo(path).Length;
+                // Of what a symbolic link leads to, unlike that of a FileInfo.
+                using var file = Open(path);
+                long length = file.BaseStream.Length;
                 long least = built == null ? 0 : LeastLength(path);
                 return least > length ? "the file is cut short: it has " + length + " of at least " + least + " bytes" : null;
             }
