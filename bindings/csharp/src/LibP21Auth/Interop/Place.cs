@@ -11,7 +11,8 @@ namespace LibP21Auth.Interop
         private readonly AllowedHost[] allowed;
         private string? baseUrl;
         private Uri? baseAddress;
-        private volatile Uri? uiUrl;
+        private Server? own;
+        private volatile Server? uiServer;
         private volatile string? lastPath;
         private volatile JoinedPath? lastJoined;
 
@@ -56,7 +57,7 @@ namespace LibP21Auth.Interop
         }
 
         /// <summary>Where the router sent this manager: remembered here, since the stats forget it with the token.</summary>
-        internal void SetUiUrl(string url) => uiUrl = new Uri(url);
+        internal void SetUiUrl(string url) => uiServer = new Server(new Uri(url));
 
         /// <summary>Whether the token may be sent there: to the base URL's server, over https to the allowed hosts, to the UI server.</summary>
         internal bool Allows(Uri url)
@@ -65,7 +66,8 @@ namespace LibP21Auth.Interop
             {
                 return false;
             }
-            if (Hosts.IsOn(url, BaseAddress) || (uiUrl is { } known && Hosts.IsOn(url, known)))
+            own ??= new Server(BaseAddress);
+            if (own.Has(url) || uiServer?.Has(url) == true)
             {
                 return true;
             }
@@ -124,11 +126,27 @@ namespace LibP21Auth.Interop
         }
     }
 
+    /// <summary>The part of a URL that says which server it is on: a <see cref="Uri"/> works it out at every question.</summary>
+    internal sealed class Server
+    {
+        private readonly string scheme;
+        private readonly string host;
+        private readonly int port;
+
+        internal Server(Uri url)
+        {
+            scheme = url.Scheme;
+            host = url.Host;
+            port = url.Port;
+        }
+
+        internal bool Has(Uri url) => url.IsAbsoluteUri && url.Port == port && url.Scheme == scheme && url.Host == host;
+    }
+
     /// <summary>Comparing and refusing hosts.</summary>
     internal static class Hosts
     {
-        internal static bool IsOn(Uri url, Uri server) =>
-            url.IsAbsoluteUri && url.Scheme == server.Scheme && url.Port == server.Port && url.Host == server.Host;
+        internal static bool IsOn(Uri url, Uri server) => new Server(server).Has(url);
 
         internal static Exception Refusal(Uri url) => url.IsAbsoluteUri
             ? P21Failure.Config(
