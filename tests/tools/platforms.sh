@@ -47,6 +47,7 @@ must_say() { # WHAT TEXT COMMAND…
     ok "$1"
 }
 must() { must_say "$1" "" "${@:2}"; } # WHAT COMMAND…
+zig() { "$project/$venv/bin/python3" -m ziglang "$@"; }
 flags() { PKG_CONFIG_PATH=$work/$1/lib/pkgconfig pkg-config "${@:2}"; } # FOLDER ARGUMENT…
 
 step "the files"
@@ -114,7 +115,7 @@ arm64() {
     must_say "arm64: the tool's token" "." "${run[@]}" "$work/arm/bin/p21auth" token
     arm_cc() { # PROGRAM SOURCE PACKAGE
         # shellcheck disable=SC2046
-        "$project/$venv/bin/python3" -m ziglang cc -target "aarch64-linux-gnu.$floor" -Wall -Wextra -Werror -pthread -o "$1" "$2" $(flags arm --cflags --libs "$3")
+        zig cc -target "aarch64-linux-gnu.$floor" -Wall -Wextra -Werror -pthread -o "$1" "$2" $(flags arm --cflags --libs "$3")
     }
     arm_shared() { arm_cc "$@" p21auth; }
     arm_static() { arm_cc "$@" p21auth-static; }
@@ -142,7 +143,9 @@ with_musl() {
     # shellcheck disable=SC2046
     musl_cc() { musl-gcc -Wall -Wextra -Werror -pthread -o "$1" "$2" $(flags musl --cflags --libs "${@:3}"); } # PROGRAM SOURCE PACKAGE
     musl_shared() { musl_cc "$@" p21auth; }
-    musl_static() { musl_cc "$@" p21auth-static; }
+    # Not by musl-gcc: the unwinder that it takes is Debian's for glibc.
+    # shellcheck disable=SC2046
+    musl_static() { zig cc -target x86_64-linux-musl -Wall -Wextra -Werror -pthread -o "$1" "$2" $(flags musl --cflags --libs p21auth-static) -lunwind; }
     in_c musl "shared library" musl_shared env LD_LIBRARY_PATH="$work/musl/lib"
     must_say "musl: its loader is musl's" ld-musl-x86_64.so.1 readelf --program-headers "$work/quick_start"
     in_c musl "static library" musl_static
