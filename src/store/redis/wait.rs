@@ -217,7 +217,7 @@ impl Server {
         for (_, Mark(first, second)) in &streams {
             command.arg(format!("{first}-{second}"));
         }
-        // The server runs the look as soon as the read is over: whoever is woken has the entries without asking.
+        // The server runs the look as soon as the read is over: the woken thread has the entries without asking.
         let mut commands = command.get_packed_command();
         if let Some(look) = &look {
             commands.extend(look.get_packed_command());
