@@ -3,8 +3,8 @@
 # Each gets tokens over TLS from the emulator of this machine's release. Sizes and times go into benches/RESULTS.md. 50 minutes the
 # first time.
 #
-#   tests/tools/platforms.sh           makes the release for this machine, arm64 and musl first
-#   tests/tools/platforms.sh --built   takes what is in dist/
+#   tests/tools/platforms.sh [--built] [arm64] [musl]     both if none is named; makes the release for this machine and those first,
+#                                                         or takes what is in dist/
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=tools/dist/common.sh
@@ -12,7 +12,18 @@ cd "$(dirname "$0")/../.."
 arm=aarch64-unknown-linux-gnu
 musl=x86_64-unknown-linux-musl
 [ "$machine" = x86_64 ] || { echo "== NOT TESTED: other platforms: this machine is not x86-64" && exit 1; }
-[ "${1:-}" = --built ] || make dist TARGETS="$host $arm $musl"
+built=
+[ "${1:-}" != --built ] || { built=yes && shift; }
+[ $# -gt 0 ] || set -- arm64 musl
+targets=("$host")
+for name; do
+    case $name in
+        arm64) targets+=("$arm") ;;
+        musl) targets+=("$musl") ;;
+        *) fail "no such platform: $name" ;;
+    esac
+done
+[ -n "$built" ] || make dist TARGETS="${targets[*]}"
 need qemu-aarch64 qemu-user
 need musl-gcc musl-tools
 need debootstrap debootstrap
@@ -93,7 +104,7 @@ in_c() { # NAME HOW COMPILER RUNNER…: COMPILER makes a PROGRAM of a SOURCE, RU
     done
 }
 
-arm64() {
+on_arm64() {
     step "arm64, under qemu, with the libraries and the Python of Debian"
     local root=$project/target/arm64-root mirror file run
     if [ ! -f "$root/made" ]; then
@@ -133,7 +144,7 @@ arm64() {
     echo "== NOT TESTED: .NET on arm64; a real arm64 machine"
 }
 
-with_musl() {
+on_musl() {
     step "musl, under Debian's loader"
     unpack "$musl" "$work/musl"
     packaged musl "$work/musl" musllinux_1_2_x86_64 linux-musl-x64
@@ -154,8 +165,7 @@ with_musl() {
     echo "== NOT TESTED: Python and .NET on musl: Debian has none of it"
 }
 
-arm64
-with_musl
+for name; do "on_$name"; done
 # shellcheck source=tests/tools/dist/rows.sh
 . tests/tools/dist/rows.sh
 rows
