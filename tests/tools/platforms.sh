@@ -124,12 +124,13 @@ on_arm64() {
     ok "arm64: glibc $floor will do"
     must_say "arm64: the tool" "p21auth $version" "${run[@]}" "$work/arm/bin/p21auth" --version
     must_say "arm64: the tool's token" "." "${run[@]}" "$work/arm/bin/p21auth" token
-    arm_cc() { # PROGRAM SOURCE PACKAGE
+    arm_cc() { # PROGRAM SOURCE PACKAGE ARGUMENT…
         # shellcheck disable=SC2046
-        zig cc -target "aarch64-linux-gnu.$floor" -Wall -Wextra -Werror -pthread -o "$1" "$2" $(flags arm --cflags --libs "$3")
+        zig cc -target "aarch64-linux-gnu.$floor" -Wall -Wextra -Werror -pthread -o "$1" "$2" $(flags arm --cflags --libs "$3") "${@:4}"
     }
     arm_shared() { arm_cc "$@" p21auth; }
-    arm_static() { arm_cc "$@" p21auth-static; }
+    # The unwinder, which gcc adds by itself.
+    arm_static() { arm_cc "$@" p21auth-static -lunwind; }
     in_c arm64 "shared library" arm_shared "${run[@]}" -E LD_LIBRARY_PATH="$work/arm/lib"
     in_c arm64 "static library" arm_static "${run[@]}"
     must_say "arm64: Debian's Python with the wheel" "aarch64 Bearer" "${run[@]}" -E PYTHONPATH="$work/arm-wheel" "$root/usr/bin/python3" -c \
