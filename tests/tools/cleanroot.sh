@@ -113,6 +113,9 @@ if [ $# -gt 0 ]; then
     exit
 fi
 [ -z "$(git status --porcelain)" ] || echo "== what is not committed is not in it"
+# A root that was kept has the commit that it was made with.
+git -C "$root/root/libp21auth" fetch --quiet --depth 1 "file://$project" "$(git rev-parse HEAD)"
+git -C "$root/root/libp21auth" reset --quiet --hard FETCH_HEAD
 timed() { # NAME COMMAND…: leaves what it took in `seen`
     local start=$SECONDS
     in_root /root/libp21auth "${@:2}"
