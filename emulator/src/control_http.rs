@@ -402,13 +402,13 @@ mod tests {
             ("127.0.0.1:80", "http://127.0.0.1:80", 200),
             ("localhost:80", "http://LOCALHOST:80", 200),
             ("127.0.0.1:80", "http://127.0.0.1:81", 403),
-            ("127.0.0.1:80", "https://evil.example", 403),
+            ("127.0.0.1:80", "https://evil.com", 403),
             ("127.0.0.1:80", "null", 403),
             // A name that was made to lead here.
-            ("evil.example:80", "", 403),
-            ("evil.example:80", "http://evil.example:80", 403),
-            ("127.0.0.1.evil.example:80", "", 403),
-            ("[::1].evil.example", "", 403),
+            ("evil.com:80", "", 403),
+            ("evil.com:80", "http://evil.com:80", 403),
+            ("127.0.0.1.evil.com:80", "", 403),
+            ("[::1].evil.com", "", 403),
         ] {
             assert_eq!(status(&free, host, origin, ""), expected, "{host} {origin}");
         }

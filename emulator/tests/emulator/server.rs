@@ -228,10 +228,10 @@ fn no_web_page_but_our_own_controls_it() {
     };
     assert_eq!(reset(&host, None), 200);
     assert_eq!(reset(&host, Some(&own)), 200);
-    for origin in ["https://evil.example", "null", "http://127.0.0.1:1"] {
+    for origin in ["https://evil.com", "null", "http://127.0.0.1:1"] {
         assert_eq!(reset(&host, Some(origin)), 403, "{origin}");
     }
-    assert_eq!(reset("evil.example", Some("http://evil.example")), 403);
+    assert_eq!(reset("evil.com", Some("http://evil.com")), 403);
     let page = client.call("GET", "/_control/", &[], None);
     let policy = page.header("content-security-policy").unwrap();
     assert!(
