@@ -43,7 +43,11 @@ esac
 build() { # FOLDER cargo COMMAND and ARGUMENTS…
     local folder=$dist/build-$1 command=$2 for=$target flags=()
     # musl is the program's, not the library's.
-    case $1-$target in lib-*-musl) flags=(-Ctarget-feature=-crt-static) ;; esac
+    case $1-$target in
+        lib-*-musl) flags=(-Ctarget-feature=-crt-static) ;;
+        # What a program starts with is zig's: Debian's Rust has none for musl.
+        cli-*-musl) flags=(-Clink-self-contained=no) ;;
+    esac
     shift 2
     set -- --quiet --release --locked "${others[@]}" "$@"
     [ "$linker" != "this machine's" ] || folder=$folder-without-zig
