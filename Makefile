@@ -4,6 +4,9 @@ CARGO ?= cargo
 # A binding takes part if it has a test.sh; `tools/demo.sh` runs each demo.sh.
 TESTS := $(patsubst bindings/%/test.sh,test-%,$(wildcard bindings/*/test.sh))
 
+# The scripts look for what was built in target/; dist takes TARGETS.
+unexport CARGO_TARGET_DIR CARGO_BUILD_TARGET_DIR CARGO_BUILD_TARGET
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-rust test-deep soak lib dist install bench fmt lint doc clean setup
 

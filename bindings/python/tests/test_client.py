@@ -16,7 +16,7 @@ import pytest
 import p21auth
 from p21auth import Client, TokenManager, Verdict, _log
 from p21auth._native import lib
-from p21auth.testing import CONSUMER_KEY, PASSWORD, Emulator
+from p21auth.testing import CONSUMER_KEY, PASSWORD, Emulator, reset_default_client
 
 
 def test_a_token_is_fetched_once_and_then_hit(emulator: Emulator, p21_client: Client) -> None:
@@ -277,6 +277,7 @@ def test_a_file_configures_a_client(emulator: Emulator, tmp_path: Path) -> None:
 
 
 def test_the_default_client_comes_from_the_environment(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    reset_default_client()
     with pytest.raises(p21auth.ConfigError, match="P21_BASE_URL"):
         p21auth.default_client()
     for name, value in emulator.options().items():
@@ -287,6 +288,7 @@ def test_the_default_client_comes_from_the_environment(emulator: Emulator, monke
     client.close()
     with p21auth.default_client() as another:
         assert another is not client and another.get_token()
+    reset_default_client()
 
 
 def test_a_closed_client_says_so(emulator: Emulator) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import os
 from typing import Any
 from unittest.mock import MagicMock, create_autospec
 
@@ -14,7 +13,7 @@ import pytest
 import requests
 
 import p21auth
-from p21auth import Client, _default
+from p21auth import Client
 from p21auth.aiohttp import p21_middleware
 from p21auth.httpx import P21Auth as HttpxAuth
 from p21auth.requests import P21Auth as RequestsAuth
@@ -151,32 +150,44 @@ def test_deep_copies_share_the_client(p21_client: Client) -> None:
             assert http.get(p21_client.url(TABLE)).status_code == 200
 
 
-class TestEachTestHasItsOwnDefaultClient:
-    """The second one would find the client of the first, whose emulator is gone."""
+def test_each_test_has_its_own_default_client(pytester: pytest.Pytester) -> None:
+    """Otherwise the second one would find the client of the first, whose emulator is gone."""
+    pytester.makepyfile(
+        """
+        import os
+        import pytest
+        import p21auth
+        from p21auth import _default
 
-    seen: list[Client] = []  # noqa: RUF012
+        seen = []
 
-    @pytest.mark.parametrize("number", [1, 2])
-    def test_by_the_fixture(self, number: int, p21_environment: dict[str, str], p21_emulator: Emulator) -> None:
-        client = p21auth.default_client()
-        assert client not in self.seen
-        self.seen.append(client)
-        assert client.get_token() and client.base_url == p21_emulator.base_url == os.environ["P21_BASE_URL"]
-        assert p21_environment["P21_USERNAME"] == os.environ["P21_USERNAME"] == "demo"
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_by_the_fixture(number, p21_environment, p21_emulator):
+            client = p21auth.default_client()
+            assert client not in seen
+            seen.append(client)
+            assert client.get_token() and client.base_url == p21_emulator.base_url == os.environ["P21_BASE_URL"]
+            assert p21_environment["P21_USERNAME"] == os.environ["P21_USERNAME"] == "demo"
 
-    def test_nothing_of_it_is_left(self) -> None:
-        assert _default._default is None and "P21_BASE_URL" not in os.environ
+        def test_nothing_of_it_is_left():
+            assert len(seen) == 2
+            assert _default._default is None and "P21_BASE_URL" not in os.environ
+        """
+    )
+    pytester.runpytest_subprocess("-p", "p21auth.testing").assert_outcomes(passed=3)
 
-    def test_by_hand(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("P21_BASE_URL", "https://p21.example.com")
-        monkeypatch.setenv("P21_ACCESS_TOKEN", "abc")
-        assert p21auth.default_client().get_token() == "abc"
-        monkeypatch.setenv("P21_ACCESS_TOKEN", "def")
-        assert p21auth.default_client().get_token() == "abc"
-        reset_default_client()
-        assert p21auth.default_client().get_token() == "def"
-        reset_default_client()
-        reset_default_client()
+
+def test_the_default_client_is_opened_again_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    reset_default_client()
+    monkeypatch.setenv("P21_BASE_URL", "https://p21.example.com")
+    monkeypatch.setenv("P21_ACCESS_TOKEN", "abc")
+    assert p21auth.default_client().get_token() == "abc"
+    monkeypatch.setenv("P21_ACCESS_TOKEN", "def")
+    assert p21auth.default_client().get_token() == "abc"
+    reset_default_client()
+    assert p21auth.default_client().get_token() == "def"
+    reset_default_client()
+    reset_default_client()
 
 
 def test_other_settings_of_the_machine_do_not_disturb(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
