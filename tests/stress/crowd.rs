@@ -115,6 +115,8 @@ fn ten_thousand_users_share_one_http_client() {
                     ("username", &user(number)),
                     ("password", "pass-word"),
                     ("proxy", "direct"),
+                    // Flights that begin late have less time to connect, and an HTTP client of that limit; not below this one.
+                    ("connect_timeout_ms", "2000"),
                 ] {
                     config.set(name, Some(value)).expect("valid");
                 }
