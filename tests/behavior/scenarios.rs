@@ -3,7 +3,6 @@
 //! The files are language-neutral: `tests/scenarios/README.md` says what is in them. Here a flight runs on the caller's
 //! thread, so every step is exact; the C, Python and C# suites run those without steps of time against the emulator.
 
-#[cfg(unix)]
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};

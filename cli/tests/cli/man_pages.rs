@@ -5,7 +5,6 @@ mod pages;
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// Every command below this one with the words that call it, itself first.
 fn commands(command: &clap::Command, name: &str) -> Vec<(String, clap::Command)> {
@@ -68,7 +67,7 @@ complete_words() {
 complete_words p21auth st
 complete_words p21auth store c
 complete_words p21auth token --hea"#;
-    let output = Command::new("bash")
+    let output = std::process::Command::new("bash")
         .args(["-c", script])
         .arg(share.path())
         .output()
