@@ -362,27 +362,27 @@ mod tests {
 
     #[test]
     fn what_has_not_changed_is_the_same_bundle_and_what_has_is_another() {
-        let file = tempfile::NamedTempFile::new().expect("temporary file");
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("ca.pem");
         let (one, other) = (certificate("one").pem(), certificate("two").pem());
-        fs::write(file.path(), &one).expect("written");
-        let first = load_file(file.path(), false).expect("read");
+        fs::write(&file, &one).expect("written");
+        let first = load_file(&file, false).expect("read");
         for again in [false, true] {
-            let same = load_file(file.path(), again).expect("read");
+            let same = load_file(&file, again).expect("read");
             assert!(Arc::ptr_eq(&first, &same), "{again}");
         }
         // The same certificates in a file of another time.
-        fs::write(file.path(), format!("{one}\n")).expect("written");
-        let same = load_file(file.path(), false).expect("read");
+        fs::write(&file, format!("{one}\n")).expect("written");
+        let same = load_file(&file, false).expect("read");
         assert!(Arc::ptr_eq(&first, &same));
         // In its place, renamed over it, and through a link.
-        fs::write(file.path(), &other).expect("written");
-        let second = load_file(file.path(), false).expect("read");
+        fs::write(&file, &other).expect("written");
+        let second = load_file(&file, false).expect("read");
         assert_ne!(first.certificates, second.certificates);
-        let beside = tempfile::NamedTempFile::new_in(file.path().parent().expect("a folder"))
-            .expect("temporary file");
-        fs::write(beside.path(), &one).expect("written");
-        fs::rename(beside.path(), file.path()).expect("renamed");
-        let third = load_file(file.path(), false).expect("read");
+        let beside = folder.path().join("ca.pem.new");
+        fs::write(&beside, &one).expect("written");
+        fs::rename(&beside, &file).expect("renamed");
+        let third = load_file(&file, false).expect("read");
         assert_eq!(first.certificates, third.certificates);
     }
 

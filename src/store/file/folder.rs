@@ -152,10 +152,11 @@ mod imp {
 
     use crate::sys::{Exposure, exposure};
 
-    /// Opens a link itself and not what it leads to, and then refuses it.
+    /// Opens a link itself and not what it leads to, and then refuses it. Opens a folder too, as on Unix: the caller asks what
+    /// it is, while a refusal would look like that of a file in use.
     pub(in super::super) fn open(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
         let file = options
-            .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT)
+            .custom_flags(FILE_FLAG_OPEN_REPARSE_POINT | FILE_FLAG_BACKUP_SEMANTICS)
             .open(path)?;
         if file.metadata()?.is_symlink() {
             return Err(io::Error::from_raw_os_error(STOPPED));
