@@ -3,7 +3,8 @@
 # Sourced by tests/tools/dist.sh: a Python script by the wheel.
 
 step "Python, from the wheel"
-wheel=$(echo dist/p21auth-"$version"-py3-none-*"_$machine.whl")
+# Not that for musl, where the release has one.
+wheel=$(find dist -name "p21auth-$version-py3-none-*_$machine.whl" ! -name '*-musllinux_*')
 # Name and SHA-256 of each file of a zip file below a folder.
 bundled() { # ARCHIVE FOLDER
     python3 - "$@" <<'END'
