@@ -375,7 +375,7 @@ mod tests {
         fs::write(&file, format!("{one}\n")).expect("written");
         let same = load_file(&file, false).expect("read");
         assert!(Arc::ptr_eq(&first, &same));
-        // In its place, renamed over it, and through a link.
+        // Written in its place, and renamed over it.
         fs::write(&file, &other).expect("written");
         let second = load_file(&file, false).expect("read");
         assert_ne!(first.certificates, second.certificates);

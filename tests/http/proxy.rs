@@ -362,8 +362,12 @@ fn a_proxy_of_the_environment_is_used_or_refused() {
     let mut settings = settings();
     settings.proxy = ProxyChoice::System;
     // Windows has one variable for both spellings, and the message may name either.
-    let name = if cfg!(windows) { "" } else { name };
-    let message = format!("the environment variable {name}");
+    let spelled = if cfg!(windows) {
+        String::new()
+    } else {
+        format!("{name} ")
+    };
+    let message = format!("the environment variable {spelled}");
     let error = fails(send(&settings, target), Code::Config, &[&message], &[hint]);
     assert!(!error.to_string().contains("hunter22"), "{error}");
     // A client says so when it is opened, unless it needs no proxy.
